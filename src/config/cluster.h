@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cluster.h - the cluster file as immutable data.
+ *
+ * One generation is one arena: every pointer below lives exactly as long as the
+ * struct cluster, which is reference counted and never changes after it was built.
+ * All names are resolved: what the file says by name is a pointer here, and every
+ * default is filled in. Arrays are in the order of the file, except where said.
+ * Durations are nanoseconds.
+ */
+#ifndef NINES_CONFIG_CLUSTER_H
+#define NINES_CONFIG_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/diag.h"
+#include "base/ip.h"
+
+#define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
+#define CLUSTER_NAME_MAX 63		    /* characters of any name */
+
+/* Where a thing stands in the file, for later messages. */
+struct place {
+	unsigned line, column; /* from 1 */
+};
+
+struct network {
+	const char *name;
+	struct ip_net subnet;
+	bool dedicated; /* heartbeat and state sync, nothing else */
+	struct place place;
+};
+
+struct zone {
+	const char *name;
+};
+
+struct host_address {
+	const struct network *network;
+	struct ip ip;
+	const char *interface; /* NULL: the one that has `ip` */
+};
+
+struct host {
+	const char *name;
+	const struct zone *zone; /* or NULL */
+	const struct host_address *address;
+	size_t n_addresses; /* at least 1 */
+	size_t index;	    /* in cluster.host */
+	struct place place;
+};
+
+enum check_type { CHECK_NONE, CHECK_TCP, CHECK_HTTP, CHECK_HTTPS, CHECK_EXEC, CHECK_PING };
+
+/* Written as `check: tcp`, `check: /path`, or a mapping. */
+struct check_conf {
+	enum check_type type;
+	int64_t every_ns;   /* 10 ms .. 1 h */
+	int64_t timeout_ns; /* at least 1 ms; may exceed `every`: checks do not overlap */
+	unsigned fall, rise; /* 1 .. 100 */
+	uint16_t port;	    /* 0: the server's own */
+	/* http, https */
+	const char *method; /* "GET" */
+	const char *path;   /* "/" */
+	const char *host;   /* Host header; NULL: address and port checked */
+	unsigned status_min, status_max; /* 200 .. 399 unless the file says otherwise */
+	const char *body;		 /* must occur in the answer; or NULL */
+	bool verify; /* https: verify the certificate against the system's store */
+	/* exec: argv of `n_exec` words, NULL-terminated; healthy: exit status 0 */
+	const char *const *exec;
+	size_t n_exec;
+	/* ping */
+	struct ip ping; /* the address pinged */
+};
+
+enum vrrp_transport { VRRP_MULTICAST, VRRP_UNICAST };
+
+/* One floating IP is one virtual router with one or more addresses. */
+struct floating_ip {
+	const char *name;
+	const struct ip *address;
+	size_t n_addresses; /* at least 1; all of one network */
+	const struct network *network;
+	const struct host *const *host; /* first is preferred */
+	size_t n_hosts;
+	const uint8_t *priority; /* one per host, 1..254: 254, 253, ... by default */
+	const char *group;	 /* moves together with others of this name; or NULL */
+	bool failback;
+	int64_t heartbeat_ns; /* 10 ms .. 40 s, whole centiseconds */
+	const struct service *const *follow;
+	size_t n_follow;
+	struct check_conf check; /* CHECK_NONE when it has none */
+	/* `vrrp:` for peers that are not nines */
+	uint8_t vrid;	 /* 1..255; default: the last byte of the first address */
+	uint8_t version; /* 3, or 2 (whole seconds, IPv4 only) */
+	enum vrrp_transport transport; /* multicast by default */
+	const char *password_file; /* version 2 simple text authentication; or NULL */
+	size_t index;		   /* in cluster.floating_ip */
+	struct place place;
+};
+
+enum service_mode { MODE_HTTP, MODE_TCP };
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_RANDOM, BALANCE_HASH };
+enum hash_key { HASH_SOURCE, HASH_PATH, HASH_HEADER };
+enum log_mode { LOG_MODE_OFF, LOG_MODE_SAMPLED, LOG_MODE_FULL };
+
+struct server {
+	const char *name; /* as in the file, "web1:8080": the name in facts and logs */
+	const struct host *host;   /* NULL if the file gives an address */
+	struct ip_endpoint at;
+	unsigned weight;	   /* 0 .. 1000, 1 by default; 0: no new work */
+	unsigned max_connections;  /* 0: no limit */
+	bool backup;
+	struct place place;
+};
+
+struct listener {
+	struct ip_endpoint at;
+	const struct floating_ip *floating_ip; /* NULL: a host's own address */
+	const struct host *host; /* the host whose own address it is, else NULL */
+};
+
+struct service {
+	const char *name;
+	enum service_mode mode;
+	const struct listener *listen;
+	size_t n_listen;
+	const struct server *server;
+	size_t n_servers;
+	enum balance balance;
+	enum hash_key hash_key;
+	const char *hash_header; /* HASH_HEADER */
+	struct check_conf check; /* default: tcp, every 1 s, fall 3, rise 2 */
+	unsigned max_connections; /* client connections, per host; 0: no limit */
+	unsigned queue_size;	  /* requests waiting for a server; 0: refuse at once */
+	int64_t queue_timeout_ns;
+	int64_t connect_timeout_ns; /* to a server */
+	int64_t head_timeout_ns;    /* first byte to end of a request head */
+	int64_t idle_timeout_ns;    /* keep-alive client without a request; tcp: silence */
+	int64_t server_timeout_ns;  /* silence of a server that owes an answer */
+	int64_t drain_timeout_ns;   /* how long leaving connections may finish */
+	unsigned retries;	    /* further servers tried for a safe request */
+	unsigned pool;		    /* idle server connections kept, per worker and server */
+	uint8_t send_proxy;	    /* PROXY protocol version sent: 0 none, 1, 2 */
+	enum log_mode log;
+	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */
+	size_t index;	     /* in cluster.service */
+	struct place place;
+};
+
+struct cluster {
+	const char *name;
+	const struct network *network;
+	size_t n_networks;
+	const struct zone *zone;
+	size_t n_zones;
+	const struct host *host;
+	size_t n_hosts;
+	const struct floating_ip *floating_ip;
+	size_t n_floating_ips;
+	const struct service *service;
+	size_t n_services;
+	unsigned workers; /* proxy worker threads per host; 0: one per processor */
+};
+
+/*
+ * Parses and checks `len` bytes of YAML. Every finding is added to `diags`. Returns
+ * a cluster with one reference when there was no error (warnings do not matter);
+ * NULL otherwise. `text` need not outlive the call. No file is read and no name is
+ * looked up: the result depends on the text alone.
+ */
+const struct cluster *cluster_parse(
+    const char *text, size_t len, struct diag_list *diags) MUST_CHECK;
+
+/* References; safe from several threads. cluster_unref(NULL) is fine. */
+const struct cluster *cluster_ref(const struct cluster *c);
+void cluster_unref(const struct cluster *c);
+
+/* NULL if there is none of that name. */
+const struct host *cluster_host(const struct cluster *c, const char *name);
+const struct service *cluster_service(const struct cluster *c, const char *name);
+const struct floating_ip *cluster_floating_ip(const struct cluster *c, const char *name);
+
+/* The host that owns one of `n` local addresses; NULL if none or several match. */
+const struct host *cluster_host_by_address(
+    const struct cluster *c, const struct ip *ip, size_t n);
+
+/* This host's address on `net`, or NULL. */
+const struct host_address *host_address_on(
+    const struct host *h, const struct network *net);
+
+/* Position of `h` among the hosts of `f`, or -1. */
+int floating_ip_rank(const struct floating_ip *f, const struct host *h);
+
+/* True if `h` is to accept connections on `l` (owner or candidate of its address). */
+bool listener_on_host(const struct listener *l, const struct host *h);
+bool service_on_host(const struct service *s, const struct host *h);
+
+#endif /* NINES_CONFIG_CLUSTER_H */
