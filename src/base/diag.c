@@ -111,8 +111,8 @@ find_line(const char *source, size_t len, unsigned line, size_t *line_len)
 }
 
 static void
-render_source(const struct diag *d, const char *source, size_t len, bool colour,
-    struct sbuf *out)
+render_source(
+    const struct diag *d, const char *source, size_t len, bool colour, struct sbuf *out)
 {
 	size_t n;
 	const char *line = find_line(source, len, d->line, &n);
@@ -136,7 +136,8 @@ render_source(const struct diag *d, const char *source, size_t len, bool colour,
 }
 
 static void
-render_one(const struct diag_list *l, const struct diag *d, bool colour, struct sbuf *out)
+render_one(
+    const struct diag_list *l, const struct diag *d, bool colour, struct sbuf *out)
 {
 	const char *shade = d->severity == DIAG_ERROR ? "\033[1;31m" : "\033[1;35m";
 
@@ -182,7 +183,8 @@ diag_json(const struct diag_list *l, struct sbuf *out)
 		sbuf_json(out, d->code);
 		sbuf_puts(out, ",\"file\":");
 		sbuf_json(out, l->file);
-		sbuf_printf(out, ",\"line\":%u,\"column\":%u,\"text\":", d->line, d->column);
+		sbuf_printf(
+		    out, ",\"line\":%u,\"column\":%u,\"text\":", d->line, d->column);
 		sbuf_json(out, d->text);
 		sbuf_puts(out, ",\"hint\":");
 		if (d->hint != NULL)

@@ -21,7 +21,7 @@ enum diag_severity { DIAG_ERROR, DIAG_WARNING };
 
 struct diag {
 	enum diag_severity severity;
-	const char *code; /* stable short name, such as "unknown-host"; static */
+	const char *code;      /* stable short name, such as "unknown-host"; static */
 	unsigned line, column; /* from 1; 0 where there is no place */
 	unsigned width;	       /* length of what the caret marks, at least 1 */
 	char *text;	       /* what is wrong */
@@ -41,8 +41,9 @@ void diag_done(struct diag_list *l);
  * Adds a finding and returns it, so that the caller can set `hint` through
  * diag_hint(); NULL if it was dropped (counted all the same).
  */
-struct diag *diag_add(struct diag_list *l, enum diag_severity severity, const char *code,
-    unsigned line, unsigned column, const char *fmt, ...) PRINTF(6, 7);
+struct diag *diag_add(struct diag_list *l, enum diag_severity severity,
+    const char *code, unsigned line, unsigned column, const char *fmt, ...)
+    PRINTF(6, 7);
 void diag_hint(struct diag *d, const char *fmt, ...) PRINTF(2, 3); /* NULL is fine */
 
 /*

@@ -33,7 +33,9 @@ mask_byte(unsigned bits, size_t i)
 
 	if (bits >= first + 8)
 		return 0xff;
-	return bits <= first ? 0 : (uint8_t)(0xff00U >> (bits - first) & 0xff);
+	if (bits <= first)
+		return 0;
+	return (uint8_t)(0xff00U >> (bits - first) & 0xff);
 }
 
 bool

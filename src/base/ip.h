@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 
-#define IP_STR_LEN	 46			/* with the NUL */
+#define IP_STR_LEN	46		     /* with the NUL */
 #define IP_ENDPOINT_LEN (IP_STR_LEN + 2 + 6) /* "[address]:65535" and the NUL */
 
 struct ip {

@@ -55,8 +55,8 @@ list_prepend(struct list *l, struct list *n)
 }
 
 /* Walks a list that may lose the current node on the way. */
-#define LIST_EACH(n, tmp, l)                                             \
-	for (struct list *n = (l)->next, *tmp = n->next; n != (l); n = tmp, \
-			 tmp = n->next)
+#define LIST_EACH(n, tmp, l)                                       \
+	for (struct list *n = (l)->next, *tmp = n->next; n != (l); \
+	     n = tmp, tmp = n->next)
 
 #endif /* NINES_BASE_LIST_H */

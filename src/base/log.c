@@ -23,8 +23,7 @@ static struct {
 		time_t second;
 		unsigned lines, dropped;
 	} slot[SLOTS];
-} log_state = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .part = "nines", .level = LOG_INFO};
+} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .part = "nines", .level = LOG_INFO};
 
 void
 log_init(const char *part, enum log_level level)
@@ -88,7 +87,8 @@ log_event(enum log_level level, const char *event, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(line);
 	if (dropped > 0)
-		(void)snprintf(line + len, sizeof(line) - len - 1, " dropped=%u", dropped);
+		(void)snprintf(
+		    line + len, sizeof(line) - len - 1, " dropped=%u", dropped);
 	len = strlen(line);
 	line[len++] = '\n';
 	/* One write, so that lines of several processes do not mix. A log that

@@ -34,7 +34,7 @@ void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
 /* The instant of the current wake-up. */
-mono_t loop_now(const struct loop *l);
+mono_t loop_now(struct loop *l);
 /* Reads the clock afresh: for measurements, after long work. */
 mono_t loop_clock(struct loop *l);
 
@@ -52,8 +52,8 @@ void loop_rewatch(struct loop_fd *w, unsigned events);
 void loop_unwatch(struct loop_fd *w);
 
 /* NULL: no memory or a signal that cannot be caught. */
-struct loop_signal *loop_signal_new(struct loop *l, int signo,
-    void (*cb)(void *arg, int signo), void *arg) MUST_CHECK;
+struct loop_signal *loop_signal_new(
+    struct loop *l, int signo, void (*cb)(void *arg, int signo), void *arg) MUST_CHECK;
 void loop_signal_free(struct loop_signal *s);
 
 /* Embedded by its owner; zero-initialise, set `cb` and `arg`. */

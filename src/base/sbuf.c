@@ -84,11 +84,11 @@ sbuf_printf(struct sbuf *b, const char *fmt, ...)
 static size_t
 utf8_len(const unsigned char *s)
 {
-	size_t n = s[0] < 0x80				 ? 1
-		   : s[0] >= 0xc2 && s[0] <= 0xdf	 ? 2
-		   : (s[0] & 0xf0) == 0xe0		 ? 3
-		   : s[0] >= 0xf0 && s[0] <= 0xf4	 ? 4
-							 : 0;
+	size_t n = s[0] < 0x80			  ? 1
+		   : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
+		   : (s[0] & 0xf0) == 0xe0	  ? 3
+		   : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+						  : 0;
 
 	for (size_t i = 1; i < n; i++) {
 		if ((s[i] & 0xc0) != 0x80)
