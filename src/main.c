@@ -1,11 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c - the verbs of the command line. */
+/* main.c - the verbs of the command line, one table. */
 
 #include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/verbs.h"
+
+#define RUN_DIR \
+	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
+
+const struct verb verbs[] = {
+    {"status", cli_status, "[--json] [--run-dir DIR]",
+	"show this host's parts, addresses, services and servers",
+	"  --json         everything, for programs\n" RUN_DIR
+	"\nSays of anything that is not healthy why, and exits with 1 then.\n",
+	false},
+    {"reload", cli_order, "[--json] [--run-dir DIR]", "apply the changed cluster file",
+	RUN_DIR
+	"\nChanges only what changed and closes no connection. A file with errors\n"
+	"changes nothing; all its errors are shown.\n",
+	false},
+    {"drain", cli_order, "[--json] [--run-dir DIR] HOST|SERVER",
+	"send no new work to a host or server",
+	RUN_DIR
+	"\nWhat it has begun it finishes. Draining a load balancer moves its floating\n"
+	"addresses away. `nines enable` ends it.\n\n"
+	"  nines drain web1        every server on web1\n"
+	"  nines drain web1:8080   one server\n",
+	false},
+    {"enable", cli_order, "[--json] [--run-dir DIR] HOST|SERVER", "end a drain",
+	RUN_DIR, false},
+    {"move", cli_order, "[--json] [--run-dir DIR] FLOATING-IP HOST",
+	"move a floating address to another host, on purpose",
+	RUN_DIR
+	"\nTo be said on the host that has it. No request fails: connections that are\n"
+	"open finish on the old host. The address stays there until it fails or is\n"
+	"moved back, also with `failback: true`.\n\n"
+	"  nines move www lb2\n",
+	false},
+    {"stop", cli_order, "[--json] [--run-dir DIR]",
+	"leave in good order and end nines run",
+	RUN_DIR "\nAddresses move away first, then connections finish.\n", false},
+    {"help", cli_help, "[VERB | --man]", "explain a verb", "", false},
+    {"completion", cli_completion, "bash|zsh|fish", "print a shell's completion script",
+	"  nines completion bash > /etc/bash_completion.d/nines\n", false},
+    {"version", cli_version, "", "print the version", "", false},
+    {.name = NULL},
+};
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	(void)fprintf(stderr, "nines: no verbs yet\n");
-	return 2;
+	const struct verb *v, *near;
+
+	if (argc < 2) {
+		(void)cli_help(1, argv);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return cli_help(1, argv);
+	if (strcmp(argv[1], "--version") == 0)
+		return cli_version(1, argv);
+	v = verb_find(verbs, argv[1]);
+	if (v == NULL) {
+		near = verb_near(verbs, argv[1]);
+		(void)fprintf(stderr, "nines: no verb \"%s\"%s%s%s\n", argv[1],
+		    near != NULL ? "; did you mean \"" : "; `nines help` lists them",
+		    near != NULL ? near->name : "", near != NULL ? "\"?" : "");
+		return EXIT_USAGE;
+	}
+	return v->run(argc - 1, argv + 1);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli.h - the verbs that talk to a running `nines run` on this host.
+ *
+ * Each takes the verb as argv[0] and returns an exit status (verbs.h). They are thin
+ * clients: one line to the control socket, one JSON object back, printed for people
+ * (coloured on a terminal unless NO_COLOR is set, plain in a pipe) or with --json.
+ */
+#ifndef NINES_CLI_CLI_H
+#define NINES_CLI_CLI_H
+
+#include "base/check.h"
+
+#define CLI_RUN_DIR "/run/nines"
+
+int cli_status(int argc, char **argv);
+int cli_order(int argc, char **argv); /* reload, drain, enable, move, stop */
+int cli_help(int argc, char **argv);
+int cli_completion(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+#endif /* NINES_CLI_CLI_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.h - one request to the supervisor's control socket (private to cli/).
+ *
+ * Request: words separated by tabs, ended by a newline. Answer: one JSON object
+ * {"ok": bool, "error": text, ...} and the end of the stream.
+ */
+#ifndef NINES_CLI_CONTROL_H
+#define NINES_CLI_CONTROL_H
+
+#include <jansson.h>
+
+#include "base/check.h"
+
+#define CONTROL_ANSWER_MAX ((size_t)64 << 20)
+
+/*
+ * Sends `argv` to RUN_DIR/control.sock and reads the answer into *answer (the
+ * caller's to json_decref()). Returns 0, -ENOENT or -ECONNREFUSED if nobody listens
+ * there, -EACCES, -EBADMSG for an answer that is no JSON object, or another -errno.
+ */
+int control_ask(const char *run_dir, int argc, char **argv, json_t **answer) MUST_CHECK;
+
+/* Says on stderr what `err` of control_ask() means and what to do; returns the exit
+ * status for it. */
+int control_explain(const char *run_dir, int err);
+
+#endif /* NINES_CLI_CONTROL_H */

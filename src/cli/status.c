@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status: this host's parts, floating addresses, services and servers, and why
+ * anything is not healthy. Everything comes from the supervisor's facts; counters come
+ * from the proxy's shared segment without disturbing it.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/stats.h"
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "cli/verbs.h"
+
+struct view {
+	const json_t *answer;
+	struct stats *stats; /* the proxy's counters; NULL: none to be had */
+	bool colour;
+	bool unhealthy; /* something printed was not well */
+};
+
+enum mood { GOOD, WAITING, BAD };
+
+static const char *
+text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : "";
+}
+
+static json_int_t
+number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* What the first word of a fact's value says of it. */
+static enum mood
+mood_of(const char *value)
+{
+	static const struct {
+		const char *word;
+		enum mood mood;
+	} words[] = {
+	    {"up", GOOD},
+	    {"active", GOOD},
+	    {"backup", GOOD},
+	    {"unknown", WAITING},
+	    {"init", WAITING},
+	    {"leaving", WAITING},
+	    {"restarting", WAITING},
+	    {"starting", WAITING},
+	    {"drain", WAITING},
+	    {"yes", WAITING},
+	};
+	size_t n = strcspn(value, " ");
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strlen(words[i].word) == n && strncmp(words[i].word, value, n) == 0)
+			return words[i].mood;
+	}
+	return BAD;
+}
+
+static void
+say(struct view *v, const char *value, int width)
+{
+	static const char *const shade[] = {"\033[32m", "\033[33m", "\033[31m"};
+	enum mood mood = mood_of(value);
+
+	if (mood == BAD)
+		v->unhealthy = true;
+	(void)printf("%s%-*s%s", v->colour ? shade[mood] : "", width, value,
+	    v->colour ? "\033[0m" : "");
+}
+
+static void
+title(const struct view *v, const char *s)
+{
+	(void)printf(
+	    "\n%s%s%s\n", v->colour ? "\033[1m" : "", s, v->colour ? "\033[0m" : "");
+}
+
+/* "3d 4h", "2h 13m", "12 s", "80 ms" */
+static void
+age(json_int_t ms)
+{
+	json_int_t s = ms / 1000;
+
+	if (ms < 1000)
+		(void)printf("%" JSON_INTEGER_FORMAT " ms", ms);
+	else if (s < 120)
+		(void)printf("%" JSON_INTEGER_FORMAT " s", s);
+	else if (s < 7200)
+		(void)printf("%" JSON_INTEGER_FORMAT "m", s / 60);
+	else if (s < 172800)
+		(void)printf("%" JSON_INTEGER_FORMAT "h %" JSON_INTEGER_FORMAT "m",
+		    s / 3600, s / 60 % 60);
+	else
+		(void)printf("%" JSON_INTEGER_FORMAT "d %" JSON_INTEGER_FORMAT "h",
+		    s / 86400, s / 3600 % 24);
+}
+
+/* What follows `prefix` in the fact's key, or NULL. */
+static const char *
+after(const json_t *fact, const char *prefix)
+{
+	const char *key = text_of(fact, "key");
+	size_t n = strlen(prefix);
+
+	return strncmp(key, prefix, n) == 0 ? key + n : NULL;
+}
+
+static const json_t *
+find_fact(const struct view *v, const char *prefix, const char *rest)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	const char *found;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		found = after(fact, prefix);
+		if (found != NULL && strcmp(found, rest) == 0)
+			return fact;
+	}
+	return NULL;
+}
+
+/* Sum over all writers of one counter. */
+struct wanted {
+	const char *name, *label, *field;
+	uint64_t sum;
+};
+
+static void
+add(void *arg, const char *name, const char *label, unsigned writer, const char *field,
+    uint64_t value)
+{
+	struct wanted *w = arg;
+
+	(void)writer;
+	if (strcmp(name, w->name) == 0 && strcmp(label, w->label) == 0 &&
+	    strcmp(field, w->field) == 0)
+		w->sum += value;
+}
+
+static void
+counters(const struct view *v, const char *name, const char *label,
+    const char *const fields[], size_t n)
+{
+	if (v->stats == NULL)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct wanted w = {.name = name, .label = label, .field = fields[i]};
+
+		stats_each(v->stats, add, &w);
+		(void)printf("  %" PRIu64 " %s", w.sum, fields[i]);
+	}
+}
+
+static void
+show_parts(struct view *v)
+{
+	const json_t *parts = json_object_get(v->answer, "parts"), *p;
+	size_t i;
+
+	title(v, "parts");
+	json_array_foreach(parts, i, p)
+	{
+		(void)printf("  %-14s ", text_of(p, "name"));
+		say(v, text_of(p, "state"), 10);
+		if (number_of(p, "pid") > 0)
+			(void)printf(
+			    "  pid %" JSON_INTEGER_FORMAT, number_of(p, "pid"));
+		if (number_of(p, "spare_pid") > 0)
+			(void)printf(
+			    "  spare %" JSON_INTEGER_FORMAT, number_of(p, "spare_pid"));
+		(void)printf(
+		    "  restarts %" JSON_INTEGER_FORMAT "\n", number_of(p, "restarts"));
+	}
+}
+
+static void
+show_vips(struct view *v)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact, *check;
+	const char *name;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, "vip ");
+		if (name == NULL)
+			continue;
+		if (!any)
+			title(v, "floating addresses");
+		any = true;
+		(void)printf("  %-14s ", name);
+		say(v, text_of(fact, "value"), 10);
+		(void)printf("  for ");
+		age(number_of(fact, "age_ms"));
+		check = find_fact(v, "check ", name);
+		if (check != NULL) {
+			(void)printf("  check ");
+			say(v, text_of(check, "value"), 0);
+		}
+		(void)printf("\n");
+	}
+}
+
+static void
+show_servers(struct view *v, const char *service)
+{
+	static const char *const fields[] = {"requests", "connect_errors", "retries"};
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact, *drain;
+	char label[STATS_LABEL_LEN], prefix[256];
+	const char *name;
+	size_t i;
+
+	(void)snprintf(prefix, sizeof(prefix), "server %s ", service);
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, prefix);
+		if (name == NULL)
+			continue;
+		(void)printf("    %-20s ", name);
+		say(v, text_of(fact, "value"), 8);
+		drain = find_fact(v, "admin ", name);
+		if (drain != NULL) {
+			(void)printf("  ");
+			say(v, text_of(drain, "value"), 0);
+		}
+		(void)printf("  for ");
+		age(number_of(fact, "age_ms"));
+		(void)snprintf(
+		    label, sizeof(label), "service=%s server=%s", service, name);
+		counters(v, "proxy_server", label, fields, ARRAY_LEN(fields));
+		(void)printf("\n");
+	}
+}
+
+static void
+show_services(struct view *v)
+{
+	static const char *const fields[] = {
+	    "requests", "connections", "responses_5xx"};
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	char label[STATS_LABEL_LEN];
+	const char *name;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, "service ");
+		if (name == NULL)
+			continue;
+		if (!any)
+			title(v, "services");
+		any = true;
+		(void)printf("  %-22s ", name);
+		say(v, text_of(fact, "value"), 8);
+		(void)snprintf(label, sizeof(label), "service=%s", name);
+		counters(v, "proxy_service", label, fields, ARRAY_LEN(fields));
+		(void)printf("\n");
+		show_servers(v, name);
+	}
+}
+
+static void
+show_orders(struct view *v)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	const char *name;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, "admin ");
+		if (name != NULL)
+			(void)printf(
+			    "\n%s is drained; `nines enable %s` brings it back\n", name,
+			    name);
+	}
+}
+
+static void
+show(struct view *v)
+{
+	const char *error = text_of(v->answer, "refused");
+
+	(void)printf("%s%s%s of cluster %s, generation %" JSON_INTEGER_FORMAT ", up ",
+	    v->colour ? "\033[1m" : "", text_of(v->answer, "host"),
+	    v->colour ? "\033[0m" : "", text_of(v->answer, "cluster"),
+	    number_of(v->answer, "generation"));
+	age(number_of(v->answer, "uptime_ms"));
+	(void)printf("\n");
+	if (error[0] != '\0') {
+		v->unhealthy = true;
+		(void)printf(
+		    "\nthe cluster file on disk has errors and is not in use:\n%s",
+		    error);
+	}
+	show_parts(v);
+	show_vips(v);
+	show_services(v);
+	show_orders(v);
+}
+
+static struct stats *
+open_stats(const char *run_dir)
+{
+	char path[4096];
+	struct stats *s;
+	int fd, n;
+
+	n = snprintf(path, sizeof(path), "%s/proxy.stats", run_dir);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return NULL;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	s = stats_open(fd);
+	(void)close(fd);
+	return s;
+}
+
+int
+cli_status(int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"run-dir", required_argument, NULL, 'r'},
+	    {"json", no_argument, NULL, 'j'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct view v = {.colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL};
+	const char *run_dir = CLI_RUN_DIR;
+	bool as_json = false;
+	json_t *answer;
+	int c, err;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'r')
+			run_dir = optarg;
+		else if (c == 'j')
+			as_json = true;
+		else
+			return verb_usage(verb_find(verbs, "status"));
+	}
+	if (optind != argc)
+		return verb_usage(verb_find(verbs, "status"));
+	err = control_ask(run_dir, 1, argv, &answer);
+	if (err != 0)
+		return control_explain(run_dir, err);
+	if (as_json) {
+		(void)json_dumpf(answer, stdout, JSON_INDENT(2));
+		(void)printf("\n");
+		json_decref(answer);
+		return 0;
+	}
+	v.answer = answer;
+	v.stats = open_stats(run_dir);
+	show(&v);
+	stats_close(v.stats);
+	json_decref(answer);
+	return v.unhealthy ? EXIT_NEGATIVE : 0;
+}
