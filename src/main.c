@@ -5,12 +5,27 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/cli_config.h"
 #include "cli/verbs.h"
 
 #define RUN_DIR \
 	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
 
 const struct verb verbs[] = {
+    {"check", cli_check, "[--json] FILE", "check a cluster file",
+	"  --json         findings for programs\n"
+	"\nReports every error in one pass, each with its place, and exits with 1 if\n"
+	"there is one. Nothing is looked up and nothing is changed. - reads standard\n"
+	"input.\n",
+	false},
+    {"config", cli_config, "[--full] FILE", "print a cluster file as nines reads it",
+	"  --full         with every default that holds\n"
+	"\nThe output is a cluster file of the same meaning.\n",
+	false},
+    {"schema", cli_schema, "[--markdown]", "print the cluster file's JSON Schema",
+	"  --markdown     the reference of keys for people instead\n"
+	"\n  nines schema > cluster.schema.json\n",
+	false},
     {"status", cli_status, "[--json] [--run-dir DIR]",
 	"show this host's parts, addresses, services and servers",
 	"  --json         everything, for programs\n" RUN_DIR

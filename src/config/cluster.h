@@ -53,15 +53,23 @@ struct host {
 	struct place place;
 };
 
-enum check_type { CHECK_NONE, CHECK_TCP, CHECK_HTTP, CHECK_HTTPS, CHECK_EXEC, CHECK_PING };
+enum check_type {
+	CHECK_NONE,
+	CHECK_TCP,
+	CHECK_HTTP,
+	CHECK_HTTPS,
+	CHECK_EXEC,
+	CHECK_PING
+};
 
 /* Written as `check: tcp`, `check: /path`, or a mapping. */
 struct check_conf {
 	enum check_type type;
-	int64_t every_ns;   /* 10 ms .. 1 h */
-	int64_t timeout_ns; /* at least 1 ms; may exceed `every`: checks do not overlap */
+	int64_t every_ns; /* 10 ms .. 1 h */
+	int64_t
+	    timeout_ns; /* at least 1 ms; may exceed `every`: checks do not overlap */
 	unsigned fall, rise; /* 1 .. 100 */
-	uint16_t port;	    /* 0: the server's own */
+	uint16_t port;	     /* 0: the server's own */
 	/* http, https */
 	const char *method; /* "GET" */
 	const char *path;   /* "/" */
@@ -103,16 +111,21 @@ struct floating_ip {
 };
 
 enum service_mode { MODE_HTTP, MODE_TCP };
-enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_RANDOM, BALANCE_HASH };
+enum balance {
+	BALANCE_ROUND_ROBIN,
+	BALANCE_LEAST_CONNECTIONS,
+	BALANCE_RANDOM,
+	BALANCE_HASH
+};
 enum hash_key { HASH_SOURCE, HASH_PATH, HASH_HEADER };
 enum log_mode { LOG_MODE_OFF, LOG_MODE_SAMPLED, LOG_MODE_FULL };
 
 struct server {
 	const char *name; /* as in the file, "web1:8080": the name in facts and logs */
-	const struct host *host;   /* NULL if the file gives an address */
+	const struct host *host; /* NULL if the file gives an address */
 	struct ip_endpoint at;
-	unsigned weight;	   /* 0 .. 1000, 1 by default; 0: no new work */
-	unsigned max_connections;  /* 0: no limit */
+	unsigned weight;	  /* 0 .. 1000, 1 by default; 0: no new work */
+	unsigned max_connections; /* 0: no limit */
 	bool backup;
 	struct place place;
 };
@@ -132,19 +145,19 @@ struct service {
 	size_t n_servers;
 	enum balance balance;
 	enum hash_key hash_key;
-	const char *hash_header; /* HASH_HEADER */
-	struct check_conf check; /* default: tcp, every 1 s, fall 3, rise 2 */
+	const char *hash_header;  /* HASH_HEADER */
+	struct check_conf check;  /* default: tcp, every 1 s, fall 3, rise 2 */
 	unsigned max_connections; /* client connections, per host; 0: no limit */
 	unsigned queue_size;	  /* requests waiting for a server; 0: refuse at once */
 	int64_t queue_timeout_ns;
 	int64_t connect_timeout_ns; /* to a server */
 	int64_t head_timeout_ns;    /* first byte to end of a request head */
-	int64_t idle_timeout_ns;    /* keep-alive client without a request; tcp: silence */
-	int64_t server_timeout_ns;  /* silence of a server that owes an answer */
-	int64_t drain_timeout_ns;   /* how long leaving connections may finish */
-	unsigned retries;	    /* further servers tried for a safe request */
-	unsigned pool;		    /* idle server connections kept, per worker and server */
-	uint8_t send_proxy;	    /* PROXY protocol version sent: 0 none, 1, 2 */
+	int64_t idle_timeout_ns; /* keep-alive client without a request; tcp: silence */
+	int64_t server_timeout_ns; /* silence of a server that owes an answer */
+	int64_t drain_timeout_ns;  /* how long leaving connections may finish */
+	unsigned retries;	   /* further servers tried for a safe request */
+	unsigned pool;	    /* idle server connections kept, per worker and server */
+	uint8_t send_proxy; /* PROXY protocol version sent: 0 none, 1, 2 */
 	enum log_mode log;
 	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */
 	size_t index;	     /* in cluster.service */
@@ -182,7 +195,8 @@ void cluster_unref(const struct cluster *c);
 /* NULL if there is none of that name. */
 const struct host *cluster_host(const struct cluster *c, const char *name);
 const struct service *cluster_service(const struct cluster *c, const char *name);
-const struct floating_ip *cluster_floating_ip(const struct cluster *c, const char *name);
+const struct floating_ip *cluster_floating_ip(
+    const struct cluster *c, const char *name);
 
 /* The host that owns one of `n` local addresses; NULL if none or several match. */
 const struct host *cluster_host_by_address(

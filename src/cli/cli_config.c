@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli_config.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/sbuf.h"
+#include "cli/verbs.h"
+#include "config/cluster.h"
+#include "config/export.h"
+#include "config/writer.h"
+
+#define OUTPUT_MAX ((size_t)256 << 20)
+
+/* One option and at most one file. */
+struct arguments {
+	const char *file;
+	bool option;
+};
+
+static bool
+parse_arguments(int argc, char **argv, const char *option, struct arguments *a)
+{
+	*a = (struct arguments){0};
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], option) == 0)
+			a->option = true;
+		else if (argv[i][0] == '-' && argv[i][1] != '\0')
+			return false;
+		else if (a->file != NULL)
+			return false;
+		else
+			a->file = argv[i];
+	}
+	return true;
+}
+
+static int
+usage(const char *name)
+{
+	const struct verb *v = verb_find(verbs, name);
+
+	ASSERT(v != NULL);
+	return verb_usage(v);
+}
+
+/* Prints `out` and frees it; false if the reader is gone or the text was too long. */
+static bool
+print(FILE *f, struct sbuf *out)
+{
+	bool ok = !out->bad;
+
+	ok = ok && fwrite(sbuf_text(out), 1, out->len, f) == out->len;
+	ok = fflush(f) == 0 && ok;
+	sbuf_done(out);
+	return ok;
+}
+
+/* The whole file, or standard input for "-"; says itself what went wrong. */
+static bool
+read_file(const char *path, struct sbuf *text)
+{
+	bool is_stdin = strcmp(path, "-") == 0, ok;
+	FILE *f = is_stdin ? stdin : fopen(path, "re");
+	char buf[65536];
+	size_t n;
+
+	if (f == NULL) {
+		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
+		sbuf_put(text, buf, n);
+	ok = !ferror(f) && !text->bad;
+	if (!ok)
+		(void)fprintf(stderr, "nines: %s: %s\n", path,
+		    text->bad ? "too large" : strerror(errno));
+	if (!is_stdin)
+		(void)fclose(f);
+	return ok;
+}
+
+static bool
+want_colour(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && (no_color == NULL || *no_color == '\0') &&
+	       (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+static void
+print_findings(const struct diag_list *diags, const struct sbuf *text)
+{
+	struct sbuf out;
+
+	sbuf_init(&out, OUTPUT_MAX);
+	diag_render(diags, sbuf_text(text), text->len, want_colour(), &out);
+	(void)print(stderr, &out);
+}
+
+static const char *
+plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* "FILE: ok (2 hosts, 1 floating IP, 1 service, 3 servers)" */
+static void
+print_ok(const char *file, const struct cluster *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_services; i++)
+		n += c->service[i].n_servers;
+	(void)printf(
+	    "%s: ok (%zu host%s, %zu floating IP%s, %zu service%s, %zu server%s)\n",
+	    file, c->n_hosts, plural(c->n_hosts), c->n_floating_ips,
+	    plural(c->n_floating_ips), c->n_services, plural(c->n_services), n,
+	    plural(n));
+}
+
+static void
+print_json(const struct cluster *c, const struct diag_list *diags)
+{
+	struct sbuf out;
+
+	sbuf_init(&out, OUTPUT_MAX);
+	sbuf_printf(&out, "{\"ok\":%s,\"errors\":%zu,\"warnings\":%zu,\"findings\":",
+	    c != NULL ? "true" : "false", diags->errors, diags->warnings);
+	diag_json(diags, &out);
+	sbuf_puts(&out, "}\n");
+	(void)print(stdout, &out);
+}
+
+int
+cli_check(int argc, char **argv)
+{
+	const struct cluster *c;
+	struct diag_list diags;
+	struct arguments a;
+	struct sbuf text;
+	int rc;
+
+	if (!parse_arguments(argc, argv, "--json", &a) || a.file == NULL)
+		return usage("check");
+	sbuf_init(&text, CLUSTER_FILE_MAX);
+	if (!read_file(a.file, &text)) {
+		sbuf_done(&text);
+		return EXIT_NEGATIVE;
+	}
+	diag_init(&diags, a.file);
+	c = cluster_parse(sbuf_text(&text), text.len, &diags);
+	if (a.option)
+		print_json(c, &diags);
+	else
+		print_findings(&diags, &text);
+	if (c != NULL && !a.option)
+		print_ok(a.file, c);
+	rc = c != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
+	cluster_unref(c);
+	diag_done(&diags);
+	sbuf_done(&text);
+	return rc;
+}
+
+int
+cli_config(int argc, char **argv)
+{
+	const struct cluster *c;
+	struct diag_list diags;
+	struct sbuf text, out;
+	struct arguments a;
+	int rc = EXIT_NEGATIVE;
+
+	if (!parse_arguments(argc, argv, "--full", &a) || a.file == NULL)
+		return usage("config");
+	sbuf_init(&text, CLUSTER_FILE_MAX);
+	if (!read_file(a.file, &text)) {
+		sbuf_done(&text);
+		return EXIT_NEGATIVE;
+	}
+	diag_init(&diags, a.file);
+	c = cluster_parse(sbuf_text(&text), text.len, &diags);
+	print_findings(&diags, &text);
+	if (c != NULL) {
+		sbuf_init(&out, OUTPUT_MAX);
+		cluster_write(c, a.option, &out);
+		if (print(stdout, &out))
+			rc = EXIT_SUCCESS;
+	}
+	cluster_unref(c);
+	diag_done(&diags);
+	sbuf_done(&text);
+	return rc;
+}
+
+int
+cli_schema(int argc, char **argv)
+{
+	struct arguments a;
+	struct sbuf out;
+
+	if (!parse_arguments(argc, argv, "--markdown", &a) || a.file != NULL)
+		return usage("schema");
+	sbuf_init(&out, OUTPUT_MAX);
+	if (a.option)
+		export_markdown(&out);
+	else
+		export_json_schema(&out);
+	return print(stdout, &out) ? EXIT_SUCCESS : EXIT_NEGATIVE;
+}
