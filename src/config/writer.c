@@ -85,8 +85,12 @@ write_value(const struct key *k, const void *base, struct sbuf *out)
 		k->form->write(base, out);
 		break;
 	case VALUE_SECTION:
-		if (k->section->brief != NULL)
-			(void)k->section->brief((const char *)base + k->offset, out);
+		inner = (const char *)base + k->offset;
+		text = k->section->absent != NULL ? k->section->absent(inner) : NULL;
+		if (text != NULL)
+			sbuf_puts(out, text);
+		else if (k->section->brief != NULL)
+			(void)k->section->brief(inner, out);
 		break;
 	case VALUE_LIST:
 	case VALUE_MAP:
