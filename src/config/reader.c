@@ -63,7 +63,7 @@ mark_part(struct diag *d, const struct yaml *at, size_t from, size_t len)
 {
 	if (d == NULL || from + len > at->width)
 		return;
-	d->column += (unsigned)from + at->quoted;
+	d->column += (unsigned)from;
 	d->width = len > 0 ? (unsigned)len : 1;
 }
 
@@ -190,6 +190,23 @@ read_duration(
 }
 
 static void
+hint_words(struct diag *d, const struct word *words)
+{
+	struct sbuf list;
+	const char *sep = "";
+
+	sbuf_init(&list, MESSAGE_MAX);
+	for (const struct word *w = words; w->name != NULL; w++) {
+		if (w->what == NULL)
+			continue;
+		sbuf_printf(&list, "%s%s", sep, w->name);
+		sep = ", ";
+	}
+	diag_hint(d, "one of %s", sbuf_text(&list));
+	sbuf_done(&list);
+}
+
+static void
 read_word(struct reader *r, const struct key *k, const struct yaml *node, void *base)
 {
 	const char *near = NULL;
@@ -208,7 +225,7 @@ read_word(struct reader *r, const struct key *k, const struct yaml *node, void *
 		if (near != NULL)
 			diag_hint(d, "did you mean \"%s\"?", near);
 		else
-			diag_hint(d, "such as %s", k->words->name);
+			hint_words(d, k->words);
 	} else if (w->what == NULL) {
 		(void)reader_error(r, node, "not-available",
 		    "\"%s: %s\" is not available in this version", k->name, w->name);
@@ -559,6 +576,13 @@ read_section(
 		    r, node, "wrong-type", "%s takes a mapping", s->what);
 }
 
+/* What is switched off does not get in the way of anything. */
+static bool
+says_no(const struct yaml *node)
+{
+	return node->kind == YAML_SCALAR && strcmp(node->text, "false") == 0;
+}
+
 void
 check_applies(struct reader *r, const struct section *s, const struct yaml *node,
     const void *base, const char *why)
@@ -569,7 +593,7 @@ check_applies(struct reader *r, const struct section *s, const struct yaml *node
 		if (s->key[i].applies == NULL || s->key[i].applies(base))
 			continue;
 		value = yaml_get(node, s->key[i].name);
-		if (value != NULL)
+		if (value != NULL && !says_no(value))
 			(void)reader_error(r, value->key, "key-conflict",
 			    "\"%s\" makes no sense %s", s->key[i].name, why);
 	}

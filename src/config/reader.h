@@ -87,8 +87,11 @@ const struct network *network_of(const struct reader *r, const struct ip *ip);
 /* Reads an address; reports what cannot be a host's address on its network. */
 bool read_address(struct reader *r, const struct yaml *node, struct ip *ip);
 
+/* False if a network is missing or wrong, which was reported: addresses are unclear. */
+bool networks_clear(const struct reader *r);
+
 /* Notes that `host` or `fip` has `ip`; reports an address that is taken. */
-void claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
+bool claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
     const struct host *host, const struct floating_ip *fip);
 
 /* Reports keys in `node` that do not apply in `base`; `why` ends the sentence. */

@@ -463,41 +463,54 @@ finish_address_check(
 		c->port = 443;
 }
 
-/* `tcp` and `/path`; a service may also say `none`. */
+/* Reads `{name: value}` in place of the scalar `node`. */
+static void
+read_single(struct reader *r, const struct section *s, const struct yaml *node,
+    const char *name, const char *value, struct check_conf *c)
+{
+	struct yaml inner = *node, key = *node, map = *node;
+
+	key.text = name;
+	inner.text = value;
+	inner.key = &key;
+	inner.next = NULL;
+	map.kind = YAML_MAP;
+	map.first = &inner;
+	map.n = 1;
+	read_section(r, s, &map, c);
+}
+
+/* `tcp`, `none` and `/path`. */
 static bool
 scalar_check(struct reader *r, const struct yaml *node, void *base)
 {
-	const struct yaml empty = {.kind = YAML_MAP, .key = node->key};
-	struct yaml flag = *node, path = *node, key = *node, map = *node;
+	const struct section *s = &service_check_section;
 	struct check_conf *c = base;
 
 	if (node->kind != YAML_SCALAR)
 		return false;
-	if (strcmp(node->text, "none") == 0) {
-		read_section(r, &service_check_section, &empty, c);
-		c->type = CHECK_NONE;
-		return true;
-	}
-	map.kind = YAML_MAP;
-	map.n = 1;
 	if (strcmp(node->text, "tcp") == 0) {
-		key.text = "tcp";
-		flag.text = "true";
-		flag.key = &key;
-		flag.next = NULL;
-		map.first = &flag;
+		read_single(r, s, node, "tcp", "true", c);
+	} else if (strcmp(node->text, "none") == 0) {
+		read_single(r, s, node, "tcp", "true", c);
+		c->type = CHECK_NONE;
 	} else if (node->text[0] == '/') {
-		key.text = "path";
-		path.key = &key;
-		path.next = NULL;
-		map.first = &path;
+		read_single(r, s, node, "path", node->text, c);
 	} else {
 		diag_hint(reader_error(r, node, "bad-word", "no check called \"%.64s\"",
 			      node->text),
 		    "tcp, none, a path such as /health, or a mapping");
-		return true;
 	}
-	read_section(r, &service_check_section, &map, c);
+	return true;
+}
+
+/* Only `/path`: a floating IP has no port of its own to connect to. */
+static bool
+scalar_address_check(struct reader *r, const struct yaml *node, void *base)
+{
+	if (node->kind != YAML_SCALAR || node->text[0] != '/')
+		return false;
+	read_single(r, &address_check_section, node, "path", node->text, base);
 	return true;
 }
 
@@ -555,6 +568,9 @@ const struct section address_check_section = {
     .doc = "How a host tells that it should have the address. Of the host itself, "
 	   "unless `ping` or `exec` ask for something else.",
     KEYS(check_key),
+    .scalar = scalar_address_check,
+    .scalar_schema = "{\"type\":\"string\",\"pattern\":\"^/\"}",
+    .scalar_syntax = "PATH",
     .finish = finish_address_check,
     .absent = absent_address_check,
 };

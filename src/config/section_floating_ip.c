@@ -23,12 +23,13 @@ read_one_address(
     struct reader *r, struct floating_ip *f, const struct yaml *node, struct ip *ip)
 {
 	const struct network *net;
+	struct ip v;
 
-	if (!read_address(r, node, ip))
+	if (!read_address(r, node, &v))
 		return;
-	net = network_of(r, ip);
+	net = network_of(r, &v);
 	if (net == NULL) {
-		if (r->n_subnets == r->cluster->n_networks)
+		if (networks_clear(r))
 			(void)reader_error(r, node, "no-network",
 			    "%s is not in any network of this file", node->text);
 	} else if (f->network != NULL && f->network != net) {
@@ -37,7 +38,8 @@ read_one_address(
 		    node->text, net->name, f->network->name);
 	} else {
 		f->network = net;
-		claim_address(r, node, ip, NULL, f);
+		if (claim_address(r, node, &v, NULL, f))
+			*ip = v;
 	}
 }
 

@@ -171,6 +171,12 @@ network_of(const struct reader *r, const struct ip *ip)
 	return r->by_subnet[low - 1];
 }
 
+bool
+networks_clear(const struct reader *r)
+{
+	return r->n_subnets > 0 && r->n_subnets == r->cluster->n_networks;
+}
+
 static void
 read_network(struct reader *r, const struct yaml *node, void *base)
 {
@@ -321,7 +327,7 @@ read_address(struct reader *r, const struct yaml *node, struct ip *ip)
 	return true;
 }
 
-void
+bool
 claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
     const struct host *host, const struct floating_ip *fip)
 {
@@ -330,11 +336,11 @@ claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
 	const struct owner *first;
 
 	if (owner == NULL || text == NULL)
-		return;
+		return false;
 	*owner = (struct owner){.ip = *ip, .host = host, .floating_ip = fip};
 	first = names_put(&r->addresses, ip_format(ip, text), owner);
 	if (first == NULL)
-		return;
+		return true;
 	if (first->host != NULL)
 		(void)reader_error(r, node, "duplicate-address",
 		    "%s is the address of host \"%s\"", text, first->host->name);
@@ -342,6 +348,7 @@ claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
 		(void)reader_error(r, node, "duplicate-address",
 		    "%s is an address of floating IP \"%s\"", text,
 		    first->floating_ip->name);
+	return false;
 }
 
 /* ---- hosts
@@ -367,6 +374,8 @@ static void
 add_address(struct reader *r, struct host *h, const struct yaml *node,
     const struct network *net, const struct ip *ip)
 {
+	struct host_address *a;
+
 	if (h->address == NULL)
 		return;
 	if (host_address_on(h, net) != NULL) {
@@ -375,10 +384,10 @@ add_address(struct reader *r, struct host *h, const struct yaml *node,
 		    net->name);
 		return;
 	}
-	own_address(h)[h->n_addresses++] =
-	    (struct host_address){.network = net, .ip = *ip};
-	if (ip->family != 0)
-		claim_address(r, node, ip, h, NULL);
+	a = &own_address(h)[h->n_addresses++];
+	a->network = net;
+	if (ip->family != 0 && claim_address(r, node, ip, h, NULL))
+		a->ip = *ip;
 }
 
 static void
@@ -395,7 +404,7 @@ host_unclear(const struct host *h)
 		if (h->address[i].ip.family == 0)
 			return true;
 	}
-	return false;
+	return h->n_addresses == 0;
 }
 
 /* NETWORK: ADDRESS */
@@ -455,7 +464,7 @@ scalar_host(struct reader *r, const struct yaml *node, void *base)
 			continue;
 		}
 		add_unclear(h);
-		if (r->n_subnets == r->cluster->n_networks) /* else: one is missing */
+		if (networks_clear(r))
 			(void)reader_error(r, item, "no-network",
 			    "%s is not in any network of this file", item->text);
 	}

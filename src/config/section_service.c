@@ -286,7 +286,7 @@ listeners_unclear(const struct reader *r, const struct service *s)
 				return true;
 		}
 	}
-	return r->n_subnets != r->cluster->n_networks;
+	return !networks_clear(r);
 }
 
 /* The address at which the load balancers reach `h`: not over a dedicated network. */
@@ -858,7 +858,8 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	if (list != NULL)
 		check_servers(r, s, list);
 	if (s->check.type == CHECK_PING)
-		(void)reader_error(r, yaml_get(node, "check"), "key-conflict",
+		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
+		    "key-conflict",
 		    "\"ping\" is for floating IPs: a server is more than its host");
 	r->service = NULL;
 }

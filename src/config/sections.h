@@ -37,6 +37,10 @@ bool key_is_preset(const struct key *k, const void *base);
 /* The value at `k` of `base`, in flow style; nothing if there is none. */
 void write_value(const struct key *k, const void *base, struct sbuf *out);
 
+/* A line or a block for key `k` of `base`, as cluster_write() has it. */
+void write_key(
+    const struct key *k, const void *base, bool full, int indent, struct sbuf *out);
+
 /* A scalar in flow style, in quotes where it needs them. */
 void write_text(struct sbuf *out, const char *s);
 

@@ -222,7 +222,7 @@ write_many(
 	}
 }
 
-static void
+void
 write_key(
     const struct key *k, const void *base, bool full, int indent, struct sbuf *out)
 {

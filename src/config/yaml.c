@@ -44,6 +44,19 @@ place_of(const struct fy_mark *start, const struct fy_mark *end)
 	return y;
 }
 
+/* The sigil in front of an anchor's or alias's name is not a part of its token. */
+static bool
+refuse_token(struct builder *b, struct fy_token *t, const char *code, const char *text)
+{
+	struct yaml at = place_of(fy_token_start_mark(t), fy_token_end_mark(t));
+
+	if (at.column > 1) {
+		at.column--;
+		at.width++;
+	}
+	return refuse(b, &at, code, text);
+}
+
 static bool
 is_null(const char *s)
 {
@@ -110,9 +123,11 @@ add_node(struct builder *b, struct fy_event *e, enum yaml_kind kind)
 	struct yaml *n;
 
 	if (fy_event_get_anchor_token(e) != NULL)
-		return refuse(b, &at, "anchor", "anchors are not part of the language");
+		return refuse_token(b, fy_event_get_anchor_token(e), "anchor",
+		    "anchors are not part of the language");
 	if (fy_event_get_tag_token(e) != NULL)
-		return refuse(b, &at, "tag", "tags are not part of the language");
+		return refuse_token(b, fy_event_get_tag_token(e), "tag",
+		    "tags are not part of the language");
 	if (b->nodes++ == YAML_NODES_MAX)
 		return refuse(b, &at, "too-large", "the file has too many values");
 	n = arena_alloc(b->arena, sizeof(*n));
@@ -182,8 +197,8 @@ take(struct builder *b, struct fy_event *e)
 		b->depth--;
 		return true;
 	case FYET_ALIAS:
-		at = place_of(fy_event_start_mark(e), fy_event_end_mark(e));
-		return refuse(b, &at, "anchor", "aliases are not part of the language");
+		return refuse_token(b, e->alias.anchor, "anchor",
+		    "aliases are not part of the language");
 	case FYET_DOCUMENT_START:
 		at = place_of(fy_event_start_mark(e), NULL);
 		if (b->documents++ > 0)

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Golden diagnostics of the cluster file.
+
+For every NAME.yaml here, NAME.expected holds what `nines check` prints, then one line
+`CODE LINE:COLUMN` per finding. Furthermore: every code in src/config has a case, what
+is accepted survives `nines config` unchanged, every example is valid or fails as its
+first line says, and docs/cluster-file.md agrees with the schema.
+
+    run.py NINES             compare
+    run.py NINES --accept    write what is printed as expected; read the diff!
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+NINES = sys.argv[1]
+ACCEPT = "--accept" in sys.argv[2:]
+
+# Reported where no small file gets them.
+NOT_IN_FILES = {"out-of-memory", "too-large"}
+
+REPORT = re.compile(
+    r"(?:reader_error|reader_warning|refuse|refuse_token)\(\s*[^;\"]*?,\s*\"([a-z0-9-]+)\","
+    r"|DIAG_(?:ERROR|WARNING),\s*\"([a-z0-9-]+)\","
+    r"|\[NAME_[A-Z_]+\] = \"(unknown-[a-z-]+)\"")
+
+failures = []
+
+
+def nines(*args, stdin=None):
+    return subprocess.run([NINES, *args], input=stdin, capture_output=True, text=True, cwd=HERE)
+
+
+def check(ok, what):
+    if not ok:
+        failures.append(what)
+        print(f"FAILED: {what}")
+
+
+def findings(path):
+    answer = nines("check", "--json", str(path))
+    return json.loads(answer.stdout)["findings"]
+
+
+def golden(path):
+    """Compares one case; returns its codes."""
+    plain = nines("check", path.name)
+    found = sorted((f["line"], f["column"], f["code"]) for f in findings(path))
+    lines = "".join(f"{code} {line}:{column}\n" for line, column, code in found)
+    text = f"{plain.stderr}{plain.stdout}---\n{lines}"
+    expected = path.with_suffix(".expected")
+    errors = any(f["severity"] == "error" for f in findings(path))
+    check(plain.returncode == (1 if errors else 0), f"{path.name}: exit {plain.returncode}")
+    if ACCEPT:
+        expected.write_text(text)
+    elif not expected.exists() or expected.read_text() != text:
+        check(False, f"{path.name}: printed\n{text}")
+    if not errors:
+        round_trip(path)
+    return {code for _, _, code in found}
+
+
+def round_trip(path):
+    """`nines config` and `--full` are files of the same meaning."""
+    full = nines("config", "--full", str(path))
+    check(full.returncode == 0, f"{path.name}: config --full: {full.stderr}")
+    for option in ([], ["--full"]):
+        text = nines("config", *option, str(path)).stdout
+        again = nines("config", "--full", "-", stdin=text)
+        check(again.stdout == full.stdout, f"{path.name}: config {option} is not the same")
+
+
+def generated():
+    """Cases too large to keep as files."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write("cluster: x\n#" + "x" * (16 << 20))
+        f.flush()
+        check(nines("check", f.name).returncode == 1, "a file of more than 16 MiB passes")
+    text = "zones: [" + "a," * 1000001 + "]\n"
+    check("too many values" in nines("check", "-", stdin=text).stderr, "a million zones")
+
+
+def examples():
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        found = findings(path)
+        check(not found, f"examples/{path.name}: {found}")
+        round_trip(path)
+    for path in sorted((ROOT / "examples/broken").glob("*.yaml")):
+        said = re.match(r"# (?:.*: )?([a-z-]+ \d+:\d+)$", path.read_text().splitlines()[0])
+        found = [f"{f['code']} {f['line']}:{f['column']}" for f in findings(path)]
+        check(said and said[1] in found, f"examples/broken/{path.name}: finds {found}")
+
+
+def manual():
+    begin, end = "<!-- nines schema --markdown -->\n", "<!-- end -->\n"
+    path = ROOT / "docs/cluster-file.md"
+    text = path.read_text()
+    head, rest = text.split(begin)
+    table, tail = rest.split(end)
+    wanted = nines("schema", "--markdown").stdout
+    if ACCEPT:
+        path.write_text(head + begin + wanted + end + tail)
+    else:
+        check(table == wanted, "docs/cluster-file.md is not what `nines schema --markdown` prints")
+
+
+def codes_in_sources():
+    codes = set()
+    for path in (ROOT / "src/config").glob("*.c"):
+        for match in REPORT.finditer(path.read_text()):
+            codes.add(next(g for g in match.groups() if g))
+    return codes
+
+
+def main():
+    cases = sorted(HERE.glob("*.yaml"))
+    seen = set().union(*(golden(path) for path in cases))
+    missing = codes_in_sources() - seen - NOT_IN_FILES
+    check(not missing, f"no case for {sorted(missing)}")
+    generated()
+    examples()
+    manual()
+    json.loads(nines("schema").stdout)
+    print(f"{len(cases)} cases, {len(seen)} codes, {len(failures)} failures")
+    return 1 if failures else 0
+
+
+sys.exit(main())
