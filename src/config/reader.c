@@ -113,7 +113,6 @@ look_up(struct reader *r, const struct yaml *node, enum name_space space)
 	static const char *const code[] = {
 	    [NAME_NETWORK] = "unknown-network",
 	    [NAME_HOST] = "unknown-host",
-	    [NAME_FLOATING_IP] = "unknown-floating-ip",
 	    [NAME_SERVICE] = "unknown-service",
 	    [NAME_ZONE] = "unknown-zone",
 	};
@@ -122,6 +121,7 @@ look_up(struct reader *r, const struct yaml *node, enum name_space space)
 	void *thing;
 
 	(void)snprintf(expected, sizeof(expected), "the name of a %s", what);
+	ASSERT(space < ARRAY_LEN(code) && code[space] != NULL);
 	if (!want_scalar(r, node, expected))
 		return NULL;
 	thing = names_get(&r->names[space], node->text);
@@ -451,44 +451,61 @@ read_value(struct reader *r, const struct key *k, const struct yaml *node, void 
 	}
 }
 
-static void
+/* Returns the row that was probably meant, or -1. */
+static int
 unknown_key(struct reader *r, const struct section *s, const struct yaml *node)
 {
 	struct diag *d = reader_error(r, node->key, "unknown-key",
 	    "unknown key \"%.64s\" in %s", node->key->text, s->what);
-	const char *near = NULL;
+	const char *near = NULL, *better;
+	int row = -1;
 
-	if (d == NULL)
-		return;
-	for (size_t i = 0; i < s->n_keys; i++) {
-		if (s->key[i].kind != VALUE_LATER)
-			near = name_nearer(node->key->text, near, s->key[i].name);
+	for (size_t i = 0; i < s->n_keys && d != NULL; i++) {
+		if (s->key[i].kind == VALUE_LATER)
+			continue;
+		better = name_nearer(node->key->text, near, s->key[i].name);
+		if (better != near)
+			row = (int)i;
+		near = better;
 	}
 	if (near != NULL)
 		diag_hint(d, "did you mean \"%s\"?", near);
+	return row;
 }
 
-/* Finds the row of `node`; handles those that have none. -1: nothing to read. */
-static int
-row_of(struct reader *r, const struct section *s, const struct yaml *node, void *base)
+/* Which of a section's keys the file has, and which it has under a wrong name. */
+struct found {
+	const struct yaml *value[64];
+	uint64_t given, meant;
+};
+
+/* Finds the row of `node` and notes it; handles keys that have none. */
+static void
+find_row(struct reader *r, const struct section *s, const struct yaml *node, void *base,
+    struct found *f)
 {
-	const bool top = s == &root_section;
+	int row;
 
 	for (size_t i = 0; i < s->n_keys; i++) {
 		if (strcmp(s->key[i].name, node->key->text) != 0)
 			continue;
-		if (s->key[i].kind != VALUE_LATER)
-			return (int)i;
-		(void)reader_error(r, node->key, "not-available",
-		    "%s \"%s\" is not available in this version",
-		    top ? "section" : "key", s->key[i].name);
-		return -1;
+		if (s->key[i].kind == VALUE_LATER) {
+			(void)reader_error(r, node->key, "not-available",
+			    "%s \"%s\" is not available in this version",
+			    s == &root_section ? "section" : "key", s->key[i].name);
+			return;
+		}
+		f->value[i] = node;
+		f->given |= UINT64_C(1) << i;
+		return;
 	}
-	if (s->other != NULL)
+	if (s->other != NULL) {
 		s->other(r, node, base);
-	else
-		unknown_key(r, s, node);
-	return -1;
+		return;
+	}
+	row = unknown_key(r, s, node);
+	if (row >= 0)
+		f->meant |= UINT64_C(1) << row;
 }
 
 static void
@@ -515,29 +532,22 @@ static void
 read_mapping(
     struct reader *r, const struct section *s, const struct yaml *node, void *base)
 {
-	const struct yaml *value[64] = {NULL};
-	uint64_t given = 0;
-	int row;
+	struct found f = {.given = 0};
 
-	ASSERT(s->n_keys <= ARRAY_LEN(value));
+	ASSERT(s->n_keys <= ARRAY_LEN(f.value));
 	if (s->begin != NULL)
 		s->begin(r, node, base);
-	for (const struct yaml *n = node->first; n != NULL; n = n->next) {
-		row = row_of(r, s, n, base);
-		if (row < 0)
-			continue;
-		value[row] = n;
-		given |= UINT64_C(1) << row;
-	}
+	for (const struct yaml *n = node->first; n != NULL; n = n->next)
+		find_row(r, s, n, base, &f);
 	/* In the order of the table: later keys build on earlier ones. */
 	for (size_t i = 0; i < s->n_keys; i++) {
-		if (value[i] != NULL)
-			read_value(r, &s->key[i], value[i], base);
-		else
+		if (f.value[i] != NULL)
+			read_value(r, &s->key[i], f.value[i], base);
+		else if ((f.meant & UINT64_C(1) << i) == 0)
 			read_absent(r, s, &s->key[i], node, base);
 	}
 	if (s->finish != NULL)
-		s->finish(r, node, base, given);
+		s->finish(r, node, base, f.given);
 }
 
 void

@@ -27,6 +27,7 @@ NOT_IN_FILES = {"out-of-memory", "too-large"}
 
 REPORT = re.compile(
     r"(?:reader_error|reader_warning|refuse|refuse_token)\(\s*[^;\"]*?,\s*\"([a-z0-9-]+)\","
+    r"|[?:] \"(bad-[a-z]+)\""
     r"|DIAG_(?:ERROR|WARNING),\s*\"([a-z0-9-]+)\","
     r"|\[NAME_[A-Z_]+\] = \"(unknown-[a-z-]+)\"")
 
