@@ -288,15 +288,18 @@ input_init(struct vip *v, const struct vip_ev *ev, struct vip_out *out)
 	if (ev->type != VIP_EV_START && ev->type != VIP_EV_RESUME)
 		return;
 	v->running = true;
-	if (v->level == VIP_OUT)
-		return;
 	if (ev->type == VIP_EV_RESUME && v->level > VIP_BROKEN) {
 		become_active(v, out);
-	} else if (v->conf.prio == VRRP_PRIO_OWNER && v->level == VIP_FIT) {
-		become_active(v, out);
-	} else {
-		enter_backup(v);
+		return;
 	}
+	if (ev->type == VIP_EV_RESUME)
+		emit(out, VIP_ACT_DROP, 0, NULL);
+	if (v->level == VIP_OUT)
+		return;
+	if (v->conf.prio == VRRP_PRIO_OWNER && v->level == VIP_FIT)
+		become_active(v, out);
+	else
+		enter_backup(v);
 }
 
 static bool
@@ -328,8 +331,13 @@ advert_to_backup(struct vip *v, const struct vip_advert *adv, struct vip_out *ou
 	v->owner = adv->from;
 	v->owner_heard = v->now;
 	if (adv->prio == VRRP_PRIO_RESIGN) {
-		v->deadline = mono_add(v->now, skew_ns(v));
 		v->better_known = false;
+		v->resigner = adv->from;
+		v->resigned = v->now;
+		/* While we slept it may have waited in the queue, with its sequel lost.
+		 */
+		if (!mono_before(v->now, v->awake))
+			v->deadline = mono_add(v->now, skew_ns(v));
 		return;
 	}
 	if (may_preempt(v, adv->prio) && was_chosen(v, adv))
@@ -424,12 +432,22 @@ contested(struct vip *v, const struct vip_advert *adv, struct vip_out *out)
 	advertise(v, out);
 }
 
+/* Sent before its resignation and overtaken by it: nobody comes back that soon. */
+static bool
+overtaken(const struct vip *v, const struct vip_advert *adv)
+{
+	return same(&adv->from, &v->resigner) &&
+	       mono_sub(v->now, v->resigned) < own_adv_ns(v) * 5 / 4;
+}
+
 /* 6.4.3 */
 static void
 advert_to_active(struct vip *v, const struct vip_advert *adv, struct vip_out *out)
 {
 	if (adv->prio == VRRP_PRIO_RESIGN) {
 		advertise(v, out);
+	} else if (overtaken(v, adv)) {
+		return;
 	} else if (!outranked(v, adv)) {
 		contested(v, adv, out);
 	} else {
@@ -561,6 +579,7 @@ notice_pause(struct vip *v, mono_t before, struct vip_out *out)
 	if (v->state == VIP_HANDOVER && v->moving)
 		emit(out, VIP_ACT_STUCK, 0, &v->target);
 	emit(out, VIP_ACT_DROP, 0, NULL);
+	v->awake = mono_add(v->now, own_adv_ns(v));
 	if (v->state == VIP_HANDOVER && v->stopping) {
 		v->running = false;
 		enter_init(v);

@@ -134,9 +134,12 @@ struct vip {
 	uint8_t announce_step;	/* ACTIVE: place in the series of announcements */
 	uint16_t active_adv_cs; /* interval of the active router, last heard */
 	mono_t now;		/* of the last input */
-	mono_t deadline;  /* next advert, active router is down, or resign again */
-	mono_t announce;  /* ACTIVE: next announcement */
-	mono_t give_up;	  /* HANDOVER: nobody took over */
+	mono_t deadline;    /* next advert, active router is down, or resign again */
+	mono_t announce;    /* ACTIVE: next announcement */
+	mono_t give_up;	    /* HANDOVER: nobody took over */
+	struct ip resigner; /* who resigned last, and when we heard it */
+	mono_t resigned;
+	mono_t awake;	  /* after a pause: until then news may be old */
 	mono_t quiet;	  /* ACTIVE: no answer to a conflict before this */
 	int64_t quiet_ns; /* ... and the pause after the next one */
 	struct ip target; /* HANDOVER: the chosen host, or family 0 */
