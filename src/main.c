@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
+#include "lab/lab.h"
 
 #define RUN_DIR \
 	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
@@ -57,6 +58,27 @@ const struct verb verbs[] = {
     {"stop", cli_order, "[--json] [--run-dir DIR]",
 	"leave in good order and end nines run",
 	RUN_DIR "\nAddresses move away first, then connections finish.\n", false},
+    {"lab", lab_main, "up|down|status|exec [--name NAME] FILE [HOST COMMAND...]",
+	"the whole cluster on this machine, in network namespaces",
+	"Hosts become namespaces, networks bridges; every host runs `nines run`, web\n"
+	"servers are real, and a host `client` is on the network of the first "
+	"floating\n"
+	"address. Needs root, iproute2 and nftables; nginx if it is there.\n\n"
+	"  nines lab up examples/pair.yaml\n"
+	"  nines lab exec examples/pair.yaml client curl -s http://10.0.0.10/?id=1\n"
+	"  nines lab down examples/pair.yaml\n",
+	false},
+    {"drill", drill_main, "[OPTION...] FILE | --list",
+	"break the cluster in a lab and measure what a client notices",
+	"  --case NAME[,NAME]     only these (--list shows them)\n"
+	"  --rounds N             of every case (1)\n"
+	"  --heartbeat 10ms       instead of the file's\n"
+	"  --against keepalived   keepalived and haproxy in the place of nines\n"
+	"  --soak SECONDS         no failure but two busy processors: what moves?\n"
+	"  --json                 everything, for programs\n"
+	"  --html FILE            one page with a timeline of every round\n"
+	"  --story                what happened when, round by round\n",
+	false},
     {"help", cli_help, "[VERB | --man]", "explain a verb", "", false},
     {"completion", cli_completion, "bash|zsh|fish", "print a shell's completion script",
 	"  nines completion bash > /etc/bash_completion.d/nines\n", false},

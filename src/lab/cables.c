@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Laid by `ip -batch`, one run per namespace. The switch's end of a cable is named
+ * hHnN (host H, network N) or cN (the client on N), the host's end ethN, a bridge brN.
+ */
+#include "lab/cables.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "os/child.h"
+#include "os/netns.h"
+
+#define BATCH_MAX ((size_t)1 << 20)
+
+static size_t
+network_index(const struct world *w, const struct network *net)
+{
+	return (size_t)(net - w->cluster->network);
+}
+
+void
+world_interface(
+    const struct world *w, size_t host, const struct network *net, char name[16])
+{
+	const struct host_address *a = host_address_on(w->host[host].host, net);
+
+	if (a != NULL && a->interface != NULL)
+		(void)snprintf(name, 16, "%s", a->interface);
+	else
+		(void)snprintf(name, 16, "eth%zu", network_index(w, net));
+}
+
+void
+world_port(const struct world *w, size_t host, const struct network *net, char name[16])
+{
+	(void)snprintf(
+	    name, 16, "h%un%u", (unsigned)host, (unsigned)network_index(w, net));
+}
+
+/* The network where the first floating address is has the client named `client`. */
+void
+world_client(const struct world *w, const struct network *net, char ns[WORLD_NS_LEN])
+{
+	const struct cluster *c = w->cluster;
+	const struct network *first =
+	    c->n_floating_ips > 0 ? c->floating_ip[0].network : &c->network[0];
+
+	(void)snprintf(ns, WORLD_NS_LEN, "nines-%s-client%s%s", w->name,
+	    net == first ? "" : "-", net == first ? "" : net->name);
+}
+
+static bool
+is_taken(const struct cluster *c, const struct ip *ip)
+{
+	for (size_t i = 0; i < c->n_hosts; i++) {
+		for (size_t k = 0; k < c->host[i].n_addresses; k++) {
+			if (ip_equal(&c->host[i].address[k].ip, ip))
+				return true;
+		}
+	}
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		for (size_t k = 0; k < c->floating_ip[i].n_addresses; k++) {
+			if (ip_equal(&c->floating_ip[i].address[k], ip))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The highest address of `net` that the file leaves free, not its broadcast address. */
+static struct ip
+client_address(const struct cluster *c, const struct network *net)
+{
+	struct ip ip = net->subnet.ip;
+	size_t len = ip_len(&ip);
+
+	for (size_t bit = net->subnet.bits; bit < len * 8; bit++)
+		ip.byte[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	do {
+		for (size_t i = len; i-- > 0;) {
+			if (ip.byte[i]-- != 0)
+				break;
+		}
+	} while (is_taken(c, &ip));
+	return ip;
+}
+
+static int
+batch(const char *ns, const struct sbuf *text, struct sbuf *why)
+{
+	const char *argv[] = {"ip", "-batch", "-", NULL};
+	struct child child = {.argv = argv, .netns = ns, .input = sbuf_text(text)};
+	int status;
+
+	if (text->bad)
+		return -ENOMEM;
+	status = child_run(&child, why);
+	if (status == 0)
+		return 0;
+	return status < 0 ? status : -EIO;
+}
+
+/* So that another process can clean up: before anything else exists. */
+static int
+list_namespaces(const struct world *w)
+{
+	char path[WORLD_PATH_LEN + 16], ns[WORLD_NS_LEN];
+	FILE *f;
+	int err = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/namespaces", w->dir);
+	f = fopen(path, "we");
+	if (f == NULL)
+		return -errno;
+	(void)fprintf(f, "%s\n", w->sw);
+	for (size_t i = 0; i < w->n_hosts; i++)
+		(void)fprintf(f, "%s\n", w->host[i].ns);
+	for (size_t i = 0; i < w->cluster->n_networks; i++) {
+		if (w->cluster->network[i].dedicated)
+			continue;
+		world_client(w, &w->cluster->network[i], ns);
+		(void)fprintf(f, "%s\n", ns);
+	}
+	if (ferror(f) != 0)
+		err = -EIO;
+	if (fclose(f) != 0)
+		err = -errno;
+	return err;
+}
+
+/* Namespaces and both ends of every cable. */
+static void
+plan_hardware(const struct world *w, struct sbuf *out)
+{
+	const struct cluster *c = w->cluster;
+	char port[16], interface[16], ns[WORLD_NS_LEN];
+
+	sbuf_printf(out, "netns add %s\n", w->sw);
+	for (size_t i = 0; i < w->n_hosts; i++) {
+		const struct host *h = w->host[i].host;
+
+		sbuf_printf(out, "netns add %s\n", w->host[i].ns);
+		for (size_t k = 0; k < h->n_addresses; k++) {
+			world_port(w, i, h->address[k].network, port);
+			world_interface(w, i, h->address[k].network, interface);
+			sbuf_printf(out,
+			    "link add %s netns %s type veth peer name %s netns %s\n",
+			    port, w->sw, interface, w->host[i].ns);
+		}
+	}
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (c->network[i].dedicated)
+			continue;
+		world_client(w, &c->network[i], ns);
+		sbuf_printf(out,
+		    "netns add %s\n"
+		    "link add c%zu netns %s type veth peer name eth%zu netns %s\n",
+		    ns, i, w->sw, i, ns);
+	}
+}
+
+static void
+plan_switch(const struct world *w, struct sbuf *out)
+{
+	const struct cluster *c = w->cluster;
+	char port[16];
+
+	for (size_t i = 0; i < c->n_networks; i++) {
+		/* Without snooping: VRRP's multicast goes everywhere, as on a plain
+		 * switch. */
+		sbuf_printf(out,
+		    "link add br%zu type bridge mcast_snooping 0 stp_state 0\n"
+		    "link set br%zu up\n",
+		    i, i);
+		if (!c->network[i].dedicated)
+			sbuf_printf(out, "link set c%zu master br%zu up\n", i, i);
+	}
+	for (size_t i = 0; i < w->n_hosts; i++) {
+		const struct host *h = w->host[i].host;
+
+		for (size_t k = 0; k < h->n_addresses; k++) {
+			world_port(w, i, h->address[k].network, port);
+			sbuf_printf(out, "link set %s master br%zu up\n", port,
+			    network_index(w, h->address[k].network));
+		}
+	}
+}
+
+/*
+ * Cubic, Linux's default, by route, since a namespace may not choose what the machine
+ * has restricted; and figures must not depend on what this machine prefers.
+ */
+static void
+plan_route(
+    const struct network *net, const struct ip *ip, const char *dev, struct sbuf *out)
+{
+	char subnet[IP_STR_LEN], src[IP_STR_LEN];
+
+	if (net->subnet.ip.family != AF_INET)
+		return;
+	sbuf_printf(out,
+	    "route replace %s/%u dev %s proto kernel scope link src %s "
+	    "congctl cubic\n",
+	    ip_format(&net->subnet.ip, subnet), (unsigned)net->subnet.bits, dev,
+	    ip_format(ip, src));
+}
+
+static void
+plan_address(
+    const struct network *net, const struct ip *ip, const char *dev, struct sbuf *out)
+{
+	char text[IP_STR_LEN];
+
+	sbuf_printf(out, "address add %s/%u dev %s%s\nlink set %s up\n",
+	    ip_format(ip, text), (unsigned)net->subnet.bits, dev,
+	    ip->family == AF_INET6 ? " nodad" : "", dev);
+}
+
+int
+world_routes(struct world *w, size_t host)
+{
+	const struct host *h = w->host[host].host;
+	char interface[16];
+	struct sbuf text;
+	int err;
+
+	sbuf_init(&text, BATCH_MAX);
+	for (size_t k = 0; k < h->n_addresses; k++) {
+		world_interface(w, host, h->address[k].network, interface);
+		plan_route(h->address[k].network, &h->address[k].ip, interface, &text);
+	}
+	err = batch(w->host[host].ns, &text, NULL);
+	sbuf_done(&text);
+	return err;
+}
+
+static bool
+has_ipv6(const struct cluster *c)
+{
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (c->network[i].subnet.ip.family == AF_INET6)
+			return true;
+	}
+	return false;
+}
+
+static int
+set_up_kernel(const struct world *w, const char *ns, bool quiet)
+{
+	static const char *const on[] = {"net/ipv4/ip_nonlocal_bind"};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(on) && err == 0; i++)
+		err = netns_sysctl(ns, on[i], "1");
+	if (err == 0)
+		err = netns_sysctl(ns, "net/ipv4/ip_local_port_range", "1024 65535");
+	if (err == 0)
+		err = netns_sysctl(ns, "net/core/somaxconn", "8192");
+	if (err == 0)
+		err = netns_sysctl(ns, "net/ipv4/tcp_max_syn_backlog", "8192");
+	if (quiet || !has_ipv6(w->cluster)) {
+		/* No chatter of IPv6 where nothing uses it; it may not exist at all. */
+		(void)!netns_sysctl(ns, "net/ipv6/conf/all/disable_ipv6", "1");
+		(void)!netns_sysctl(ns, "net/ipv6/conf/default/disable_ipv6", "1");
+	}
+	return err;
+}
+
+static int
+lay_host(struct world *w, size_t host, struct sbuf *why)
+{
+	const struct host *h = w->host[host].host;
+	int err = set_up_kernel(w, w->host[host].ns, false);
+	char interface[16];
+	struct sbuf text;
+
+	sbuf_init(&text, BATCH_MAX);
+	sbuf_puts(&text, "link set lo up\n");
+	for (size_t k = 0; k < h->n_addresses; k++) {
+		world_interface(w, host, h->address[k].network, interface);
+		plan_address(
+		    h->address[k].network, &h->address[k].ip, interface, &text);
+		plan_route(h->address[k].network, &h->address[k].ip, interface, &text);
+	}
+	if (err == 0)
+		err = batch(w->host[host].ns, &text, why);
+	sbuf_done(&text);
+	return err;
+}
+
+static int
+lay_client(struct world *w, const struct network *net, struct sbuf *why)
+{
+	struct ip ip = client_address(w->cluster, net);
+	char ns[WORLD_NS_LEN], dev[16];
+	struct sbuf text;
+	int err;
+
+	world_client(w, net, ns);
+	err = set_up_kernel(w, ns, false);
+	(void)snprintf(dev, sizeof(dev), "eth%u", (unsigned)network_index(w, net));
+	sbuf_init(&text, BATCH_MAX);
+	sbuf_puts(&text, "link set lo up\n");
+	plan_address(net, &ip, dev, &text);
+	plan_route(net, &ip, dev, &text);
+	if (err == 0)
+		err = batch(ns, &text, why);
+	sbuf_done(&text);
+	return err;
+}
+
+int
+cables_lay(struct world *w, struct sbuf *why)
+{
+	struct sbuf text;
+	int err = list_namespaces(w);
+
+	sbuf_init(&text, BATCH_MAX);
+	plan_hardware(w, &text);
+	if (err == 0)
+		err = batch(NULL, &text, why);
+	sbuf_done(&text);
+	if (err == 0)
+		err = set_up_kernel(w, w->sw, true);
+	sbuf_init(&text, BATCH_MAX);
+	plan_switch(w, &text);
+	if (err == 0)
+		err = batch(w->sw, &text, why);
+	sbuf_done(&text);
+	for (size_t i = 0; i < w->n_hosts && err == 0; i++)
+		err = lay_host(w, i, why);
+	for (size_t i = 0; i < w->cluster->n_networks && err == 0; i++) {
+		if (!w->cluster->network[i].dedicated)
+			err = lay_client(w, &w->cluster->network[i], why);
+	}
+	if (err != 0)
+		sbuf_printf(why, "cannot build the networks: %s", strerror(-err));
+	return err;
+}
+
+int
+world_plug(struct world *w, size_t host, bool in)
+{
+	const struct host *h = w->host[host].host;
+	char port[16];
+	int err = 0;
+
+	for (size_t k = 0; k < h->n_addresses && err == 0; k++) {
+		world_port(w, host, h->address[k].network, port);
+		err = netns_link_set(w->sw, port, in);
+	}
+	return err;
+}
+
+int
+world_flush(struct world *w, size_t host)
+{
+	const struct cluster *c = w->cluster;
+	char interface[16], text[IP_STR_LEN];
+	const char *argv[] = {"ip", "-force", "-batch", "-", NULL};
+	struct child child = {.argv = argv, .netns = w->host[host].ns};
+	struct sbuf plan;
+	int err;
+
+	sbuf_init(&plan, BATCH_MAX);
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+
+		if (floating_ip_rank(f, w->host[host].host) < 0)
+			continue;
+		world_interface(w, host, f->network, interface);
+		for (size_t k = 0; k < f->n_addresses; k++) {
+			unsigned host_bits = (unsigned)ip_len(&f->address[k]) * 8;
+
+			(void)ip_format(&f->address[k], text);
+			/* Whoever installed it chose one of these lengths. */
+			sbuf_printf(&plan,
+			    "address del %s/%u dev %s\naddress del %s/%u dev %s\n"
+			    "address del %s/%u dev lo\n",
+			    text, (unsigned)f->network->subnet.bits, interface, text,
+			    host_bits, interface, text, host_bits);
+		}
+	}
+	child.input = sbuf_text(&plan);
+	err = plan.bad ? -ENOMEM : child_run(&child, NULL); /* most fail: not there */
+	sbuf_done(&plan);
+	return err < 0 ? err : 0;
+}

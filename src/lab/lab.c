@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verb `lab`: a world that stays until `nines lab down`. */
+
+#include "lab/lab.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/verbs.h"
+#include "lab/file.h"
+#include "lab/web.h"
+#include "lab/world.h"
+#include "os/netns.h"
+
+#define WORDS "up|down|status FILE, or exec FILE HOST COMMAND..."
+
+struct request {
+	const char *file, *name; /* of the world; NULL: the cluster's */
+	int argc;		 /* what follows FILE */
+	char **argv;
+	const struct cluster *cluster;
+};
+
+static int
+up(struct request *r)
+{
+	static const struct world_change none = {0};
+	struct world w;
+	struct sbuf why;
+	int err;
+
+	if (!file_ready("lab", false))
+		return 1;
+	err = world_init(&w, r->name, r->cluster, ENGINE_NINES);
+	if (err != 0) {
+		(void)fprintf(stderr, "nines lab: %s/%s: %s%s\n", WORLD_DIR, r->name,
+		    strerror(-err),
+		    err == -EEXIST ? "; `nines lab down` removes it" : "");
+		world_done(&w);
+		return 1;
+	}
+	sbuf_init(&why, 65536);
+	err = world_build(&w, &none, &why);
+	if (err == 0)
+		err = world_run(&w, &why);
+	if (err != 0) {
+		(void)fprintf(stderr, "nines lab: %s\n", sbuf_text(&why));
+		(void)!world_destroy(r->name);
+	} else {
+		(void)printf("%zu hosts are up in namespaces nines-%s-*; logs and run "
+			     "directories are in %s\n",
+		    w.n_hosts, r->name, w.dir);
+	}
+	sbuf_done(&why);
+	world_done(&w);
+	return err != 0;
+}
+
+static int
+down(struct request *r)
+{
+	int err = world_destroy(r->name);
+
+	if (err == 0)
+		return 0;
+	(void)fprintf(stderr, "nines lab: %s: %s\n", r->name,
+	    err == -ENOENT ? "there is no such lab" : strerror(-err));
+	return 1;
+}
+
+static int
+execute(struct request *r)
+{
+	char ns[WORLD_NS_LEN];
+	int err;
+
+	if (r->argc < 2)
+		return verb_usage(verb_find(verbs, "lab"));
+	(void)snprintf(ns, sizeof(ns), "nines-%s-%s", r->name, r->argv[0]);
+	err = netns_enter(ns);
+	if (err != 0) {
+		(void)fprintf(stderr, "nines lab: %s: %s\n", ns,
+		    err == -ENOENT ? "no such host, or the lab is not up"
+				   : strerror(-err));
+		return 1;
+	}
+	(void)execvp(r->argv[1], r->argv + 1);
+	(void)fprintf(stderr, "nines lab: %s: %s\n", r->argv[1], strerror(errno));
+	return 127;
+}
+
+static void
+print_ns(void *arg, const char *ns)
+{
+	(void)arg;
+	(void)printf("%-32s %d processes\n", ns, netns_signal(ns, 0, NULL, 0));
+}
+
+static int
+status(struct request *r)
+{
+	int err = world_each_ns(r->name, print_ns, NULL);
+
+	if (err == 0)
+		return 0;
+	(void)printf("the lab %s is not up\n", r->name);
+	return 1;
+}
+
+int
+lab_main(int argc, char **argv)
+{
+	static const struct {
+		const char *word;
+		int (*run)(struct request *r);
+		bool loads;
+	} verbs_of_lab[] = {
+	    {"up", up, true},
+	    {"down", down, true},
+	    {"exec", execute, true},
+	    {"status", status, true},
+	};
+	struct request r = {0};
+	int result;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc >= 2 && strcmp(argv[1], "web") == 0)
+		return web_main(argc - 1, argv + 1);
+	if (argc >= 5 && strcmp(argv[2], "--name") == 0) {
+		r.name = argv[3];
+		argv[3] = argv[1];
+		argv += 2;
+		argc -= 2;
+	}
+	for (size_t i = 0; argc >= 3 && i < ARRAY_LEN(verbs_of_lab); i++) {
+		if (strcmp(argv[1], verbs_of_lab[i].word) != 0)
+			continue;
+		r.file = argv[2];
+		r.argc = argc - 3;
+		r.argv = argv + 3;
+		r.cluster = file_load(r.file);
+		if (r.cluster == NULL)
+			return 1;
+		if (r.name == NULL)
+			r.name = r.cluster->name;
+		result = verbs_of_lab[i].run(&r);
+		cluster_unref(r.cluster);
+		return result;
+	}
+	return verb_usage(verb_find(verbs, "lab"));
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lab/load.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lab/probe.h"
+#include "os/netns.h"
+
+#define ANSWER_MAX   1024
+#define TICK_NS	     MS_NS
+#define EVENTS_BATCH 64
+#define PAUSE_NS     (50 * MS_NS) /* before a client that failed tries again */
+
+enum stage { CLOSED, CONNECTING, IDLE, WAITING };
+
+struct client {
+	enum stage stage;
+	int fd;
+	bool kept;  /* an answer has come on this connection */
+	bool again; /* the request at hand has been asked before */
+	int64_t every_ns;
+	mono_t due;  /* of the next request; of the retry, if `again` */
+	mono_t sent; /* the request at hand, first time */
+	uint64_t id;
+	size_t len;
+	char text[ANSWER_MAX];
+};
+
+struct load {
+	struct load_conf conf;
+	struct sockaddr_storage to;
+	socklen_t to_len;
+	int ep;
+	uint64_t last_id;
+	_Atomic bool stop;
+	pthread_t thread;
+	pthread_mutex_t lock; /* for what follows */
+	struct load_sum sum;
+	mono_t oldest;
+	size_t n;
+	struct client client[];
+};
+
+const char *
+load_fate_name(enum load_fate f)
+{
+	static const char *const names[LOAD_FATES] = {
+	    [LOAD_FAIL_CONNECT] = "not connected",
+	    [LOAD_FAIL_BROKEN] = "broken off",
+	    [LOAD_FAIL_TIMEOUT] = "unanswered",
+	    [LOAD_FAIL_STATUS] = "wrong status",
+	    [LOAD_FAIL_WRONG] = "wrong answer",
+	};
+
+	return names[f];
+}
+
+static void
+hang_up(struct client *c)
+{
+	static const struct linger abort_at_close = {.l_onoff = 1, .l_linger = 0};
+
+	if (c->fd >= 0) {
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &abort_at_close,
+		    sizeof(abort_at_close));
+		(void)close(c->fd);
+	}
+	c->fd = -1;
+	c->stage = CLOSED;
+	c->kept = false;
+}
+
+/* The request at hand has come to its end; the next is due in its rhythm. */
+static void
+conclude(struct client *c, mono_t now)
+{
+	c->again = false;
+	c->sent = MONO_NEVER;
+	c->due = mono_add(c->due, c->every_ns);
+	if (mono_before(c->due, now))
+		c->due = mono_add(now, c->every_ns);
+}
+
+static void
+fail(struct load *l, struct client *c, enum load_fate fate, mono_t now)
+{
+	hang_up(c);
+	conclude(c, now);
+	c->due = mono_add(now, c->every_ns > PAUSE_NS ? c->every_ns : PAUSE_NS);
+	l->sum.failed[fate]++;
+	l->sum.failures++;
+	l->sum.requests++;
+}
+
+/* The connection ended, or could not be made, without our doing. */
+static void
+broke(struct load *l, struct client *c, mono_t now)
+{
+	bool kept = c->kept, asked = c->stage == WAITING;
+	bool connecting = c->stage == CONNECTING;
+
+	if (kept)
+		l->sum.broken++;
+	if (asked && kept && c->len == 0 && !c->again) {
+		hang_up(c);
+		l->sum.retried++;
+		c->again = true;
+		c->due = now;
+	} else if (asked) {
+		fail(l, c, LOAD_FAIL_BROKEN, now);
+	} else if (connecting) {
+		fail(l, c, LOAD_FAIL_CONNECT, now);
+	} else {
+		hang_up(c); /* idle: the next request opens another */
+	}
+}
+
+static void
+ask(struct load *l, struct client *c, mono_t now)
+{
+	char text[128];
+	int n;
+
+	c->id = ++l->last_id;
+	c->len = 0;
+	c->stage = WAITING;
+	n = snprintf(text, sizeof(text),
+	    "GET /load?id=%" PRIu64 " HTTP/1.1\r\nHost: load\r\n\r\n", c->id);
+	if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
+		broke(l, c, now);
+}
+
+static void
+dial(struct load *l, struct client *c, mono_t now)
+{
+	struct epoll_event e = {.events = EPOLLOUT, .data.ptr = c};
+	static const int one = 1;
+
+	c->stage = CONNECTING;
+	c->fd = socket(l->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0) {
+		fail(l, c, LOAD_FAIL_CONNECT, now);
+		return;
+	}
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if ((connect(c->fd, (const struct sockaddr *)&l->to, l->to_len) != 0 &&
+		errno != EINPROGRESS) ||
+	    epoll_ctl(l->ep, EPOLL_CTL_ADD, c->fd, &e) != 0)
+		fail(l, c, LOAD_FAIL_CONNECT, now);
+}
+
+static void
+connected(struct load *l, struct client *c, mono_t now)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (err != 0 || epoll_ctl(l->ep, EPOLL_CTL_MOD, c->fd, &e) != 0)
+		broke(l, c, now);
+	else
+		ask(l, c, now);
+}
+
+static void
+answered(struct load *l, struct client *c, mono_t now)
+{
+	uint64_t took = (uint64_t)(mono_sub(now, c->sent) / US_NS);
+
+	l->sum.requests++;
+	if (took > l->sum.slowest_us)
+		l->sum.slowest_us = took;
+	c->kept = true;
+	c->stage = IDLE;
+	conclude(c, now);
+}
+
+static void
+hear(struct load *l, struct client *c, mono_t now)
+{
+	ssize_t n = recv(c->fd, c->text + c->len, ANSWER_MAX - 1 - c->len, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || c->stage == IDLE) {
+		broke(l, c, now); /* an answer without a question is no answer */
+		return;
+	}
+	c->len += (size_t)n;
+	c->text[c->len] = '\0';
+	switch (probe_judge(c->text, c->id)) {
+	case PROBE_OK:
+		answered(l, c, now);
+		break;
+	case PROBE_WAITING:
+		if (c->len == ANSWER_MAX - 1)
+			fail(l, c, LOAD_FAIL_WRONG, now);
+		break;
+	case PROBE_STATUS:
+		fail(l, c, LOAD_FAIL_STATUS, now);
+		break;
+	case PROBE_REFUSED:
+	case PROBE_RESET:
+	case PROBE_CLOSED:
+	case PROBE_TIMEOUT:
+	case PROBE_WRONG:
+	case PROBE_LOCAL:
+	case PROBE_RESULTS:
+		fail(l, c, LOAD_FAIL_WRONG, now);
+		break;
+	}
+}
+
+/* What time alone brings about. */
+static void
+tick(struct load *l, mono_t now)
+{
+	l->oldest = MONO_NEVER;
+	for (size_t i = 0; i < l->n; i++) {
+		struct client *c = &l->client[i];
+		bool due = !mono_before(now, c->due);
+
+		if (!mono_is_never(c->sent) &&
+		    mono_sub(now, c->sent) > LOAD_TIMEOUT_NS) {
+			if (c->kept)
+				l->sum.broken++;
+			fail(l, c,
+			    c->stage == CONNECTING ? LOAD_FAIL_CONNECT
+						   : LOAD_FAIL_TIMEOUT,
+			    now);
+		} else if (due && (c->stage == CLOSED || c->stage == IDLE)) {
+			if (!c->again)
+				c->sent = now;
+			if (c->stage == CLOSED)
+				dial(l, c, now);
+			else
+				ask(l, c, now);
+		}
+		l->oldest = mono_min(l->oldest, c->sent);
+	}
+}
+
+static void *
+run(void *arg)
+{
+	static const struct timespec wait = {0, TICK_NS};
+	struct epoll_event ev[EVENTS_BATCH];
+	struct load *l = arg;
+	mono_t now;
+	int n;
+
+	if (netns_enter(l->conf.netns) != 0)
+		return NULL;
+	while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
+		n = epoll_pwait2(l->ep, ev, EVENTS_BATCH, &wait, NULL);
+		now = probe_clock();
+		(void)pthread_mutex_lock(&l->lock);
+		for (int i = 0; i < n; i++) {
+			struct client *c = ev[i].data.ptr;
+
+			if (c->stage == CONNECTING)
+				connected(l, c, now);
+			else if (c->stage != CLOSED)
+				hear(l, c, now);
+		}
+		tick(l, now);
+		(void)pthread_mutex_unlock(&l->lock);
+	}
+	for (size_t i = 0; i < l->n; i++)
+		hang_up(&l->client[i]);
+	return NULL;
+}
+
+static void
+discard(struct load *l)
+{
+	if (l->ep >= 0)
+		(void)close(l->ep);
+	(void)pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+struct load *
+load_start(const struct load_conf *conf)
+{
+	size_t n = conf->busy + conf->held;
+	struct load *l = calloc(1, sizeof(*l) + n * sizeof(l->client[0]));
+	mono_t now = probe_clock();
+	int err;
+
+	if (l == NULL)
+		return NULL;
+	l->conf = *conf;
+	l->n = n;
+	l->oldest = MONO_NEVER;
+	l->to_len = ip_to_sockaddr(&conf->target, &l->to);
+	(void)pthread_mutex_init(&l->lock, NULL);
+	for (size_t i = 0; i < n; i++) {
+		struct client *c = &l->client[i];
+		bool busy = i < conf->busy;
+		size_t k = busy ? i : i - conf->busy;
+		size_t of = busy ? conf->busy : conf->held;
+
+		c->fd = -1;
+		c->sent = MONO_NEVER;
+		c->every_ns = busy ? conf->busy_every_ns : conf->held_every_ns;
+		/* Spread evenly, so that they do not ask all at once. */
+		c->due = mono_add(now, c->every_ns * (int64_t)k / (int64_t)of);
+	}
+	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	err = l->ep < 0 ? errno : pthread_create(&l->thread, NULL, run, l);
+	if (err != 0) {
+		discard(l);
+		errno = err;
+		return NULL;
+	}
+	return l;
+}
+
+void
+load_stop(struct load *l)
+{
+	if (l == NULL)
+		return;
+	atomic_store_explicit(&l->stop, true, memory_order_relaxed);
+	(void)pthread_join(l->thread, NULL);
+	discard(l);
+}
+
+void
+load_take(struct load *l, struct load_sum *sum)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	*sum = l->sum;
+	l->sum = (struct load_sum){0};
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+mono_t
+load_oldest(struct load *l)
+{
+	mono_t t;
+
+	(void)pthread_mutex_lock(&l->lock);
+	t = l->oldest;
+	(void)pthread_mutex_unlock(&l->lock);
+	return t;
+}

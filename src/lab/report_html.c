@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A drill's results as one page that needs nothing else: the table, and for every
+ * round a picture of what happened when. Plain SVG; the few lines of script only
+ * show what the pointer is at.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lab/drill.h"
+
+#define WIDTH	  860.0 /* of the plot, in pixels */
+#define LEFT	  90.0	/* for the names of lanes */
+#define LANE	  22.0
+#define STORY_MAX 64
+
+struct plot {
+	FILE *f;
+	const struct drill_report *r;
+	const struct drill_round *round;
+	mono_t from, to; /* the window shown */
+};
+
+static const char head[] =
+    "<!doctype html><html lang=en><meta charset=utf-8>"
+    "<meta name=viewport content='width=device-width,initial-scale=1'>"
+    "<title>nines drill</title><style>\n"
+    ":root{color-scheme:light dark;--bg:#fff;--fg:#1a1f26;--dim:#667085;"
+    "--line:#e3e6eb;--ok:#2f9e6e;--bad:#d64545;--own:#3b73d9;--two:#e08a00}\n"
+    "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--fg:#e6e9ee;"
+    "--dim:#8b95a5;--line:#2a313b;--ok:#3fb983;--bad:#f06a6a;--own:#6c9cf5;"
+    "--two:#f0a63a}}\n"
+    "body{font:15px/1.5 system-ui,sans-serif;background:var(--bg);color:var(--fg);"
+    "max-width:1000px;margin:2rem auto;padding:0 1rem}\n"
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .3rem}"
+    "p{color:var(--dim);margin:.2rem 0}\n"
+    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;"
+    "margin:1.2rem 0}td,th{padding:.3rem .6rem;text-align:right;"
+    "border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--dim)}"
+    "td:first-child,th:first-child{text-align:left}.bad{color:var(--bad)}\n"
+    "svg{width:100%;height:auto;display:block;margin:.5rem 0}"
+    "svg text{fill:var(--dim);font:11px system-ui,sans-serif}\n"
+    ".scroll{overflow-x:auto}details{margin:.3rem 0}summary{cursor:pointer}"
+    "pre{font:13px/1.5 ui-monospace,monospace;margin:.4rem 0;overflow-x:auto}\n"
+    "#tip{position:fixed;pointer-events:none;background:var(--fg);color:var(--bg);"
+    "padding:.15rem .5rem;border-radius:4px;font-size:12px;display:none}\n"
+    "</style>\n";
+
+static const char tail[] =
+    "<div id=tip></div><script>\n"
+    "const tip=document.getElementById('tip');\n"
+    "document.addEventListener('mousemove',e=>{const t=e.target.dataset&&"
+    "e.target.dataset.t;tip.style.display=t?'block':'none';if(t){tip.textContent=t;"
+    "tip.style.left=e.clientX+12+'px';tip.style.top=e.clientY+12+'px'}})\n"
+    "</script></html>\n";
+
+static double
+ms(int64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+/* Text of ours and names of the file: neither may end a tag. */
+static void
+escape(FILE *f, const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s == '<')
+			(void)fputs("&lt;", f);
+		else if (*s == '&')
+			(void)fputs("&amp;", f);
+		else if (*s == '"')
+			(void)fputs("&quot;", f);
+		else
+			(void)fputc(*s, f);
+	}
+}
+
+static double
+x_of(const struct plot *p, mono_t t)
+{
+	double part = ms(mono_sub(t, p->from)) / ms(mono_sub(p->to, p->from));
+
+	return LEFT + WIDTH * (part < 0 ? 0 : part > 1 ? 1 : part);
+}
+
+static void
+bar(const struct plot *p, unsigned lane, mono_t from, mono_t to, const char *colour,
+    const char *what)
+{
+	double x = x_of(p, from), w = x_of(p, to) - x;
+
+	if (!mono_before(p->from, to) || !mono_before(from, p->to))
+		return;
+	(void)fprintf(p->f,
+	    "<rect x='%.1f' y='%.0f' width='%.1f' height='%.0f' rx=2 "
+	    "fill='var(--%s)' data-t=\"",
+	    x, LANE * lane + 18, w < 2 ? 2 : w, LANE - 7, colour);
+	escape(p->f, what);
+	(void)fprintf(p->f, ", %.1f ms\"/>\n", ms(mono_sub(to, from)));
+}
+
+static void
+mark(const struct plot *p, mono_t t, unsigned lanes, const char *what)
+{
+	double x = x_of(p, t);
+
+	if (mono_before(t, p->from) || !mono_before(t, p->to))
+		return;
+	(void)fprintf(p->f,
+	    "<line x1='%.1f' x2='%.1f' y1=14 y2='%.0f' stroke='var(--fg)' "
+	    "stroke-dasharray='3 3'/><text x='%.1f' y=10>%s</text>\n",
+	    x, x, LANE * lanes + 18, x + 3, what);
+}
+
+static void
+axis(const struct plot *p, unsigned lanes)
+{
+	double from = ms(mono_sub(p->from, p->round->phase[0].from));
+	double span = ms(mono_sub(p->to, p->from));
+
+	for (unsigned i = 0; i <= 5; i++) {
+		double x = LEFT + WIDTH * i / 5, at = from + span * i / 5;
+
+		(void)fprintf(p->f,
+		    "<line x1='%.1f' x2='%.1f' y1=14 y2='%.0f' stroke='var(--line)'/>"
+		    "<text x='%.1f' y='%.0f' text-anchor=middle>%+.0f ms</text>\n",
+		    x, x, LANE * lanes + 18, x, LANE * lanes + 32, at);
+	}
+}
+
+static void
+lane_name(const struct plot *p, unsigned lane, const char *name)
+{
+	(void)fprintf(p->f, "<text x='%.0f' y='%.0f' text-anchor=end>", LEFT - 8,
+	    LANE * lane + 30);
+	escape(p->f, name);
+	(void)fputs("</text>\n", p->f);
+}
+
+static void
+owner_lane(const struct plot *p, unsigned lane, size_t host)
+{
+	const struct drill_round *r = p->round;
+	uint32_t bit = UINT32_C(1) << host;
+
+	for (size_t i = 0; i < r->n_events; i++) {
+		uint32_t holders = r->event[i].holders;
+		mono_t to = i + 1 < r->n_events ? r->event[i + 1].at : r->phase[1].to;
+		mono_t from = r->event[i].at;
+		bool two = (holders & (holders - 1)) != 0;
+
+		if (mono_before(from, p->from))
+			from = p->from;
+		if ((holders & bit) != 0)
+			bar(p, lane, from, to, two ? "two" : "own",
+			    two ? "has the address, as another does" : "has it");
+	}
+}
+
+static void
+picture(FILE *f, const struct drill_report *r, const struct drill_round *round,
+    mono_t from, mono_t to)
+{
+	struct plot p = {f, r, round, from, to};
+	const struct floating_ip *ip = r->drill->ip;
+	unsigned lanes = (unsigned)ip->n_hosts + 1;
+
+	(void)fprintf(f, "<div class=scroll><svg viewBox='0 0 %.0f %.0f'>\n",
+	    LEFT + WIDTH + 30, LANE * lanes + 38);
+	axis(&p, lanes);
+	lane_name(&p, 0, "client");
+	bar(&p, 0,
+	    mono_before(from, round->phase[0].from) ? round->phase[0].from : from,
+	    mono_min(to, round->phase[1].to), "ok", "answered");
+	for (size_t k = 0; k < ARRAY_LEN(round->phase); k++) {
+		for (size_t i = 0; i < round->phase[k].n_outages; i++) {
+			const struct outage *o = &round->phase[k].outage[i];
+
+			bar(&p, 0, o->from, o->to, "bad", probe_result_name(o->first));
+		}
+	}
+	for (size_t i = 0; i < ip->n_hosts; i++) {
+		int host = world_index(&r->drill->world, ip->host[i]);
+
+		lane_name(&p, (unsigned)i + 1, ip->host[i]->name);
+		if (host >= 0)
+			owner_lane(&p, (unsigned)i + 1, (size_t)host);
+	}
+	mark(&p, round->phase[0].from, lanes, "break");
+	mark(&p, round->phase[1].from, lanes, "mend");
+	(void)fputs("</svg></div>\n", f);
+}
+
+/* A closer look at a failure that is short beside the whole round. */
+static void
+pictures(FILE *f, const struct drill_report *r, const struct drill_round *round)
+{
+	const struct phase *p = &round->phase[0];
+	int64_t outage = p->probes.outage_ns;
+	mono_t start = {p->from.ns - 50 * MS_NS};
+	mono_t near = mono_add(p->from, 2 * outage + 150 * MS_NS);
+
+	if (mono_before(near, p->to))
+		picture(f, r, round, start, near);
+	picture(f, r, round, start, round->phase[1].to);
+}
+
+static void
+row(FILE *f, const struct drill_round *r)
+{
+	const struct phase *a = &r->phase[0], *b = &r->phase[1];
+
+	(void)fprintf(f,
+	    "<tr><td>%s%s<td>%s<td>%.1f<td>%.1f<td>%llu<td>%llu<td>%.1f<td>%.1f"
+	    "<td>%.1f\n",
+	    r->what->name, r->settled ? "" : " <b class=bad>!</b>", r->victim,
+	    ms(a->probes.outage_ns), ms(b->probes.outage_ns),
+	    (unsigned long long)(a->load.failures + b->load.failures),
+	    (unsigned long long)(a->load.broken + b->load.broken), ms(a->owners.two_ns),
+	    ms(b->owners.two_ns), ms(a->owners.none_ns + b->owners.none_ns));
+}
+
+static void
+round_section(FILE *f, const struct drill_report *r, const struct drill_round *round)
+{
+	struct moment m[STORY_MAX];
+	size_t n = report_story(r, round, m, STORY_MAX);
+
+	(void)fprintf(f, "<h2>%s</h2><p>", round->what->name);
+	escape(f, m[0].text);
+	(void)fputs("</p>\n", f);
+	if (!round->settled) {
+		(void)fputs("<p class=bad>", f);
+		escape(f, round->trouble);
+		(void)fputs("</p>\n", f);
+	}
+	pictures(f, r, round);
+	(void)fputs("<details><summary>what happened when</summary><pre>", f);
+	for (size_t i = 0; i < n; i++) {
+		(void)fprintf(f, "%+10.1f ms  ", ms(m[i].at_ns));
+		escape(f, m[i].text);
+		(void)fputc('\n', f);
+	}
+	(void)fputs("</pre></details>\n", f);
+}
+
+int
+report_html(const struct drill_report *r, FILE *f)
+{
+	(void)fputs(head, f);
+	(void)fprintf(f,
+	    "<h1>Drill of cluster %s</h1><p>%s %s, heartbeat %.0f ms. A new connection "
+	    "every millisecond; times in ms. An outage lasts from the sending of the "
+	    "first request that failed to the sending of the first that was answered "
+	    "again.</p>\n<div class=scroll><table><tr><th>case<th>host<th>outage"
+	    "<th>on return<th>requests failed<th>connections broken<th>two owners"
+	    "<th>after<th>no owner\n",
+	    r->drill->world.cluster->name, r->program,
+	    r->drill->world.engine == ENGINE_NINES ? NINES_VERSION : "",
+	    ms(r->heartbeat_ns));
+	for (size_t i = 0; i < r->n; i++)
+		row(f, &r->round[i]);
+	(void)fputs("</table></div>\n", f);
+	for (size_t i = 0; i < r->n; i++)
+		round_section(f, r, &r->round[i]);
+	(void)fputs(tail, f);
+	return ferror(f) != 0 ? -EIO : 0;
+}
