@@ -503,6 +503,8 @@ input_handover(struct vip *v, const struct vip_ev *ev, struct vip_out *out)
 {
 	switch (ev->type) {
 	case VIP_EV_START:
+		v->stopping = false;
+		break;
 	case VIP_EV_RESUME:
 	case VIP_EV_TAKE:
 	case VIP_EV_YIELD:
