@@ -44,7 +44,7 @@
 	X(INIT, "init", TO(BACKUP) | TO(ACTIVE))                  \
 	X(BACKUP, "backup", TO(INIT) | TO(ACTIVE))                \
 	X(ACTIVE, "active", TO(INIT) | TO(BACKUP) | TO(HANDOVER)) \
-	X(HANDOVER, "active", TO(INIT) | TO(BACKUP) | TO(ACTIVE))
+	X(HANDOVER, "handover", TO(INIT) | TO(BACKUP) | TO(ACTIVE))
 
 enum vip_state {
 #define X(name, text, next) VIP_##name,

@@ -519,7 +519,7 @@ check_standby(const struct sim *s, unsigned i, unsigned n)
 			continue;
 		served = true;
 		content |= better(s, j, i);
-		if (s->host[i].v[n].hold || !s->preempt)
+		if (s->host[i].v[0].hold || s->host[i].v[1].hold || !s->preempt)
 			content |= s->host[j].level >= s->host[i].level;
 	}
 	if (!served)
@@ -577,10 +577,13 @@ leave_in_peace(struct sim *s)
 	unsigned owner = HOSTS, to = below(s, s->hosts);
 
 	for (unsigned i = 0; i < s->hosts; i++) {
+		if (s->host[i].up && s->host[i].paused)
+			resume(s, i);
+	}
+	run_for(s, s->adv_cs * CS_NS * 3); /* one may be on its way out */
+	for (unsigned i = 0; i < s->hosts; i++) {
 		if (!s->host[i].up || !s->host[i].v[0].running)
 			boot(s, i);
-		if (s->host[i].paused)
-			resume(s, i);
 		set_level(s, i, VIP_FIT);
 	}
 	memset(s->cut, 0, sizeof(s->cut));
