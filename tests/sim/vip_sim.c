@@ -409,13 +409,12 @@ crash(struct sim *s, unsigned i, bool kernel_too)
 
 	h->up = h->paused = false;
 	for (unsigned n = 0; n < s->nets; n++) {
-		mono_t last =
-		    mono_add(s->now, (int64_t)below(s, RENEW_NS / MS_NS) * -MS_NS);
+		int64_t ago_ns = (int64_t)below(s, RENEW_NS / MS_NS) * MS_NS;
 
 		if (kernel_too || !owns(s, i, n))
 			h->address_until[n] = (mono_t){0};
 		else /* it expires, at the latest a life after the last renewal */
-			h->address_until[n] = (mono_t){last.ns + LIFE_NS};
+			h->address_until[n] = mono_add(s->now, LIFE_NS - ago_ns);
 	}
 }
 
