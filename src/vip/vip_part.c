@@ -332,6 +332,13 @@ op_start(void *self, struct part *p)
 	return sh->events_watch != NULL ? 0 : -ENOMEM;
 }
 
+/* The host is on its way out: nothing starts any more. */
+static bool
+leaving_host(const struct vip_shell *sh)
+{
+	return sh->stopping || fact_is(vip_shell_fact(sh, "host", "stopping"), "yes");
+}
+
 static void
 adopt(struct vip_shell *sh, const struct vip_plan *plan)
 {
@@ -388,7 +395,7 @@ op_config(void *self, const struct cluster *c, const struct host *me)
 	}
 	cluster_unref(old);
 	refresh_links(sh);
-	if (!sh->acting || sh->stopping)
+	if (!sh->acting || leaving_host(sh))
 		return;
 	ROUTERS(r, sh)
 	{
@@ -422,7 +429,12 @@ op_activate(void *self)
 	ROUTERS(r, sh)
 	vip_router_judge(r);
 	ROUTERS(r, sh)
-	vip_router_start(r, vip_shell_fact(sh, "vip", r->plan.f->name));
+	{
+		if (leaving_host(sh))
+			vip_os_remove(&sh->os, r->index, r->plan.f);
+		else
+			vip_router_start(r, vip_shell_fact(sh, "vip", r->plan.f->name));
+	}
 }
 
 void
@@ -473,18 +485,9 @@ refuse_elsewhere(struct vip_router *r, uint64_t id)
 	const char *name = r->plan.f->name;
 	char ip[IP_STR_LEN];
 
-	for (size_t i = 0; i < r->plan.n_peers; i++) {
-		const struct vip_peer *peer = &r->plan.peer[i];
-
-		if (ip_equal(&peer->ip, &v->owner)) {
-			refuse(r->shell, id, "%s is active on %s; run it there", name,
-			    peer->host->name);
-			return;
-		}
-	}
 	if (v->owner.family != 0)
-		refuse(r->shell, id, "%s is active on the host at %s; run it there",
-		    name, ip_format(&v->owner, ip));
+		refuse(r->shell, id, "%s is active on %s; run it there", name,
+		    vip_router_host_name(r, &v->owner, ip));
 	else
 		refuse(r->shell, id, "%s is not active here (%s); run it where it is",
 		    name, r->why[0] != '\0' ? r->why : vip_state_name(v->state));

@@ -153,14 +153,17 @@ advertise(struct vip_router *r, uint8_t prio, const struct ip *only)
 
 /* ---- the answer to `nines move` ---- */
 
-static const char *
-host_name_of(
+const char *
+vip_router_host_name(
     const struct vip_router *r, const struct ip *ip, char buf[static IP_STR_LEN])
 {
 	for (size_t i = 0; i < r->plan.n_peers; i++) {
 		if (ip_equal(&r->plan.peer[i].ip, ip))
 			return r->plan.peer[i].host->name;
 	}
+	/* IPv6 hosts speak from addresses that the file does not know. */
+	if (r->plan.n_peers == 1 && ip->family == AF_INET6 && ip_is_link_local(ip))
+		return r->plan.peer[0].host->name;
 	return ip->family != 0 ? ip_format(ip, buf) : "nobody";
 }
 
@@ -168,7 +171,7 @@ static void
 answer_move(struct vip_router *r, bool moved, const struct ip *peer)
 {
 	char text[512], ip[IP_STR_LEN];
-	const char *host = host_name_of(r, peer, ip);
+	const char *host = vip_router_host_name(r, peer, ip);
 
 	if (!r->ordered)
 		return;
@@ -238,7 +241,7 @@ give_one(struct vip_router *r, const struct vip_ev *ev)
 		log_event(LOG_INFO, "state", "ip=%s from=%s to=%s level=%d other=%s",
 		    r->plan.f->name, vip_state_name(from),
 		    vip_state_name(r->core.state), (int)r->core.level,
-		    host_name_of(r, &r->core.owner, ip));
+		    vip_router_host_name(r, &r->core.owner, ip));
 	vip_router_publish(r);
 }
 

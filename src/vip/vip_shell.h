@@ -92,6 +92,10 @@ void vip_router_judge(struct vip_router *r);
 void vip_router_rewire(struct vip_router *r);
 void vip_router_publish(struct vip_router *r);
 
+/* The host behind the source of an advert; else the address itself, in `buf`. */
+const char *vip_router_host_name(
+    const struct vip_router *r, const struct ip *ip, char buf[static IP_STR_LEN]);
+
 /* True if nothing of it is left to finish. */
 bool vip_router_idle(const struct vip_router *r);
 
