@@ -22,8 +22,7 @@ struct generation {
 	struct names hosts, floating_ips, services;
 };
 
-/* ---- the table of sections
- * ------------------------------------------------------------ */
+/* ---- the table of sections ----------------------------------------------------- */
 
 static const struct many networks = {
     .section = &network_section,
@@ -172,8 +171,7 @@ const struct section root_section = {
     .finish = finish_root,
 };
 
-/* ---- parsing
- * ---------------------------------------------------------------------------- */
+/* ---- parsing ------------------------------------------------------------------- */
 
 /* Both at once would leave open which of them is meant. */
 static bool
@@ -278,8 +276,7 @@ cluster_parse(const char *text, size_t len, struct diag_list *diags)
 	return &g->cluster;
 }
 
-/* ---- generations
- * -------------------------------------------------------------------------- */
+/* ---- generations --------------------------------------------------------------- */
 
 /* A cluster is immutable; the count of its references beside it is not. */
 static struct generation *

@@ -28,8 +28,7 @@ static const struct {
     {"duration", "{\"type\":\"string\",\"pattern\":\"^[0-9]+(us|ms|s|m|h|d)$\"}"},
 };
 
-/* ---- JSON Schema
- * ------------------------------------------------------------------------ */
+/* ---- JSON Schema --------------------------------------------------------------- */
 
 static void section_schema(const struct section *s, struct sbuf *out);
 
@@ -195,8 +194,7 @@ export_json_schema(struct sbuf *out)
 	sbuf_done(&root);
 }
 
-/* ---- the manual
- * ---------------------------------------------------------------------------- */
+/* ---- the manual ---------------------------------------------------------------- */
 
 static void
 words_syntax(const struct key *k, struct sbuf *out)

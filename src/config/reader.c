@@ -11,7 +11,7 @@
 
 #define MESSAGE_MAX 256
 
-/* ---- findings ---------------------------------------------------------------- */
+/* ---- findings ------------------------------------------------------------------ */
 
 static PRINTF(5, 0) struct diag *finding(struct reader *r, enum diag_severity severity,
     const struct yaml *at, const char *code, const char *fmt, va_list ap)
@@ -133,7 +133,7 @@ look_up(struct reader *r, const struct yaml *node, enum name_space space)
 	return thing;
 }
 
-/* ---- scalars ------------------------------------------------------------------ */
+/* ---- scalars ------------------------------------------------------------------- */
 
 static void
 read_flag(struct reader *r, const struct key *k, const struct yaml *node, void *base)
@@ -321,7 +321,7 @@ read_scalar(struct reader *r, const struct key *k, const struct yaml *node, void
 		by_kind[k->kind].read(r, k, node, base);
 }
 
-/* ---- collections ----------------------------------------------------------------- */
+/* ---- collections --------------------------------------------------------------- */
 
 static void
 set_array(const struct key *k, void *base, const void *array, size_t n)
@@ -427,8 +427,7 @@ read_list(struct reader *r, const struct key *k, const struct yaml *node, void *
 	}
 }
 
-/* ---- sections ----------------------------------------------------------------------
- */
+/* ---- sections ------------------------------------------------------------------ */
 
 void
 read_value(struct reader *r, const struct key *k, const struct yaml *node, void *base)

@@ -10,8 +10,7 @@
 #include "config/sections.h"
 #include "config/units.h"
 
-/* ---- which type of check a key belongs to
- * -------------------------------------------- */
+/* ---- which type of check a key belongs to -------------------------------------- */
 
 static bool
 is_http(const void *base)
@@ -59,8 +58,7 @@ has_port(const void *base)
 	return is_tcp(base) || is_http(base);
 }
 
-/* ---- tcp, https
- * ------------------------------------------------------------------------- */
+/* ---- tcp, https ---------------------------------------------------------------- */
 
 static void
 read_type_flag(struct reader *r, const struct yaml *node, struct check_conf *c,
@@ -108,8 +106,7 @@ static const struct form https_form = {
     .syntax = "true",
 };
 
-/* ---- status
- * ------------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------- */
 
 static bool
 read_code(const char *s, size_t len, unsigned *code)
@@ -166,9 +163,7 @@ static const struct form status_form = {
     .syntax = "CODE or LOWEST-HIGHEST",
 };
 
-/* ---- exec
- * -----------------------------------------------------------------------------------
- */
+/* ---- exec ---------------------------------------------------------------------- */
 
 /* Splits `s` at blanks into at most `max` words; returns how many there are. */
 static size_t
@@ -242,9 +237,7 @@ static const struct form exec_form = {
     .syntax = "PROGRAM or [PROGRAM, ARGUMENT, ...]",
 };
 
-/* ---- ping
- * -----------------------------------------------------------------------------------
- */
+/* ---- ping ---------------------------------------------------------------------- */
 
 static void
 read_ping(struct reader *r, const struct yaml *node, void *base)
@@ -271,8 +264,7 @@ static const struct form ping_form = {
     .syntax = "ADDRESS",
 };
 
-/* ---- the section
- * ----------------------------------------------------------------------------- */
+/* ---- the section --------------------------------------------------------------- */
 
 /* The rows up to here decide the type of a mapping that does not name it. */
 enum {

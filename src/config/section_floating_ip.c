@@ -15,8 +15,7 @@
 #define ADDRESSES_MAX 20  /* of one virtual router: they must fit an advertisement */
 #define HOSTS_MAX     254 /* a priority each */
 
-/* ---- address, hosts, follow ---------------------------------------------------------
- */
+/* ---- address, hosts, follow ---------------------------------------------------- */
 
 static void
 read_one_address(
@@ -198,8 +197,7 @@ static const struct form follow_form = {
     .syntax = "[SERVICE, ...]",
 };
 
-/* ---- vrrp
- * -------------------------------------------------------------------------------- */
+/* ---- vrrp ---------------------------------------------------------------------- */
 
 static void
 read_priority(struct reader *r, const struct yaml *node, void *base)
@@ -370,8 +368,7 @@ static const struct section vrrp_section = {
     .finish = finish_vrrp,
 };
 
-/* ---- the section
- * ----------------------------------------------------------------------------- */
+/* ---- the section --------------------------------------------------------------- */
 
 static void
 derive_heartbeat(const void *base, struct sbuf *out)

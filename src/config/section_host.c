@@ -11,7 +11,7 @@
 
 #define INTERFACE_MAX 15 /* IFNAMSIZ - 1 */
 
-/* ---- networks -------------------------------------------------------------------- */
+/* ---- networks ------------------------------------------------------------------ */
 
 static void
 read_subnet(struct reader *r, const struct yaml *node, void *base)
@@ -225,8 +225,7 @@ other_networks(const void *base)
 	return !only_main_network(base);
 }
 
-/* ---- zones
- * --------------------------------------------------------------------------- */
+/* ---- zones --------------------------------------------------------------------- */
 
 static void
 read_zones(struct reader *r, const struct yaml *node, void *base)
@@ -274,8 +273,7 @@ const struct form zones_form = {
     .syntax = "[NAME, ...]",
 };
 
-/* ---- addresses
- * ------------------------------------------------------------------------ */
+/* ---- addresses ----------------------------------------------------------------- */
 
 /* What an address cannot be; NULL if it is fit for a host. */
 static const char *
@@ -351,8 +349,7 @@ claim_address(struct reader *r, const struct yaml *node, const struct ip *ip,
 	return false;
 }
 
-/* ---- hosts
- * ----------------------------------------------------------------------------- */
+/* ---- hosts --------------------------------------------------------------------- */
 
 static void
 begin_host(struct reader *r, const struct yaml *node, void *base)

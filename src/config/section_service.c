@@ -13,8 +13,7 @@
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
 
-/* ---- "NAME:PORT"
- * ------------------------------------------------------------------------ */
+/* ---- "NAME:PORT" --------------------------------------------------------------- */
 
 /* Splits `node` at its last colon; reports what is not a name and a port. */
 static bool
@@ -62,8 +61,7 @@ report_unknown(struct reader *r, const struct yaml *node, const char *name)
 		diag_hint(d, "did you mean \"%s\"?", near);
 }
 
-/* ---- listen
- * ------------------------------------------------------------------------------- */
+/* ---- listen -------------------------------------------------------------------- */
 
 /* The address that a host's name stands for. */
 static const struct host_address *
@@ -250,9 +248,7 @@ static const struct form listen_form = {
     .syntax = "NAME:PORT or [NAME:PORT, ...]",
 };
 
-/* ---- servers
- * -----------------------------------------------------------------------------------
- */
+/* ---- servers ------------------------------------------------------------------- */
 
 /* Whether every host that listens for `s` has an address on `net`. */
 static bool
@@ -423,9 +419,7 @@ static const struct many servers = {
     .index = SIZE_MAX,
 };
 
-/* ---- balance
- * ----------------------------------------------------------------------------------------
- */
+/* ---- balance ------------------------------------------------------------------- */
 
 static const struct word balance_word[] = {
     {"round-robin", BALANCE_ROUND_ROBIN, "in turn, by weight"},
@@ -518,9 +512,7 @@ static const struct form balance_form = {
 	      "header NAME}",
 };
 
-/* ---- log
- * ----------------------------------------------------------------------------------------------
- */
+/* ---- log ----------------------------------------------------------------------- */
 
 static const struct word log_word[] = {
     {"off", LOG_MODE_OFF, "nothing"},
@@ -582,9 +574,7 @@ static const struct form log_form = {
     .syntax = "off, full or {sample: N}",
 };
 
-/* ---- queue, timeouts
- * ------------------------------------------------------------------------------------
- */
+/* ---- queue, timeouts ----------------------------------------------------------- */
 
 static const struct key queue_key[] = {
     {
@@ -696,9 +686,7 @@ static const struct section timeouts_section = {
     .finish = finish_timeouts,
 };
 
-/* ---- the section
- * ------------------------------------------------------------------------------------------
- */
+/* ---- the section --------------------------------------------------------------- */
 
 static const struct word mode_word[] = {
     {"http", MODE_HTTP, "HTTP/1.0 and HTTP/1.1, request by request"},

@@ -11,8 +11,7 @@
 #define INDENT	   2
 #define FLOW_WIDTH 60 /* a mapping that fits stands on one line */
 
-/* ---- scalars -----------------------------------------------------------------------
- */
+/* ---- scalars ------------------------------------------------------------------- */
 
 /* Characters that mean nothing to YAML anywhere in a plain scalar. */
 static bool
@@ -121,8 +120,7 @@ key_is_preset(const struct key *k, const void *base)
 	return same;
 }
 
-/* ---- sections
- * ------------------------------------------------------------------------ */
+/* ---- sections ------------------------------------------------------------------ */
 
 static void write_section(
     const struct section *s, const void *base, bool full, int indent, struct sbuf *out);

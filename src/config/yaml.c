@@ -75,6 +75,8 @@ take_text(struct builder *b, struct fy_token *t, struct yaml *y)
 		return refuse(b, y, "yaml", "cannot read this value");
 	if (memchr(s, '\0', len) != NULL)
 		return refuse(b, y, "yaml", "a value cannot contain a NUL character");
+	if (style == FYSS_LITERAL || style == FYSS_FOLDED)
+		return refuse(b, y, "yaml", "block texts are not part of the language");
 	y->text = arena_strndup(b->arena, s, len);
 	if (y->text == NULL)
 		return refuse(b, y, "too-large", "the file is too large");

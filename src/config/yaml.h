@@ -3,8 +3,8 @@
  * yaml.h - YAML text as a tree of nodes that know their place.
  *
  * libfyaml scans; this module keeps what a cluster file may consist of: one
- * document of mappings with scalar keys, lists and scalars. Anchors, aliases, tags
- * and merge keys are refused (the file is data, and an alias can make a small file
+ * document of mappings with scalar keys, lists and one-line scalars. Anchors, aliases
+ * and tags are refused (the file is data, and an alias can make a small file
  * enormous), depth and number of nodes are capped, duplicate keys are reported.
  */
 #ifndef NINES_CONFIG_YAML_H
