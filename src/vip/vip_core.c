@@ -445,7 +445,11 @@ static void
 advert_to_active(struct vip *v, const struct vip_advert *adv, struct vip_out *out)
 {
 	if (adv->prio == VRRP_PRIO_RESIGN) {
-		advertise(v, out);
+		/* It may have announced itself until now: more than the RFC's answer.
+		 */
+		contested(v, adv, out);
+		if (out->n == 0)
+			advertise(v, out);
 	} else if (overtaken(v, adv)) {
 		return;
 	} else if (!outranked(v, adv)) {

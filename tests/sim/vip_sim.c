@@ -13,6 +13,7 @@
  *   - of equally fit hosts, the one of higher priority, unless it was told otherwise;
  *   - the routers of a group are on one host;
  *   - a client believes the last announcement it heard, and that names an owner;
+ *   - after a split that healed, it does so at once;
  *   - after a pause, a host that was timed out owns nothing once it has run again;
  *   - in a healthy network, a planned leave never leaves the address without an owner.
  *
@@ -569,12 +570,10 @@ check_client(const struct sim *s)
 	}
 }
 
-/* In a healthy network, one planned change; nobody may notice. */
+/* Everybody up, fit, and in reach of everybody. */
 static void
-leave_in_peace(struct sim *s)
+recover(struct sim *s)
 {
-	unsigned owner = HOSTS, to = below(s, s->hosts);
-
 	for (unsigned i = 0; i < s->hosts; i++) {
 		if (s->host[i].up && s->host[i].paused)
 			resume(s, i);
@@ -587,6 +586,31 @@ leave_in_peace(struct sim *s)
 	}
 	memset(s->cut, 0, sizeof(s->cut));
 	run_for(s, s->adv_cs * CS_NS * 20 + 2 * LIFE_NS);
+}
+
+/* The hosts lose each other, not the client, and find each other again: the client must
+ * be right at once, not when it happens to hear the next announcement. */
+static void
+split_and_heal(struct sim *s)
+{
+	for (unsigned i = 0; i < s->hosts; i++) {
+		for (unsigned j = 0; j < s->hosts; j++)
+			s->cut[i][j] = i != j;
+	}
+	run_for(s, s->adv_cs * CS_NS * (4 + below(s, 60)) + below(s, SEC_NS));
+	memset(s->cut, 0, sizeof(s->cut));
+	/* Of more than two, the winner answers one at a time, in growing pauses. */
+	run_for(s, s->adv_cs * CS_NS * 2 + (s->hosts > 2 ? 200 : 20) * MS_NS);
+	check_settled(s);
+	check_client(s);
+}
+
+/* In a healthy network, one planned change; nobody may notice. */
+static void
+leave_in_peace(struct sim *s)
+{
+	unsigned owner = HOSTS, to = below(s, s->hosts);
+
 	for (unsigned i = 0; i < s->hosts; i++) {
 		if (owns(s, i, 0))
 			owner = i;
@@ -645,6 +669,9 @@ simulate(uint64_t seed)
 		check_client(&s);
 		s.told = s.told || !s.preempt;
 	}
+	recover(&s);
+	split_and_heal(&s);
+	recover(&s);
 	leave_in_peace(&s);
 	return s.hash;
 }

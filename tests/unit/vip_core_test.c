@@ -78,7 +78,7 @@ static const struct row {
 	600},
     {"winner announces again", VIP_ACTIVE, 500, ADV, 99, 9, VIP_ACTIVE, "FAS", 600},
     {"own advert come back", VIP_ACTIVE, 500, ADV, 255, ME, VIP_ACTIVE, "", 1000},
-    {"resignation is answered", VIP_ACTIVE, 500, ADV, 0, 9, VIP_ACTIVE, "S", 1000},
+    {"resignation is answered", VIP_ACTIVE, 500, ADV, 0, 9, VIP_ACTIVE, "FAS", 600},
     {"stop hands over", VIP_ACTIVE, 50, VIP_EV_STOP, 0, 0, VIP_HANDOVER, "R", 300},
     {"move hands over", VIP_ACTIVE, 50, VIP_EV_MOVE, 0, 9, VIP_HANDOVER, "R", 300},
     {"the group hands over", VIP_ACTIVE, 50, VIP_EV_YIELD, 0, 0, VIP_HANDOVER, "R",
