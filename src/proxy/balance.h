@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * balance.h - which server gets the next request: one service, one worker.
+ *
+ * Pure: the caller brings the memory, the randomness and the news about servers.
+ * Servers are known by their index. A server may be picked while it is usable, its
+ * weight is not 0, and it is not full; backup servers only while no other server is
+ * usable. Every operation costs at most O(log n), the hash ring's set-up aside.
+ */
+#ifndef NINES_PROXY_BALANCE_H
+#define NINES_PROXY_BALANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "config/cluster.h"
+
+#define BALANCE_NONE	  (-1) /* no server is usable */
+#define BALANCE_FULL	  (-2) /* those that are, are at their limit of connections */
+#define BALANCE_TRIED_MAX 16
+
+struct balance_server {
+	/* Set by the caller before balance_init(). */
+	uint32_t weight; /* 0 .. 1000 */
+	bool backup;
+	uint64_t id; /* hash of the name: the ring does not depend on the order */
+	/* Below: the balancer's. */
+	bool usable, full;
+	uint32_t active; /* requests (http) or connections (tcp) of this worker */
+	uint64_t key;	 /* order in the heap */
+	uint32_t pos;	 /* place in the heap from 1; 0: not in it */
+};
+
+struct balance_point {
+	uint64_t at;
+	uint32_t server;
+};
+
+struct balance {
+	enum balance kind;
+	struct balance_server *server;
+	size_t n;
+	struct balance_tier {
+		uint32_t *heap; /* indices of servers that may be picked */
+		size_t n;
+		size_t usable; /* full ones included */
+		uint64_t turn; /* round robin: virtual time; others: a sequence */
+	} tier[2];	       /* active servers, backups */
+	struct balance_point *ring;
+	size_t n_ring;
+};
+
+/* Points that the ring of these servers needs; 0 unless `kind` is BALANCE_HASH. */
+size_t balance_ring_size(
+    enum balance kind, const struct balance_server *server, size_t n);
+
+/*
+ * `heap` has room for 2 * n indices, `ring` for balance_ring_size() points. All
+ * servers start usable with nothing active; `active` is kept for a server whose
+ * caller set it (a reload).
+ */
+void balance_init(struct balance *b, enum balance kind, struct balance_server *server,
+    size_t n, uint32_t *heap, struct balance_point *ring);
+
+/* News: health, drain, a limit reached or left. */
+void balance_usable(struct balance *b, size_t i, bool usable);
+void balance_full(struct balance *b, size_t i, bool full);
+
+/*
+ * The server for the next request, none of the `n_tried` ones in `tried`: an index,
+ * BALANCE_NONE or BALANCE_FULL. `hash` matters for BALANCE_HASH alone.
+ */
+int balance_pick(struct balance *b, struct rng *rng, uint64_t hash,
+    const uint32_t *tried, size_t n_tried);
+
+/* A request went to `i`; it ended. */
+void balance_take(struct balance *b, size_t i);
+void balance_put(struct balance *b, size_t i);
+
+bool balance_check(const struct balance *b); /* invariants, for tests */
+
+#endif /* NINES_PROXY_BALANCE_H */
