@@ -354,6 +354,20 @@ world_plug(struct world *w, size_t host, bool in)
 	return err;
 }
 
+bool
+world_plugged(const struct world *w, size_t host)
+{
+	const struct host *h = w->host[host].host;
+	char port[16];
+
+	for (size_t k = 0; k < h->n_addresses; k++) {
+		world_port(w, host, h->address[k].network, port);
+		if (!netns_link_running(w->sw, port))
+			return false;
+	}
+	return true;
+}
+
 int
 world_flush(struct world *w, size_t host)
 {

@@ -14,6 +14,7 @@
 #include "os/child.h"
 #include "os/netns.h"
 
+#define PLUG_NS	 (5 * SEC_NS)
 #define LEAVE_NS (40 * SEC_NS) /* what a stopped program may take to end */
 
 static int
@@ -100,6 +101,13 @@ off(struct drill *d)
 	return err;
 }
 
+static bool
+plugged(struct drill *d)
+{
+	return world_plugged(&d->world, d->owner);
+}
+
+/* A host that boots has its cable in before its programs start. */
 static int
 undo_off(struct drill *d)
 {
@@ -107,6 +115,8 @@ undo_off(struct drill *d)
 
 	if (err == 0)
 		err = world_plug(&d->world, d->owner, true);
+	if (err == 0)
+		err = drill_until(d, plugged, PLUG_NS);
 	owners_mute(d->owners, d->owner, false);
 	return err == 0 ? restart(d, d->owner) : err;
 }
@@ -340,17 +350,46 @@ start_again(struct drill *d)
 	return restart(d, d->owner);
 }
 
+int
+drill_apply(struct drill *d, const struct world_change *change)
+{
+	static const char *const words[] = {"reload", NULL};
+	int err = world_write_file(&d->world, change);
+
+	return err == 0 ? order_all(d, words) : err;
+}
+
 /* The preferred host leaves, so that its return can be watched. */
 static int
 prepare_return(struct drill *d)
 {
-	int err = stop_gracefully(d);
+	struct world_change change = d->change;
+	int err = 0;
 
+	change.failback = true;
+	if (!d->ip->failback) {
+		err = drill_apply(d, &change);
+		d->returns = true;
+	}
+	if (err == 0)
+		err = drill_until(d, drill_owner_right, 10 * SEC_NS);
+	if (err != 0)
+		return err;
+	d->owner = (size_t)world_index(&d->world, d->ip->host[0]);
+	d->other = (size_t)world_index(&d->world, d->ip->host[1]);
+	err = stop_gracefully(d);
 	if (err == 0)
 		err = drill_until(d, drill_owner_moved, 10 * SEC_NS);
 	if (err == 0)
 		err = drill_until(d, has_ended, LEAVE_NS);
 	return err;
+}
+
+/* The file as it was; an end also of what prepare_return() asked for. */
+static int
+restore_file(struct drill *d)
+{
+	return d->world.engine == ENGINE_NINES ? drill_apply(d, &d->change) : 0;
 }
 
 static int
@@ -365,27 +404,12 @@ come_back(struct drill *d)
 }
 
 static int
-apply(struct drill *d, bool weights)
-{
-	static const char *const words[] = {"reload", NULL};
-	struct world_change change = d->change;
-	int err;
-
-	change.weights = weights;
-	err = world_write_file(&d->world, &change);
-	return err == 0 ? order_all(d, words) : err;
-}
-
-static int
 reload_changed(struct drill *d)
 {
-	return apply(d, true);
-}
+	struct world_change change = d->change;
 
-static int
-reload_original(struct drill *d)
-{
-	return apply(d, false);
+	change.weights = true;
+	return drill_apply(d, &change);
 }
 
 static int
@@ -594,12 +618,14 @@ const struct drill_case drill_cases[] = {
 	.what = "@ comes back and takes over again",
 	.prepare = prepare_return,
 	.inject = come_back,
+	.undo = restore_file,
 	.expect = EXPECT_MOVED,
-	.peers = true},
+	.peers = true,
+	.returns = true},
     {.name = "reload",
 	.what = "a changed file is applied everywhere",
 	.inject = reload_changed,
-	.undo = reload_original,
+	.undo = restore_file,
 	.expect = EXPECT_STAYS,
 	HOLD(1000, 1000)},
     {.name = "drain-server",

@@ -64,13 +64,13 @@ drill_owner_moved(struct drill *d)
 }
 
 /* Who is to have the address when all is well. */
-static bool
-owner_right(struct drill *d)
+bool
+drill_owner_right(struct drill *d)
 {
 	uint32_t holders = owners_now(d->owners);
 	int preferred = world_index(&d->world, d->ip->host[0]);
 
-	if (d->ip->failback)
+	if (d->returns)
 		return holders == UINT32_C(1) << preferred;
 	return __builtin_popcount(holders) == 1;
 }
@@ -93,7 +93,7 @@ moved_and_steady(struct drill *d)
 static bool
 all_well(struct drill *d)
 {
-	if (!owner_right(d) || !steady(d))
+	if (!drill_owner_right(d) || !steady(d))
 		return false;
 	for (size_t i = 0; i < d->world.n_hosts; i++) {
 		if (d->world.host[i].balances && !world_ready(&d->world, i))
@@ -128,6 +128,7 @@ cast(struct drill *d)
 	}
 	d->trouble[0] = '\0';
 	d->pid = 0;
+	d->returns = d->ip->failback;
 	return 0;
 }
 
@@ -197,8 +198,8 @@ phase_mended(struct drill *d, const struct drill_case *c, struct phase *p)
 	if (err == 0)
 		err = drill_until(d, all_well, SETTLE_NS);
 	if (err == -ETIMEDOUT)
-		complain(d, owner_right(d) ? "no steady answers afterwards"
-					   : "the address did not come back");
+		complain(d, drill_owner_right(d) ? "no steady answers afterwards"
+						 : "the address did not come back");
 	finish(d, p);
 	return err == -EINTR ? err : 0;
 }
@@ -238,7 +239,7 @@ play(struct drill *d, const struct drill_case *c, struct drill_round *r)
 }
 
 static bool
-chosen(const struct options *o, const struct drill_case *c)
+chosen(const struct drill *d, const struct options *o, const struct drill_case *c)
 {
 	size_t len = strlen(c->name);
 
@@ -246,6 +247,8 @@ chosen(const struct options *o, const struct drill_case *c)
 		return c->hidden;
 	if (c->hidden || (o->engine == ENGINE_KEEPALIVED && !c->peers))
 		return false;
+	if (c->returns && o->engine == ENGINE_KEEPALIVED && !d->ip->failback)
+		return false; /* its peers cannot be told while they run */
 	if (o->cases == NULL)
 		return true;
 	for (const char *p = o->cases; *p != '\0';) {
@@ -311,7 +314,7 @@ play_all(struct drill *d, const struct options *o, struct drill_report *report)
 	int err = 0;
 
 	for (const struct drill_case *c = drill_cases; c->name != NULL; c++)
-		max += chosen(o, c) ? o->rounds : 0;
+		max += chosen(d, o, c) ? o->rounds : 0;
 	report->round = calloc(max + 1, sizeof(*report->round));
 	if (report->round == NULL)
 		return -ENOMEM;
@@ -320,7 +323,7 @@ play_all(struct drill *d, const struct options *o, struct drill_report *report)
 		     c->name != NULL && err == 0; c++) {
 			struct drill_round *r = &report->round[report->n];
 
-			if (!chosen(o, c))
+			if (!chosen(d, o, c))
 				continue;
 			progress(c, NULL, k + 1, o->rounds);
 			err = play(d, c, r);
@@ -347,6 +350,7 @@ aim(struct drill *d, const struct cluster *c)
 			    s->listen[k].floating_ip->n_hosts < 2)
 				continue;
 			d->ip = s->listen[k].floating_ip;
+			d->returns = d->ip->failback;
 			d->target = s->listen[k].at;
 			for (size_t j = 0; j < s->n_servers; j++) {
 				int host = world_index(&d->world, s->server[j].host);
@@ -379,7 +383,7 @@ watch(struct drill *d)
 	d->owners = owners_start(ns, d->world.n_hosts, &d->target.ip);
 	if (d->owners == NULL)
 		return -errno;
-	(void)!drill_until(d, owner_right, READY_NS);
+	(void)!drill_until(d, drill_owner_right, READY_NS);
 	d->prober = prober_start(client, &d->target);
 	d->load = d->prober != NULL ? load_start(&load) : NULL;
 	if (d->load == NULL)

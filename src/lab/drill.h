@@ -41,6 +41,7 @@ struct drill {
 	size_t owner, other; /* who had the address, who is to get it */
 	size_t server;	     /* the web server that fails */
 	pid_t pid;	     /* the process stopped */
+	bool returns;	     /* the file says so, or this round does */
 	pid_t spinner[SPINNERS];
 	char trouble[TROUBLE_LEN]; /* why it did not go as it should, or "" */
 };
@@ -62,6 +63,7 @@ struct drill_case {
 	int64_t watch_ns;	      /* at least so long afterwards */
 	bool on_server;		      /* befalls a web server, not a balancer */
 	bool peers;		      /* makes sense with keepalived and haproxy */
+	bool returns;		      /* needs `failback: true`; nines is told so */
 	bool hidden;		      /* only on demand */
 };
 
@@ -105,6 +107,9 @@ struct drill_report {
 int drill_until(
     struct drill *d, bool (*done)(struct drill *d), int64_t deadline_ns) MUST_CHECK;
 bool drill_owner_moved(struct drill *d);
+bool drill_owner_right(struct drill *d); /* who has it is who is to have it */
+/* The file with `change` on every host that balances. */
+int drill_apply(struct drill *d, const struct world_change *change) MUST_CHECK;
 
 /* One line of the story of a round: what happened when, relative to the injection. */
 struct moment {

@@ -124,13 +124,16 @@ file_duration(const char *text, int64_t *ns)
 	if (!file_number(number, 1, 40000, &n))
 		return false;
 	if (strcmp(text + digits, "ms") == 0)
-		*ns = n * MS_NS;
-	else if (strcmp(text + digits, "s") == 0 && n <= 40)
-		*ns = n * SEC_NS;
+		n *= MS_NS;
+	else if (strcmp(text + digits, "s") == 0)
+		n *= SEC_NS;
 	else
 		return false;
-	/* The unit of VRRP, and its least and most (RFC 9568 section 5.2.7). */
-	return *ns >= CS_NS && *ns <= 40 * SEC_NS && *ns % CS_NS == 0;
+	/* The unit of VRRP, and the most that nines allows (cluster.h). */
+	if (n < CS_NS || n > 40 * SEC_NS || n % CS_NS != 0)
+		return false;
+	*ns = n;
+	return true;
 }
 
 static void

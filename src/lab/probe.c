@@ -90,7 +90,7 @@ probe_judge(const char *text, uint64_t id)
 
 	if (body == NULL)
 		return PROBE_WAITING;
-	if (strncmp(text, "HTTP/1.", 7) != 0 || strncmp(text + 8, " 200", 4) != 0)
+	if (strncmp(text, "HTTP/1.", 7) != 0 || strncmp(text + 8, " 200 ", 5) != 0)
 		return PROBE_STATUS;
 	mark = strstr(body, "id=");
 	if (mark == NULL || strchr(mark, '\n') == NULL)

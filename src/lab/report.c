@@ -190,7 +190,8 @@ report_story(const struct drill_report *r, const struct drill_round *round,
 	drill_describe(round->what, round->victim, what, sizeof(what));
 	tell(m, max, &n, 0, "%s", what);
 	tell(m, max, &n, mono_sub(round->phase[1].from, start),
-	    round->what->undo != NULL ? "the cause is undone" : "settled");
+	    round->what->undo == NULL || round->what->returns ? "settled"
+							      : "the cause is undone");
 	for (size_t i = 1; i < round->n_events; i++) {
 		uint32_t now = round->event[i].holders;
 

@@ -167,6 +167,8 @@ variant_init(
 		v->floating_ip[i] = c->floating_ip[i];
 		if (change->heartbeat_ns > 0)
 			v->floating_ip[i].heartbeat_ns = change->heartbeat_ns;
+		if (change->failback)
+			v->floating_ip[i].failback = true;
 	}
 	for (size_t i = 0; i < c->n_services; i++)
 		v->service[i] = c->service[i];

@@ -57,6 +57,7 @@ struct world {
 struct world_change {
 	int64_t heartbeat_ns; /* of all floating addresses; 0: unchanged */
 	bool weights;	      /* another weight for every server */
+	bool failback;	      /* every floating address returns */
 };
 
 /*
@@ -93,6 +94,8 @@ void world_port(
 
 /* All cables of a host, at the switch. */
 int world_plug(struct world *w, size_t host, bool in) MUST_CHECK;
+/* Do all cables of a host work? A switch takes a moment to notice. */
+bool world_plugged(const struct world *w, size_t host);
 /* Routes of a host as they are to be; lost with the link, so again after it. */
 int world_routes(struct world *w, size_t host) MUST_CHECK;
 /* What a reboot would clear: floating addresses on its interfaces. */

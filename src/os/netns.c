@@ -101,6 +101,21 @@ netns_link_set(const char *name, const char *interface, bool up)
 	return err;
 }
 
+bool
+netns_link_running(const char *name, const char *interface)
+{
+	int fd = netns_socket(name, AF_INET, SOCK_DGRAM, 0);
+	struct ifreq r = {0};
+	bool running;
+
+	if (fd < 0)
+		return false;
+	(void)snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
+	running = ioctl(fd, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_RUNNING) != 0;
+	(void)close(fd);
+	return running;
+}
+
 int
 netns_sysctl(const char *name, const char *path, const char *value)
 {

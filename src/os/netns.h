@@ -22,6 +22,9 @@ int netns_socket(const char *name, int domain, int type, int protocol) MUST_CHEC
 /* Sets one interface up or down; 0 or -errno. */
 int netns_link_set(const char *name, const char *interface, bool up) MUST_CHECK;
 
+/* Is it up with a working cable, as far as all of the kernel knows by now? */
+bool netns_link_running(const char *name, const char *interface);
+
 /* Writes /proc/sys/PATH of that namespace; 0 or -errno. */
 int netns_sysctl(const char *name, const char *path, const char *value) MUST_CHECK;
 

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the lab concludes from what it saw, and the peers' configurations. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "lab/file.h"
+#include "lab/owners.h"
+#include "lab/peers.h"
+#include "lab/probe.h"
+#include "lab/web.h"
+
+static mono_t
+at(int64_t ms)
+{
+	return (mono_t){ms * MS_NS};
+}
+
+static void
+test_owners(void **state)
+{
+	static const struct {
+		struct owner_event event[6];
+		size_t n;
+		int64_t from, to, two, none;
+		unsigned moves;
+	} rows[] = {
+	    /* nothing happens */
+	    {{{{0}, 1}}, 1, 100, 200, 0, 0, 0},
+	    /* before the window does not count */
+	    {{{{0}, 1}, {{50 * MS_NS}, 3}, {{90 * MS_NS}, 2}}, 3, 100, 200, 0, 0, 0},
+	    /* a gap of 30, then another host */
+	    {{{{0}, 1}, {{110 * MS_NS}, 0}, {{140 * MS_NS}, 2}}, 3, 100, 200, 0, 30, 1},
+	    /* both for 20, and both until the end */
+	    {{{{0}, 1}, {{110 * MS_NS}, 3}, {{130 * MS_NS}, 1}, {{190 * MS_NS}, 3}}, 4,
+		100, 200, 30, 0, 2},
+	    /* two since before the window: only the part inside */
+	    {{{{0}, 3}, {{120 * MS_NS}, 2}}, 2, 100, 200, 20, 0, 0},
+	    /* what comes after it does not count */
+	    {{{{0}, 1}, {{200 * MS_NS}, 0}, {{300 * MS_NS}, 2}}, 3, 100, 200, 0, 0, 0},
+	    /* two hosts get it at once */
+	    {{{{0}, 0}, {{150 * MS_NS}, 3}}, 2, 100, 200, 50, 50, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct owners_sum s;
+
+		owners_measure(
+		    rows[i].event, rows[i].n, at(rows[i].from), at(rows[i].to), &s);
+		assert_int_equal(s.two_ns, rows[i].two * MS_NS);
+		assert_int_equal(s.none_ns, rows[i].none * MS_NS);
+		assert_int_equal(s.moves, rows[i].moves);
+	}
+}
+
+/* One letter a millisecond: + answered, R refused, T no answer, . still waiting. */
+static size_t
+samples(struct probe_sample *s, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++) {
+		s[i].sent = at((int64_t)i);
+		s[i].took_us = (uint32_t)i;
+		atomic_init(&s[i].result, (uint8_t)(text[i] == '+'   ? PROBE_OK
+						    : text[i] == 'R' ? PROBE_REFUSED
+						    : text[i] == 'T' ? PROBE_TIMEOUT
+								     : PROBE_WAITING));
+	}
+	return n;
+}
+
+static void
+test_outages(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t from, to;
+		int64_t outage;
+		unsigned outages, failed;
+		enum probe_result first;
+	} rows[] = {
+	    {"++++++++++", 0, 10, 0, 0, 0, PROBE_OK},
+	    {"+++RRT++++", 0, 10, 3, 1, 3, PROBE_REFUSED},
+	    /* from the first that failed to the first answered: 1 and 2 */
+	    {"+T++RR++++", 0, 10, 3, 2, 3, PROBE_TIMEOUT},
+	    /* one that still waits neither ends an outage nor begins one */
+	    {"+.+TT.T+.+", 0, 10, 4, 1, 3, PROBE_TIMEOUT},
+	    /* not answered before the end: until the end */
+	    {"+++++++TTT", 0, 10, 3, 1, 3, PROBE_TIMEOUT},
+	    /* only what was sent inside the window */
+	    {"TT++++TT++", 2, 6, 0, 0, 0, PROBE_OK},
+	    {"TT++++TT++", 1, 7, 2, 2, 2, PROBE_TIMEOUT},
+	};
+	struct probe_sample s[16];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct outage list[4];
+		struct probe_sum sum;
+		size_t n, count = samples(s, rows[i].text);
+
+		probe_measure(s, count, at(rows[i].from), at(rows[i].to), &sum, list,
+		    ARRAY_LEN(list), &n);
+		assert_int_equal(sum.outage_ns, rows[i].outage * MS_NS);
+		assert_int_equal(sum.outages, rows[i].outages);
+		assert_int_equal(sum.failed, rows[i].failed);
+		assert_int_equal(n, rows[i].outages);
+		if (n > 0)
+			assert_int_equal(list[0].first, rows[i].first);
+	}
+}
+
+static void
+test_slowest(void **state)
+{
+	struct probe_sample s[16];
+	struct probe_sum sum;
+	size_t n = samples(s, "+++T");
+
+	(void)state;
+	probe_measure(s, n, at(0), at(10), &sum, NULL, 0, NULL);
+	assert_int_equal(sum.slowest_us, 2); /* the one that failed took longer */
+	assert_int_equal(sum.answered, 3);
+}
+
+static void
+test_judge(void **state)
+{
+	static const struct {
+		const char *text;
+		enum probe_result want;
+	} rows[] = {
+	    {"", PROBE_WAITING},
+	    {"HTTP/1.1 200 OK\r\nA: b\r\n", PROBE_WAITING},
+	    {"HTTP/1.1 200 OK\r\n\r\nweb1 id=", PROBE_WAITING},
+	    {"HTTP/1.1 200 OK\r\n\r\nweb1 id=7", PROBE_WAITING},
+	    {"HTTP/1.1 200 OK\r\n\r\nweb1 id=7\n", PROBE_OK},
+	    {"HTTP/1.0 200 OK\r\nid=9\r\n\r\nweb1 id=7\n", PROBE_OK},
+	    {"HTTP/1.1 200 OK\r\n\r\nweb1 id=77\n", PROBE_WRONG},
+	    {"HTTP/1.1 200 OK\r\n\r\nweb1 id=7\nmore", PROBE_WRONG},
+	    {"HTTP/1.1 503 No\r\n\r\n", PROBE_STATUS},
+	    {"HTTP/1.1 2000 No\r\n\r\nid=7\n", PROBE_STATUS},
+	    {"SSH-2.0\r\n\r\n 200 id=7\n", PROBE_STATUS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(probe_judge(rows[i].text, 7), rows[i].want);
+}
+
+static void
+test_numbers(void **state)
+{
+	int64_t n = -1;
+
+	(void)state;
+	assert_true(file_duration("10ms", &n));
+	assert_int_equal(n, 10 * MS_NS);
+	assert_true(file_duration("40s", &n));
+	assert_int_equal(n, 40 * SEC_NS);
+	assert_false(file_duration("41s", &n));
+	assert_false(file_duration("5ms", &n));
+	assert_false(file_duration("15ms", &n)); /* no whole centisecond */
+	assert_false(file_duration("10", &n));
+	assert_false(file_duration("10ms ", &n));
+	assert_false(file_duration("", &n));
+	assert_false(file_duration("99999999999999999999s", &n));
+	assert_int_equal(n, 40 * SEC_NS); /* untouched by those refused */
+	assert_true(file_number("7", 1, 9, &n));
+	assert_false(file_number("10", 1, 9, &n));
+	assert_false(file_number("7x", 1, 9, &n));
+}
+
+static const char pair[] = "cluster: t\nnetwork: 10.0.0.0/24\n"
+			   "hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21}\n"
+			   "floating_ips:\n"
+			   "  www: {address: 10.0.0.10, hosts: [lb1, lb2], "
+			   "heartbeat: 250ms}\n"
+			   "services:\n"
+			   "  site: {listen: www:80, servers: [web1:8080], "
+			   "check: /health}\n";
+
+static const struct cluster *
+parse(void)
+{
+	const struct cluster *c;
+	struct diag_list diags;
+
+	diag_init(&diags, "pair");
+	c = cluster_parse(pair, sizeof(pair) - 1, &diags);
+	diag_done(&diags);
+	assert_non_null(c);
+	return c;
+}
+
+/* Side by side is fair only if the peers are told what the file says. */
+static void
+test_peers(void **state)
+{
+	static const char *const expected[] = {"bind 10.0.0.10:80\n",
+	    "server s0 10.0.0.21:8080 check inter 1000ms fall 3 rise 2\n",
+	    "option httpchk GET /health\n", "advert_int 0.25\n", "priority 100\n",
+	    "nopreempt\n", "10.0.0.10/24 dev eth0\n", "interface eth0\n"};
+	const struct cluster *c = parse();
+	struct world w = {.cluster = c, .n_hosts = c->n_hosts};
+	struct sbuf text;
+
+	(void)state;
+	for (size_t i = 0; i < c->n_hosts; i++)
+		w.host[i].host = &c->host[i];
+	sbuf_init(&text, 65536);
+	peers_haproxy_conf(c, &c->host[1], &text);
+	peers_keepalived_conf(&w, 1, "/check", &text);
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++)
+		assert_non_null(strstr(sbuf_text(&text), expected[i]));
+	sbuf_done(&text);
+
+	sbuf_init(&text, 65536);
+	web_nginx_conf(c, &c->host[2], "/d", &text);
+	assert_non_null(strstr(sbuf_text(&text), "listen 10.0.0.21:8080;"));
+	assert_non_null(strstr(sbuf_text(&text), "return 200 \"web1 id=$arg_id\\n\""));
+	sbuf_done(&text);
+	cluster_unref(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_owners),
+	    cmocka_unit_test(test_outages),
+	    cmocka_unit_test(test_slowest),
+	    cmocka_unit_test(test_judge),
+	    cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_peers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
