@@ -100,7 +100,9 @@ struct floating_ip {
 	int64_t heartbeat_ns; /* 10 ms .. 40 s, whole centiseconds */
 	const struct service *const *follow;
 	size_t n_follow;
-	struct check_conf check; /* CHECK_NONE when it has none */
+	/* CHECK_NONE when it has none. tcp and http(s) ask the host's own address on
+	 * `network`, and the port is always given. */
+	struct check_conf check;
 	/* `vrrp:` for peers that are not nines */
 	uint8_t vrid;	 /* 1..255; default: the last byte of the first address */
 	uint8_t version; /* 3, or 2 (whole seconds, IPv4 only) */
