@@ -38,7 +38,7 @@ struct balance_point {
 	uint32_t server;
 };
 
-struct balance {
+struct balancer {
 	enum balance kind;
 	struct balance_server *server;
 	size_t n;
@@ -61,24 +61,24 @@ size_t balance_ring_size(
  * servers start usable with nothing active; `active` is kept for a server whose
  * caller set it (a reload).
  */
-void balance_init(struct balance *b, enum balance kind, struct balance_server *server,
+void balance_init(struct balancer *b, enum balance kind, struct balance_server *server,
     size_t n, uint32_t *heap, struct balance_point *ring);
 
 /* News: health, drain, a limit reached or left. */
-void balance_usable(struct balance *b, size_t i, bool usable);
-void balance_full(struct balance *b, size_t i, bool full);
+void balance_usable(struct balancer *b, size_t i, bool usable);
+void balance_full(struct balancer *b, size_t i, bool full);
 
 /*
  * The server for the next request, none of the `n_tried` ones in `tried`: an index,
  * BALANCE_NONE or BALANCE_FULL. `hash` matters for BALANCE_HASH alone.
  */
-int balance_pick(struct balance *b, struct rng *rng, uint64_t hash,
+int balance_pick(struct balancer *b, struct rng *rng, uint64_t hash,
     const uint32_t *tried, size_t n_tried);
 
 /* A request went to `i`; it ended. */
-void balance_take(struct balance *b, size_t i);
-void balance_put(struct balance *b, size_t i);
+void balance_take(struct balancer *b, size_t i);
+void balance_put(struct balancer *b, size_t i);
 
-bool balance_check(const struct balance *b); /* invariants, for tests */
+bool balance_check(const struct balancer *b); /* invariants, for tests */
 
 #endif /* NINES_PROXY_BALANCE_H */
