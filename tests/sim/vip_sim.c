@@ -600,7 +600,7 @@ split_and_heal(struct sim *s)
 	run_for(s, s->adv_cs * CS_NS * (4 + below(s, 60)) + below(s, SEC_NS));
 	memset(s->cut, 0, sizeof(s->cut));
 	/* Of more than two, the winner answers one at a time, in growing pauses. */
-	run_for(s, s->adv_cs * CS_NS * 2 + (s->hosts > 2 ? 200 : 20) * MS_NS);
+	run_for(s, s->adv_cs * CS_NS * 2 + (s->hosts > 2 ? 500 : 20) * MS_NS);
 	check_settled(s);
 	check_client(s);
 }
