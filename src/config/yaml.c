@@ -2,6 +2,7 @@
 #include "config/yaml.h"
 
 #include <libfyaml.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,62 @@ take(struct builder *b, struct fy_event *e)
 	}
 }
 
+/*
+ * Length of the UTF-8 sequence at `p`, of at most `left` bytes (RFC 3629); 0 if it is
+ * none, or a character that has no business in a file of lines.
+ */
+static size_t
+character(const unsigned char *p, size_t left)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	uint32_t c = *p;
+	size_t n;
+
+	if (c < 0x80)
+		return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\n' || c == '\r';
+	n = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc0 ? 2 : 0;
+	if (n == 0 || c >= 0xf8 || n > left)
+		return 0;
+	c &= 0xffU >> (n + 1);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+	/* C1 controls; line and paragraph separators; the byte order mark */
+	return c < 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff ? 0 : n;
+}
+
+/*
+ * Refuses what libfyaml 0.7.12 should never see. Fuzzing found it looping for ever in a
+ * directive; and what no person typed on purpose it need not try to understand.
+ */
+static bool
+screen(struct builder *b, const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + len;
+	struct yaml at = {.line = 1, .column = 1, .width = 1};
+	size_t n;
+
+	for (; p < end; p += n, at.column++) {
+		n = character(p, (size_t)(end - p));
+		/* A carriage return alone would begin a line, too. */
+		if (n == 0 || (*p == '\r' && (end - p == 1 || p[1] != '\n')))
+			return refuse(b, &at, "bad-character",
+			    "not a printable character in UTF-8");
+		if (*p == '%' && at.column == 1)
+			return refuse(b, &at, "directive",
+			    "directives are not part of the language");
+		if (*p == '\n') {
+			at.line++;
+			at.column = 0;
+		}
+	}
+	return true;
+}
+
 /* libfyaml renders its messages as well as collecting them; nobody reads those. */
 static void
 discard(struct fy_diag *diag, void *user, const char *buf, size_t len)
@@ -270,6 +327,8 @@ yaml_parse(const char *text, size_t len, struct arena *a, struct diag_list *diag
 	struct fy_parser *p;
 	bool ok = false;
 
+	if (!screen(&b, text, len))
+		return NULL;
 	fy_diag_cfg_default(&dc);
 	dc.fp = NULL;
 	dc.output_fn = discard;

@@ -35,7 +35,8 @@ failures = []
 
 
 def nines(*args, stdin=None):
-    return subprocess.run([NINES, *args], input=stdin, capture_output=True, text=True, cwd=HERE)
+    return subprocess.run([NINES, *args], input=stdin, capture_output=True, encoding="utf-8",
+                          errors="backslashreplace", cwd=HERE)
 
 
 def check(ok, what):
