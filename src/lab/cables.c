@@ -249,11 +249,9 @@ has_ipv6(const struct cluster *c)
 static int
 set_up_kernel(const struct world *w, const char *ns, bool quiet)
 {
-	static const char *const on[] = {"net/ipv4/ip_nonlocal_bind"};
-	int err = 0;
+	/* Nines needs none of these: they are for the peers and for many clients. */
+	int err = netns_sysctl(ns, "net/ipv4/ip_nonlocal_bind", "1");
 
-	for (size_t i = 0; i < ARRAY_LEN(on) && err == 0; i++)
-		err = netns_sysctl(ns, on[i], "1");
 	if (err == 0)
 		err = netns_sysctl(ns, "net/ipv4/ip_local_port_range", "1024 65535");
 	if (err == 0)
@@ -264,7 +262,9 @@ set_up_kernel(const struct world *w, const char *ns, bool quiet)
 		/* No chatter of IPv6 where nothing uses it; it may not exist at all. */
 		(void)!netns_sysctl(ns, "net/ipv6/conf/all/disable_ipv6", "1");
 		(void)!netns_sysctl(ns, "net/ipv6/conf/default/disable_ipv6", "1");
-	}
+	} else /* or IPv6 addresses of hosts would be gone with the link, unlike IPv4's
+		*/
+		(void)!netns_sysctl(ns, "net/ipv6/conf/all/keep_addr_on_down", "1");
 	return err;
 }
 

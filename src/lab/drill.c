@@ -142,13 +142,14 @@ begin(struct drill *d, struct phase *p)
 static void
 finish(struct drill *d, struct phase *p)
 {
+	struct outage_list list = {.outage = p->outage, .max = OUTAGES_MAX};
 	struct owner_event event[EVENTS_MAX];
 	size_t n;
 
 	p->to = probe_clock();
 	load_take(d->load, &p->load);
-	prober_measure(d->prober, p->from, p->to, &p->probes, p->outage, OUTAGES_MAX,
-	    &p->n_outages);
+	prober_measure(d->prober, p->from, p->to, &p->probes, &list);
+	p->n_outages = list.n;
 	n = owners_events(d->owners, p->from, event, EVENTS_MAX);
 	owners_measure(event, n, p->from, p->to, &p->owners);
 }

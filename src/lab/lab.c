@@ -10,15 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/verbs.h"
 #include "lab/file.h"
+#include "lab/probe.h"
 #include "lab/web.h"
 #include "lab/world.h"
 #include "os/netns.h"
 
-#define WORDS "up|down|status FILE, or exec FILE HOST COMMAND..."
+#define READY_NS (20 * SEC_NS)
 
 struct request {
 	const char *file, *name; /* of the world; NULL: the cluster's */
@@ -27,13 +29,46 @@ struct request {
 	const struct cluster *cluster;
 };
 
+/* Until all parts are up everywhere; false: that took too long. */
+static bool
+wait_ready(struct world *w)
+{
+	static const struct timespec pause = {0, 20 * MS_NS};
+	mono_t end = mono_add(probe_clock(), READY_NS);
+
+	for (size_t i = 0; i < w->n_hosts;) {
+		if (!w->host[i].balances || world_ready(w, i))
+			i++;
+		else if (!mono_before(probe_clock(), end))
+			return false;
+		else
+			(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+static int
+report_up(struct world *w)
+{
+	bool ready = wait_ready(w);
+
+	(void)printf("%zu hosts are up as nines-%s-*; logs and run directories are in "
+		     "%s\n",
+	    w->n_hosts, w->name, w->dir);
+	if (!ready)
+		(void)fprintf(stderr,
+		    "nines lab: not every part is up after %d s: see the logs\n",
+		    (int)(READY_NS / SEC_NS));
+	return !ready;
+}
+
 static int
 up(struct request *r)
 {
 	static const struct world_change none = {0};
 	struct world w;
 	struct sbuf why;
-	int err;
+	int err, status = 1;
 
 	if (!file_ready("lab", false))
 		return 1;
@@ -53,13 +88,11 @@ up(struct request *r)
 		(void)fprintf(stderr, "nines lab: %s\n", sbuf_text(&why));
 		(void)!world_destroy(r->name);
 	} else {
-		(void)printf("%zu hosts are up in namespaces nines-%s-*; logs and run "
-			     "directories are in %s\n",
-		    w.n_hosts, r->name, w.dir);
+		status = report_up(&w);
 	}
 	sbuf_done(&why);
 	world_done(&w);
-	return err != 0;
+	return status;
 }
 
 static int

@@ -329,8 +329,8 @@ prober_steady_ns(struct prober *p)
 
 struct tally {
 	struct probe_sum *sum;
-	struct outage *list, current;
-	size_t max, n;
+	struct outage_list *list;
+	struct outage current;
 	bool out;
 };
 
@@ -340,8 +340,8 @@ end_outage(struct tally *t, mono_t at)
 	t->current.to = at;
 	t->sum->outage_ns += mono_sub(at, t->current.from);
 	t->sum->outages++;
-	if (t->n < t->max)
-		t->list[t->n++] = t->current;
+	if (t->list != NULL && t->list->n < t->list->max)
+		t->list->outage[t->list->n++] = t->current;
 	t->out = false;
 }
 
@@ -369,28 +369,26 @@ count(struct tally *t, const struct probe_sample *s)
 }
 
 void
-probe_measure(const struct probe_sample *s, size_t n_samples, mono_t from, mono_t to,
-    struct probe_sum *sum, struct outage *list, size_t max, size_t *n)
+probe_measure(const struct probe_sample *s, size_t n, mono_t from, mono_t to,
+    struct probe_sum *sum, struct outage_list *list)
 {
-	struct tally t = {.sum = sum, .list = list, .max = n != NULL ? max : 0};
+	struct tally t = {.sum = sum, .list = list};
 
 	*sum = (struct probe_sum){0};
-	for (size_t i = 0; i < n_samples; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (!mono_before(s[i].sent, from) && mono_before(s[i].sent, to))
 			count(&t, &s[i]);
 	}
 	if (t.out)
 		end_outage(&t, to);
-	if (n != NULL)
-		*n = t.n;
 }
 
 void
 prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
-    struct outage *list, size_t max, size_t *n)
+    struct outage_list *list)
 {
 	uint64_t end = atomic_load_explicit(&p->sent, memory_order_acquire), i = end;
-	struct tally t = {.sum = sum, .list = list, .max = n != NULL ? max : 0};
+	struct tally t = {.sum = sum, .list = list};
 
 	*sum = (struct probe_sum){0};
 	while (i > 0 && end - i < SAMPLES - SLOTS &&
@@ -402,6 +400,4 @@ prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
 	}
 	if (t.out)
 		end_outage(&t, to);
-	if (n != NULL)
-		*n = t.n;
 }

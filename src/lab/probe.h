@@ -48,6 +48,12 @@ struct outage {
 	unsigned failed;
 };
 
+/* Room for `max` of them; those that do not fit are in the sums all the same. */
+struct outage_list {
+	struct outage *outage;
+	size_t max, n;
+};
+
 struct probe_sum {
 	int64_t outage_ns; /* of all outages */
 	unsigned outages, failed, answered;
@@ -64,13 +70,13 @@ void prober_stop(struct prober *p); /* NULL is fine */
 /* How long, up to now, every probe has been answered. */
 int64_t prober_steady_ns(struct prober *p);
 
-/* Probes sent in [from, to); at most `max` outages are also listed. `n` may be NULL. */
+/* Probes sent in [from, to); outages are added to `list`, which may be NULL. */
 void prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
-    struct outage *list, size_t max, size_t *n);
+    struct outage_list *list);
 
 /* The same for any samples in order of sending. Pure. */
 void probe_measure(const struct probe_sample *s, size_t count, mono_t from, mono_t to,
-    struct probe_sum *sum, struct outage *list, size_t max, size_t *n);
+    struct probe_sum *sum, struct outage_list *list);
 
 const char *probe_result_name(enum probe_result r);
 

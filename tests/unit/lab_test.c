@@ -102,18 +102,18 @@ test_outages(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct outage list[4];
+		struct outage outage[4];
+		struct outage_list list = {.outage = outage, .max = 4};
 		struct probe_sum sum;
-		size_t n, count = samples(s, rows[i].text);
+		size_t count = samples(s, rows[i].text);
 
-		probe_measure(s, count, at(rows[i].from), at(rows[i].to), &sum, list,
-		    ARRAY_LEN(list), &n);
+		probe_measure(s, count, at(rows[i].from), at(rows[i].to), &sum, &list);
 		assert_int_equal(sum.outage_ns, rows[i].outage * MS_NS);
 		assert_int_equal(sum.outages, rows[i].outages);
 		assert_int_equal(sum.failed, rows[i].failed);
-		assert_int_equal(n, rows[i].outages);
-		if (n > 0)
-			assert_int_equal(list[0].first, rows[i].first);
+		assert_int_equal(list.n, rows[i].outages);
+		if (list.n > 0)
+			assert_int_equal(outage[0].first, rows[i].first);
 	}
 }
 
@@ -125,7 +125,7 @@ test_slowest(void **state)
 	size_t n = samples(s, "+++T");
 
 	(void)state;
-	probe_measure(s, n, at(0), at(10), &sum, NULL, 0, NULL);
+	probe_measure(s, n, at(0), at(10), &sum, NULL);
 	assert_int_equal(sum.slowest_us, 2); /* the one that failed took longer */
 	assert_int_equal(sum.answered, 3);
 }
