@@ -75,7 +75,8 @@ peers_keepalived_conf(
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
 		const struct floating_ip *f = &c->floating_ip[i];
 		int rank = floating_ip_rank(f, h);
-		int64_t cs = f->heartbeat_ns / CS_NS;
+		int64_t cs =
+		    (w->heartbeat_ns > 0 ? w->heartbeat_ns : f->heartbeat_ns) / CS_NS;
 
 		if (rank < 0)
 			continue;

@@ -284,6 +284,7 @@ world_build(struct world *w, const struct world_change *change, struct sbuf *why
 {
 	int err = cables_lay(w, why);
 
+	w->heartbeat_ns = change->heartbeat_ns;
 	if (err != 0)
 		return err;
 	err = world_write_file(w, change);

@@ -46,7 +46,8 @@ struct world {
 	char dir[WORLD_PATH_LEN];
 	const struct cluster *cluster; /* one reference */
 	enum engine engine;
-	bool nginx; /* is installed */
+	int64_t heartbeat_ns; /* instead of the file's; 0: the file's */
+	bool nginx;	      /* is installed */
 	char self[WORLD_PATH_LEN];
 	char sw[WORLD_NS_LEN]; /* the switch's namespace */
 	struct world_host host[OWNERS_HOSTS_MAX];
