@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
-NINES = sys.argv[1]
+NINES = str(pathlib.Path(sys.argv[1]).resolve())
 ACCEPT = "--accept" in sys.argv[2:]
 
 # Reported where no small file gets them.
