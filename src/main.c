@@ -8,11 +8,29 @@
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
 #include "lab/lab.h"
+#include "supervisor/supervisor.h"
+#include "vip/vip.h"
 
 #define RUN_DIR \
 	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
 
+const struct part_program part_programs[] = {
+    {"vip", vip_main, vip_release},
+    {.name = NULL},
+};
+
 const struct verb verbs[] = {
+    {"run", supervisor_main, "[--host NAME] [-f FILE] [--run-dir DIR] [--log-level L]",
+	"play this host's parts of the cluster, until stopped",
+	"  --host NAME    which host of the file this is; default: the one whose\n"
+	"                 addresses this machine has\n"
+	"  -f FILE        the cluster file (/etc/nines/cluster.yaml)\n"
+	"  --run-dir DIR  for the control socket and counters (/run/nines)\n"
+	"  --log-level L  error, warning, info (default) or debug\n"
+	"\nStays in the foreground and logs to standard error. SIGHUP applies the\n"
+	"changed file, SIGTERM leaves in good order, a second SIGTERM at once.\n",
+	false},
+    {"part", supervisor_part_main, "NAME", "one part; `nines run` starts it", "", true},
     {"check", cli_check, "[--json] FILE", "check a cluster file",
 	"  --json         findings for programs\n"
 	"\nReports every error in one pass, each with its place, and exits with 1 if\n"

@@ -9,11 +9,13 @@
 #include "base/stats.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAGIC	 UINT64_C(0x6e696e6573737431) /* "ninesst1" */
 #define LINE	 ((size_t)64)
@@ -37,6 +39,7 @@ struct block {
 struct stats {
 	char *map;
 	bool writable;
+	int lock_fd; /* writers: their own, so that its lock dies with them */
 };
 
 static struct stats *
@@ -53,6 +56,7 @@ map_segment(int fd, int prot)
 		return NULL;
 	}
 	s->map = p;
+	s->lock_fd = -1;
 	s->writable = prot & PROT_WRITE;
 	return s;
 }
@@ -68,7 +72,14 @@ stats_create(int fd)
 {
 	struct stats *s = map_segment(fd, PROT_READ | PROT_WRITE);
 
-	if (s == NULL || header(s)->magic == MAGIC)
+	if (s == NULL)
+		return NULL;
+	s->lock_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (s->lock_fd < 0) {
+		stats_close(s);
+		return NULL;
+	}
+	if (header(s)->magic == MAGIC)
 		return s;
 	atomic_store_explicit(&header(s)->used, LINE, memory_order_relaxed);
 	header(s)->magic = MAGIC;
@@ -101,6 +112,8 @@ stats_close(struct stats *s)
 {
 	if (s == NULL)
 		return;
+	if (s->lock_fd >= 0)
+		(void)close(s->lock_fd);
 	(void)munmap(s->map, STATS_SIZE);
 	free(s);
 }
@@ -156,18 +169,15 @@ copy(char *dst, size_t size, const char *src)
 	dst[n] = '\0';
 }
 
-stats_t *
-stats_block(struct stats *s, const char *name, const char *label, unsigned writer,
+static stats_t *
+find_or_add(struct stats *s, const char *name, const char *label, unsigned writer,
     const char *const fields[], size_t n)
 {
-	char short_label[STATS_LABEL_LEN];
 	size_t off = LINE, end = used(s), names, size;
 	struct block *b;
 
-	ASSERT(s->writable && n > 0 && n <= STATS_FIELD_MAX);
-	copy(short_label, sizeof(short_label), label);
 	while ((b = next_block(s, &off, end)) != NULL) {
-		if (same(b, name, short_label, writer, n))
+		if (same(b, name, label, writer, n))
 			return values(b);
 	}
 	names = ROUND(sizeof(*b) + n * STATS_NAME_LEN);
@@ -181,11 +191,32 @@ stats_block(struct stats *s, const char *name, const char *label, unsigned write
 	b->n = (uint32_t)n;
 	b->values = (uint32_t)names;
 	copy(b->name, sizeof(b->name), name);
-	copy(b->label, sizeof(b->label), short_label);
+	copy(b->label, sizeof(b->label), label);
 	for (size_t i = 0; i < n; i++)
 		copy(b->field[i], sizeof(b->field[i]), fields[i]);
 	atomic_store_explicit(&header(s)->used, end + size, memory_order_release);
 	return values(b);
+}
+
+stats_t *
+stats_block(struct stats *s, const char *name, const char *label, unsigned writer,
+    const char *const fields[], size_t n)
+{
+	/* A part and its spare may create blocks at the same time. */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	char short_label[STATS_LABEL_LEN];
+	stats_t *found;
+
+	ASSERT(s->writable && n > 0 && n <= STATS_FIELD_MAX);
+	copy(short_label, sizeof(short_label), label);
+	while (fcntl(s->lock_fd, F_OFD_SETLKW, &lock) != 0) {
+		if (errno != EINTR)
+			return NULL;
+	}
+	found = find_or_add(s, name, short_label, writer, fields, n);
+	lock.l_type = F_UNLCK;
+	(void)fcntl(s->lock_fd, F_OFD_SETLK, &lock);
+	return found;
 }
 
 void

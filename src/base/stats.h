@@ -37,7 +37,8 @@ void stats_close(struct stats *s); /* NULL is fine */
  * A block of `n` zeroed counters named `fields[0..n)` (each shorter than
  * STATS_NAME_LEN). The block of the same name, label and `writer` is returned again,
  * with its values, when it exists: counters survive a restart of their part.
- * NULL when the segment is full. Not safe against a second creating thread.
+ * NULL when the segment is full. Safe against another process that creates blocks in
+ * the same segment through a descriptor opened separately, not against another thread.
  */
 stats_t *stats_block(struct stats *s, const char *name, const char *label,
     unsigned writer, const char *const fields[], size_t n) MUST_CHECK;

@@ -38,8 +38,8 @@ struct part_ops {
 	int (*start)(void *self, struct part *p);
 	/*
 	 * A new generation; the part takes its own reference with cluster_ref() if it
-	 * keeps `c`. `me` is inside `c`. The supervisor has validated the file; the part
-	 * must cope. First called before `activate`.
+	 * keeps `c`. `me` is inside `c`. The supervisor has validated the file; the
+	 * part must cope. First called before `activate`.
 	 */
 	void (*config)(void *self, const struct cluster *c, const struct host *me);
 	/* A fact of a subscribed prefix was published, changed or withdrawn (""). */
@@ -54,8 +54,8 @@ struct part_ops {
 	void (*command)(void *self, uint64_t id, const char *const *argv, size_t argc);
 	/* Leave in good order, then call part_stopped(). The supervisor waits. */
 	void (*stop)(void *self);
-	/* True if the part is alive in all its threads; NULL: the loop's answer is enough.
-	 * Called for each of the supervisor's pings; false answers nothing. */
+	/* True if the part is alive in all its threads; NULL: the loop's answer is
+	 * enough. Called for each of the supervisor's pings; false answers nothing. */
 	bool (*alive)(void *self);
 };
 
@@ -68,22 +68,28 @@ int part_main(const char *name, const struct part_ops *ops, void *self);
 struct loop *part_loop(struct part *p);
 struct stats *part_stats(struct part *p); /* never NULL */
 
-/* Publishes; too long a key or value is a bug. Unchanged values cost nothing. */
+/* Publishes; too long a key is a bug, too long a value is cut. Repeating a value is
+ * harmless: the supervisor passes on only what changed. A spare is not heard before
+ * ops->activate(): publish from there on. */
 void part_publish(struct part *p, const char *key, const char *fmt, ...) PRINTF(3, 4);
 
 /*
  * Asks for a socket that the supervisor opens (or still holds from the last run of
  * this part). Names, a closed list, checked against the cluster file:
- *	tcp/ADDRESS:PORT/N	listening, SO_REUSEPORT member N, non-blocking, IP_FREEBIND
- *	ping/4, ping/6		raw ICMP
- * The answer comes by ops->socket().
+ *
+ *	tcp/ADDRESS:PORT/N   listening, SO_REUSEPORT member N, non-blocking, IP_FREEBIND
+ *	ping/4, ping/6	     raw ICMP
+ *
+ * The answer comes by ops->socket(); of what was asked for in ops->config(), before
+ * ops->activate().
  */
 void part_socket(struct part *p, const char *name);
 /* The part needs it no longer: the supervisor closes its copy. */
 void part_socket_drop(struct part *p, const char *name);
 
 /* `json` is one JSON value (may be NULL); with ok false, `error` says what to do. */
-void part_reply(struct part *p, uint64_t id, bool ok, const char *error, const char *json);
+void part_reply(
+    struct part *p, uint64_t id, bool ok, const char *error, const char *json);
 
 void part_stopped(struct part *p);
 

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: root only, one request a connection, closed verbs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sbuf.h"
+#include "supervisor/tree.h"
+
+#define REQUEST_MAX 1024
+#define WORDS	    4
+#define CLIENTS_MAX 64
+#define ANSWER_MAX  ((size_t)64 << 20)
+
+/* A client is asked for its request, waits, is sent the answer, and is gone. */
+struct client {
+	struct list node;
+	struct tree *tree;
+	struct loop_fd *watch;
+	struct loop_timer timeout;
+	int fd;
+	char request[REQUEST_MAX];
+	size_t got;
+	uint64_t order;	     /* waits for the reply to it; 0: for none */
+	uint64_t generation; /* waits until all have adopted it; 0: for none */
+	bool for_stop;	     /* waits for the end */
+	char *text;	     /* what to say when the wait is over */
+	struct sbuf out;
+	size_t sent;
+};
+
+/* For a part that never answers, a move that never ends, a client that never reads. */
+#define WAIT_NS (90 * SEC_NS)
+
+static unsigned
+count(const struct tree *t)
+{
+	unsigned n = 0;
+
+	LIST_EACH(it, tmp, &t->clients)
+	n++;
+	return n;
+}
+
+static void
+client_free(struct client *c)
+{
+	list_remove(&c->node);
+	loop_timer_clear(c->tree->loop, &c->timeout);
+	loop_unwatch(c->watch);
+	(void)close(c->fd);
+	free(c->text);
+	sbuf_done(&c->out);
+	free(c);
+}
+
+static void
+transmit(struct client *c)
+{
+	while (c->sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.p + c->sent, c->out.len - c->sent,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN) {
+			loop_rewatch(c->watch, LOOP_OUT);
+			return;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		c->sent += (size_t)n;
+	}
+	client_free(c);
+}
+
+/* Answers {"ok", "error" or "text"[, "result": json]} and ends the conversation. */
+static void
+answer(struct client *c, bool ok, const char *text, const char *json, size_t json_len)
+{
+	sbuf_printf(&c->out, "{\"ok\":%s,\"%s\":", ok ? "true" : "false",
+	    ok ? "text" : "error");
+	sbuf_json(&c->out, text != NULL ? text : "");
+	if (json_len > 0) {
+		sbuf_puts(&c->out, ",\"result\":");
+		sbuf_put(&c->out, json, json_len);
+	}
+	sbuf_puts(&c->out, "}\n");
+	transmit(c);
+}
+
+static void
+say_parts(const struct tree *t, struct sbuf *b)
+{
+	bool first = true;
+
+	sbuf_puts(b, ",\"parts\":[");
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		const struct child *c = &t->child[i];
+		unsigned spare = c->core.acting == 0 ? 1 : 0;
+
+		if (c->core.status == SUP_OFF)
+			continue;
+		sbuf_printf(
+		    b, "%s{\"name\":\"%s\",\"state\":", first ? "" : ",", c->row->name);
+		sbuf_json(b, child_status(c));
+		sbuf_printf(b, ",\"restarts\":%u", c->core.restarts);
+		if (c->core.acting != SUP_NOBODY) {
+			sbuf_printf(
+			    b, ",\"pid\":%d", (int)c->process[c->core.acting].pid);
+			if (c->core.proc[spare].state == SUP_PROC_READY)
+				sbuf_printf(
+				    b, ",\"spare_pid\":%d", (int)c->process[spare].pid);
+		}
+		sbuf_puts(b, "}");
+		first = false;
+	}
+	sbuf_puts(b, "]");
+}
+
+static void
+say_facts(const struct tree *t, struct sbuf *b)
+{
+	mono_t now = loop_now(t->loop);
+	bool first = true;
+
+	sbuf_puts(b, ",\"facts\":[");
+	LIST_EACH(n, tmp, &t->facts.all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+
+		sbuf_printf(b, "%s{\"key\":", first ? "" : ",");
+		sbuf_json(b, f->key);
+		sbuf_puts(b, ",\"value\":");
+		sbuf_json(b, f->value);
+		sbuf_printf(b, ",\"by\":\"%s\",\"age_ms\":%lld}", f->by,
+		    (long long)(mono_sub(now, f->since) / MS_NS));
+		first = false;
+	}
+	sbuf_puts(b, "]");
+}
+
+static void
+do_status(struct client *c)
+{
+	const struct tree *t = c->tree;
+
+	sbuf_puts(&c->out, "{\"ok\":true,\"host\":");
+	sbuf_json(&c->out, t->me->name);
+	sbuf_puts(&c->out, ",\"cluster\":");
+	sbuf_json(&c->out, t->cluster->name);
+	sbuf_printf(&c->out, ",\"generation\":%llu,\"uptime_ms\":%lld",
+	    (unsigned long long)t->generation,
+	    (long long)(mono_sub(loop_now(t->loop), t->started) / MS_NS));
+	if (t->refused != NULL) {
+		sbuf_puts(&c->out, ",\"refused\":");
+		sbuf_json(&c->out, t->refused);
+	}
+	say_parts(t, &c->out);
+	say_facts(t, &c->out);
+	sbuf_puts(&c->out, "}\n");
+	transmit(c);
+}
+
+static void
+do_reload(struct client *c)
+{
+	char *report = NULL;
+	int err = tree_reload(c->tree, &report);
+
+	if (err != 0) {
+		answer(c, false, report, NULL, 0);
+		free(report);
+		return;
+	}
+	c->text = report;
+	c->generation = c->tree->generation;
+	control_progress(c->tree);
+}
+
+/* True if `name` is a host, a server, or the host part of some server. */
+static bool
+is_drainable(const struct cluster *cl, const char *name)
+{
+	if (cluster_host(cl, name) != NULL)
+		return true;
+	for (size_t i = 0; i < cl->n_services; i++) {
+		for (size_t k = 0; k < cl->service[i].n_servers; k++) {
+			if (strcmp(cl->service[i].server[k].name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+do_drain(struct client *c, const char *name, bool drain)
+{
+	char key[FACT_KEY_LEN], text[512];
+	bool was;
+
+	if (!is_drainable(c->tree->cluster, name)) {
+		(void)snprintf(text, sizeof(text),
+		    "no host or server named \"%s\"; `nines status` lists the servers",
+		    name);
+		answer(c, false, text, NULL, 0);
+		return;
+	}
+	(void)snprintf(key, sizeof(key), "admin %s", name);
+	was = facts_get(&c->tree->facts, key)[0] != '\0';
+	tree_publish(c->tree, "supervisor", key, drain ? "drain" : "");
+	(void)snprintf(text, sizeof(text), "%s %s", name,
+	    drain ? (was ? "is draining already" : "drains: no new work goes there")
+		  : (was ? "is enabled" : "was not drained"));
+	answer(c, true, text, NULL, 0);
+}
+
+/* Passed on to the part `vip`, which answers when the address has moved. */
+static void
+do_move(struct client *c, const char *floating_ip, const char *host)
+{
+	const struct part_row *row = parts_find("vip");
+	struct child *vip = &c->tree->child[row - parts];
+	struct link *link = child_acting_link(vip);
+	struct part_msg m = {.type = PART_COMMAND};
+	char text[512];
+
+	if (link == NULL) {
+		answer(c, false, "this host has no floating addresses now", NULL, 0);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "move\t%s\t%s", floating_ip, host);
+	c->order = m.id = ++c->tree->next_order;
+	m.text = text;
+	m.text_len = strlen(text);
+	link_send(link, &m, -1);
+}
+
+static void
+serve(struct client *c)
+{
+	char *word[WORDS] = {NULL}, *p = c->request;
+	size_t n = 0;
+
+	while (n < WORDS && p != NULL) {
+		word[n++] = p;
+		p = strchr(p, '\t');
+		if (p != NULL)
+			*p++ = '\0';
+	}
+	loop_rewatch(c->watch, LOOP_IN);
+	if (n == 1 && strcmp(word[0], "status") == 0) {
+		do_status(c);
+	} else if (n == 1 && strcmp(word[0], "reload") == 0) {
+		do_reload(c);
+	} else if (n == 2 && strcmp(word[0], "drain") == 0) {
+		do_drain(c, word[1], true);
+	} else if (n == 2 && strcmp(word[0], "enable") == 0) {
+		do_drain(c, word[1], false);
+	} else if (n == 3 && strcmp(word[0], "move") == 0) {
+		do_move(c, word[1], word[2]);
+	} else if (n == 1 && strcmp(word[0], "stop") == 0) {
+		c->for_stop = true;
+		tree_stop(c->tree);
+	} else {
+		answer(c, false, "no such order", NULL, 0);
+	}
+}
+
+static void
+on_client(void *arg, unsigned events)
+{
+	struct client *c = arg;
+	char *end;
+	ssize_t n;
+
+	if (c->out.len > 0) {
+		transmit(c);
+		return;
+	}
+	(void)events;
+	n = recv(
+	    c->fd, c->request + c->got, sizeof(c->request) - 1 - c->got, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) { /* gone, or a request without an end */
+		client_free(c);
+		return;
+	}
+	c->got += (size_t)n;
+	c->request[c->got] = '\0';
+	end = strchr(c->request, '\n');
+	if (end != NULL && c->order == 0 && c->generation == 0 && !c->for_stop) {
+		*end = '\0';
+		serve(c);
+	}
+}
+
+static void
+on_timeout(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->out.len > 0)
+		client_free(c);
+	else
+		answer(c, false,
+		    "no answer in time; `nines status` tells how it stands", NULL, 0);
+}
+
+static void
+on_connect(void *arg, unsigned events)
+{
+	struct tree *t = arg;
+	int fd = accept4(t->control_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct client *c;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	c = count(t) < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	if (c == NULL) {
+		(void)close(fd);
+		return;
+	}
+	c->tree = t;
+	c->fd = fd;
+	list_init(&c->node);
+	sbuf_init(&c->out, ANSWER_MAX);
+	c->timeout = (struct loop_timer){.cb = on_timeout, .arg = c};
+	c->watch = loop_watch(t->loop, fd, LOOP_IN, on_client, c);
+	if (c->watch == NULL) {
+		client_free(c);
+		return;
+	}
+	list_append(&t->clients, &c->node);
+	loop_timer_set(t->loop, &c->timeout, mono_add(loop_now(t->loop), WAIT_NS));
+}
+
+void
+control_reply(struct tree *t, const struct part_msg *m)
+{
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->order != 0 && c->order == m->id) {
+			answer(c, m->code != 0, m->value, m->text, m->text_len);
+			return;
+		}
+	}
+}
+
+static bool
+all_current(const struct tree *t)
+{
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		if (!child_is_current(&t->child[i]))
+			return false;
+	}
+	return true;
+}
+
+void
+control_progress(struct tree *t)
+{
+	if (!all_current(t))
+		return;
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->generation != 0 && c->out.len == 0)
+			answer(c, true, c->text, NULL, 0);
+	}
+}
+
+int
+control_open(struct tree *t)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int n, err;
+
+	list_init(&t->clients);
+	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/control.sock", t->run_dir);
+	if (n < 0 || (size_t)n >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	t->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (t->control_fd < 0)
+		return -errno;
+	/* Somebody answers there: this host runs nines already. */
+	if (connect(t->control_fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0) {
+		(void)close(t->control_fd);
+		return -EADDRINUSE;
+	}
+	(void)unlink(sun.sun_path); /* left over from one that was killed */
+	mask = umask(0177);
+	err = bind(t->control_fd, (const struct sockaddr *)&sun, sizeof(sun)) != 0 ||
+		      listen(t->control_fd, CLIENTS_MAX) != 0
+		  ? -errno
+		  : 0;
+	(void)umask(mask);
+	if (err == 0) {
+		t->control_watch =
+		    loop_watch(t->loop, t->control_fd, LOOP_IN, on_connect, t);
+		err = t->control_watch != NULL ? 0 : -ENOMEM;
+	}
+	if (err != 0)
+		(void)close(t->control_fd);
+	return err;
+}
+
+void
+control_close(struct tree *t)
+{
+	char path[4096];
+
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->for_stop)
+			answer(c, true, "stopped", NULL, 0);
+		else
+			client_free(c);
+	}
+	loop_unwatch(t->control_watch);
+	(void)close(t->control_fd);
+	(void)snprintf(path, sizeof(path), "%s/control.sock", t->run_dir);
+	(void)unlink(path);
+}

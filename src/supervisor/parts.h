@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * parts.h - the table of parts (private to supervisor/). A new part is one row.
+ */
+#ifndef NINES_SUPERVISOR_PARTS_H
+#define NINES_SUPERVISOR_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/cluster.h"
+#include "supervisor/supervisor.h"
+
+#define PARTS_CAPS     8
+#define PARTS_PREFIXES 12
+
+struct part_row {
+	const char *name;
+	bool (*wanted)(const struct cluster *c, const struct host *me);
+	bool spare;
+	/* A ping unanswered for so long: the process hangs, and is killed. */
+	int64_t (*hang_ns)(const struct cluster *c, const struct host *me);
+	const char *user; /* NULL: stays root, with nothing but `caps` */
+	int caps[PARTS_CAPS];
+	size_t n_caps;
+	const char *subscribe[PARTS_PREFIXES]; /* prefixes of facts; NULL ends */
+	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
+};
+
+#define PARTS_MAX 3
+extern const struct part_row parts[PARTS_MAX];
+
+/* NULL: there is none, or this binary was built without it. */
+const struct part_program *parts_program(const char *name);
+
+/* NULL if there is none. */
+const struct part_row *parts_find(const char *name);
+
+/* How long a part may take to leave in good order. */
+int64_t parts_stop_ns(const struct cluster *c);
+
+#endif /* NINES_SUPERVISOR_PARTS_H */

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/stats.h"
+#include "supervisor/tree.h"
+
+#define LINK_FD 3 /* in the part */
+
+static void feed(struct child *c, enum sup_ev_type type, unsigned slot);
+
+static unsigned
+slot_of(const struct process *p)
+{
+	return (unsigned)(p - p->child->process);
+}
+
+const char *
+child_status(const struct child *c)
+{
+	static const char *const text[] = {
+	    [SUP_OFF] = "",
+	    [SUP_STARTING] = "starting",
+	    [SUP_UP] = "up",
+	    [SUP_RESTARTING] = "restarting",
+	    [SUP_DOWN] = "down it keeps dying; its log says why",
+	};
+
+	return text[c->core.status];
+}
+
+struct link *
+child_acting_link(const struct child *c)
+{
+	return c->core.acting != SUP_NOBODY ? c->process[c->core.acting].link : NULL;
+}
+
+bool
+child_is_current(const struct child *c)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (c->core.proc[i].state == SUP_PROC_READY &&
+		    c->process[i].generation != c->tree->generation)
+			return false;
+	}
+	return true;
+}
+
+static void
+forget_link(struct process *p)
+{
+	link_close(p->link);
+	p->link = NULL;
+}
+
+/* The process has ended: reap it. */
+static void
+on_exit_of(void *arg, unsigned events)
+{
+	struct process *p = arg;
+	struct child *c = p->child;
+	siginfo_t info = {0};
+
+	(void)events;
+	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) != 0 ||
+	    info.si_pid == 0)
+		return;
+	if (c->core.proc[slot_of(p)].state != SUP_PROC_LEAVING || info.si_status != 0)
+		log_event(LOG_WARN, "part-died", "part=%s pid=%d %s=%d", c->row->name,
+		    (int)p->pid, info.si_code == CLD_EXITED ? "status" : "signal",
+		    info.si_status);
+	loop_unwatch(p->exit_watch);
+	p->exit_watch = NULL;
+	(void)close(p->pidfd);
+	forget_link(p);
+	p->pid = 0;
+	p->generation = 0;
+	feed(c, SUP_EV_DIED, slot_of(p));
+	tree_progress(c->tree);
+}
+
+static void
+answer_socket(struct process *p, const char *name)
+{
+	struct tree *t = p->child->tree;
+	struct part_msg m = {.type = PART_SOCKET};
+	int fd = sockets_get(&t->sockets, t->cluster, t->me, name);
+
+	(void)snprintf(m.key, sizeof(m.key), "%s", name);
+	if (fd < 0) {
+		m.code = (uint32_t)-fd;
+		log_event(LOG_ERR, "socket", "part=%s name=%s error=\"%s\"",
+		    p->child->row->name, name, strerror(-fd));
+	}
+	link_send(p->link, &m, fd >= 0 ? fd : -1);
+}
+
+static void
+on_message(void *arg, const struct part_msg *m, int fd)
+{
+	struct process *p = arg;
+	struct child *c = p->child;
+
+	ASSERT(fd < 0); /* the table allows a part no descriptor */
+	switch ((int)m->type) {
+	case PART_READY:
+		p->generation = m->id;
+		feed(c, SUP_EV_READY, slot_of(p));
+		tree_progress(c->tree);
+		break;
+	case PART_PUBLISH:
+		/* A spare knows nothing that the acting process does not know better.
+		 */
+		if (slot_of(p) == c->core.acting ||
+		    c->core.proc[slot_of(p)].state == SUP_PROC_LEAVING)
+			tree_publish(c->tree, c->row->name, m->key, m->value);
+		break;
+	case PART_SOCKET_WANT:
+		answer_socket(p, m->key);
+		break;
+	case PART_SOCKET_DROP:
+		sockets_drop(&c->tree->sockets, m->key);
+		break;
+	case PART_REPLY:
+		control_reply(c->tree, m);
+		break;
+	case PART_PONG:
+		feed(c, SUP_EV_PONG, slot_of(p));
+		break;
+	case PART_STOPPED: /* its exit follows */
+	default:
+		break;
+	}
+}
+
+static void
+on_broken(void *arg, const char *why)
+{
+	struct process *p = arg;
+
+	log_event(LOG_WARN, "part-link", "part=%s pid=%d why=\"%s\"",
+	    p->child->row->name, (int)p->pid, why);
+	forget_link(p);
+	feed(p->child, SUP_EV_BROKEN, slot_of(p));
+}
+
+static bool
+subscribed(const struct part_row *row, const char *key)
+{
+	for (size_t i = 0; i < PARTS_PREFIXES && row->subscribe[i] != NULL; i++) {
+		if (strncmp(key, row->subscribe[i], strlen(row->subscribe[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+send_fact(struct process *p, const char *key, const char *value)
+{
+	struct part_msg m = {.type = PART_FACT};
+
+	if (p->link == NULL || !subscribed(p->child->row, key))
+		return;
+	(void)snprintf(m.key, sizeof(m.key), "%s", key);
+	(void)snprintf(m.value, sizeof(m.value), "%s", value);
+	link_send(p->link, &m, -1);
+}
+
+void
+tree_publish(struct tree *t, const char *by, const char *key, const char *value)
+{
+	if (!facts_set(&t->facts, loop_now(t->loop), by, key, value))
+		return;
+	log_event(LOG_INFO, "fact", "by=%s key=\"%s\" value=\"%s\"", by, key, value);
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		for (unsigned k = 0; k < SUP_SLOTS; k++)
+			send_fact(&t->child[i].process[k], key, value);
+	}
+}
+
+static void
+send_config(struct process *p)
+{
+	struct tree *t = p->child->tree;
+	struct part_msg m = {.type = PART_CONFIG, .id = t->generation};
+
+	(void)snprintf(m.key, sizeof(m.key), "%s", t->me->name);
+	if (p->link != NULL)
+		link_send(p->link, &m, t->config_fd);
+}
+
+/* RUN_DIR/PART.stats; survives the part, so that counters go on. */
+static int
+open_stats(const struct child *c)
+{
+	char path[4096];
+	int fd, err;
+
+	(void)snprintf(
+	    path, sizeof(path), "%s/%s.stats", c->tree->run_dir, c->row->name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)STATS_SIZE) != 0) {
+		err = -errno;
+		(void)close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void
+greet(struct process *p)
+{
+	struct part_msg m = {.type = PART_STATS};
+	struct facts *facts = &p->child->tree->facts;
+	int fd = open_stats(p->child);
+
+	if (fd >= 0) {
+		link_send(p->link, &m, fd);
+		(void)close(fd);
+	} else {
+		log_event(LOG_ERR, "stats", "part=%s error=\"%s\"", p->child->row->name,
+		    strerror(-fd));
+	}
+	LIST_EACH(n, tmp, &facts->all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+
+		send_fact(p, f->key, f->value);
+	}
+	send_config(p);
+}
+
+NORETURN static void
+become(const struct child *c, int fd)
+{
+	const char *argv[] = {"nines", "part", c->row->name, c->tree->log_level, NULL};
+
+	/* A new session: a terminal's ^C is for the supervisor, who leaves in order. */
+	(void)setsid();
+	if (fd == LINK_FD)
+		(void)fcntl(fd, F_SETFD, 0);
+	else if (dup2(fd, LINK_FD) < 0)
+		_exit(126);
+	/* Only the standard streams and the link; all others are close-on-exec. */
+	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+static void
+spawn(struct child *c, unsigned slot)
+{
+	static const struct link_ops ops = {on_message, on_broken};
+	struct process *p = &c->process[slot];
+	int pair[2];
+
+	if (socketpair(
+		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+		log_event(LOG_ERR, "spawn", "part=%s error=\"%s\"", c->row->name,
+		    strerror(errno));
+		feed(c, SUP_EV_DIED, slot);
+		return;
+	}
+	p->pid = fork();
+	if (p->pid == 0)
+		become(c, pair[1]);
+	(void)close(pair[1]);
+	p->pidfd = p->pid > 0 ? pidfd_open(p->pid, 0) : -1;
+	p->link = p->pid > 0 ? link_open(c->tree->loop, pair[0], false, &ops, p) : NULL;
+	p->exit_watch =
+	    p->pidfd >= 0 ? loop_watch(c->tree->loop, p->pidfd, LOOP_IN, on_exit_of, p)
+			  : NULL;
+	if (p->exit_watch == NULL || p->link == NULL) {
+		log_event(LOG_ERR, "spawn", "part=%s error=\"%s\"", c->row->name,
+		    strerror(errno));
+		if (p->pid > 0)
+			(void)kill(p->pid, SIGKILL);
+		if (p->link == NULL)
+			(void)close(pair[0]);
+		/* Without a pidfd nobody would tell of its end. */
+		if (p->exit_watch == NULL) {
+			if (p->pid > 0)
+				(void)waitpid(p->pid, NULL, 0);
+			p->pid = 0;
+			forget_link(p);
+			feed(c, SUP_EV_DIED, slot);
+		}
+		return;
+	}
+	log_event(LOG_INFO, "part-start", "part=%s pid=%d", c->row->name, (int)p->pid);
+	greet(p);
+}
+
+static void
+send_plain(struct process *p, enum part_msg_type type)
+{
+	struct part_msg m = {.type = type};
+
+	if (p->link != NULL)
+		link_send(p->link, &m, -1);
+}
+
+static void
+act(struct child *c, const struct sup_act *a)
+{
+	struct process *p = a->slot < SUP_SLOTS ? &c->process[a->slot] : NULL;
+	char key[FACT_KEY_LEN];
+
+	switch (a->type) {
+	case SUP_ACT_SPAWN:
+		spawn(c, a->slot);
+		break;
+	case SUP_ACT_PING:
+		send_plain(p, PART_PING);
+		break;
+	case SUP_ACT_ACTIVATE:
+		log_event(
+		    LOG_INFO, "part-acts", "part=%s pid=%d", c->row->name, (int)p->pid);
+		send_plain(p, PART_ACTIVATE);
+		break;
+	case SUP_ACT_STOP:
+		send_plain(p, PART_STOP);
+		break;
+	case SUP_ACT_KILL:
+		log_event(
+		    LOG_WARN, "part-kill", "part=%s pid=%d", c->row->name, (int)p->pid);
+		if (p->pid > 0)
+			(void)kill(p->pid, SIGKILL);
+		break;
+	case SUP_ACT_STATUS:
+		(void)snprintf(key, sizeof(key), "part %s", c->row->name);
+		tree_publish(c->tree, "supervisor", key, child_status(c));
+		break;
+	}
+}
+
+static void
+feed(struct child *c, enum sup_ev_type type, unsigned slot)
+{
+	const struct sup_ev ev = {.type = type, .slot = slot};
+	struct sup_out out;
+
+	sup_input(&c->core, loop_now(c->tree->loop), &ev, &out);
+	for (unsigned i = 0; i < out.n; i++)
+		act(c, &out.act[i]);
+	loop_timer_set(c->tree->loop, &c->timer, sup_deadline(&c->core));
+}
+
+static void
+on_timer(void *arg)
+{
+	feed(arg, SUP_EV_TICK, SUP_NOBODY);
+}
+
+static struct sup_conf
+conf_of(const struct child *c)
+{
+	int64_t hang_ns = c->row->hang_ns(c->tree->cluster, c->tree->me);
+
+	return (struct sup_conf){.spare = c->row->spare,
+	    .ping_ns = hang_ns / 2,
+	    .hang_ns = hang_ns,
+	    .stop_ns = parts_stop_ns(c->tree->cluster)};
+}
+
+void
+child_init(struct child *c, struct tree *t, const struct part_row *row)
+{
+	struct sup_conf conf;
+
+	*c = (struct child){.tree = t, .row = row};
+	conf = conf_of(c);
+	sup_init(&c->core, &conf);
+	c->timer = (struct loop_timer){.cb = on_timer, .arg = c};
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		c->process[i] = (struct process){.child = c, .pidfd = -1};
+}
+
+void
+child_adopt(struct child *c)
+{
+	struct sup_conf conf = conf_of(c);
+	bool wanted = parts_program(c->row->name) != NULL &&
+		      c->row->wanted(c->tree->cluster, c->tree->me);
+
+	if (c->stopping)
+		return;
+	sup_reconf(&c->core, &conf);
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		send_config(&c->process[i]);
+	feed(c, wanted ? SUP_EV_WANT : SUP_EV_UNWANT, SUP_NOBODY);
+}
+
+void
+child_stop(struct child *c)
+{
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	feed(c, SUP_EV_UNWANT, SUP_NOBODY);
+}
+
+void
+child_kill(struct child *c)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		feed(c, SUP_EV_BROKEN, i);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/sockets.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define NAME_LEN 80
+#define BACKLOG	 65535 /* the kernel cuts it to net.core.somaxconn */
+#define MEMBERS	 1024  /* of one SO_REUSEPORT group */
+
+struct held {
+	struct list node;
+	int fd;
+	char name[NAME_LEN];
+};
+
+void
+sockets_init(struct sockets *s)
+{
+	s->n = 0;
+	list_init(&s->all);
+}
+
+static void
+release(struct sockets *s, struct held *h)
+{
+	list_remove(&h->node);
+	(void)close(h->fd);
+	free(h);
+	s->n--;
+}
+
+void
+sockets_done(struct sockets *s)
+{
+	while (!list_empty(&s->all))
+		release(s, CONTAINER(s->all.next, struct held, node));
+}
+
+static struct held *
+find(struct sockets *s, const char *name)
+{
+	LIST_EACH(n, tmp, &s->all)
+	{
+		struct held *h = CONTAINER(n, struct held, node);
+
+		if (strcmp(h->name, name) == 0)
+			return h;
+	}
+	return NULL;
+}
+
+/* "tcp/ADDRESS:PORT/N" -> the endpoint; -EINVAL if it is not of that form. */
+static int
+parse_tcp(const char *name, struct ip_endpoint *at)
+{
+	const char *start = name + strlen("tcp/"), *slash = strrchr(start, '/');
+	char text[IP_ENDPOINT_LEN];
+	unsigned long member;
+	char *end;
+
+	if (slash == NULL || (size_t)(slash - start) >= sizeof(text))
+		return -EINVAL;
+	if (slash[1] < '0' || slash[1] > '9')
+		return -EINVAL;
+	member = strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || member >= MEMBERS)
+		return -EINVAL;
+	memcpy(text, start, (size_t)(slash - start));
+	text[slash - start] = '\0';
+	return ip_endpoint_parse(at, text);
+}
+
+static bool
+is_listener(
+    const struct cluster *c, const struct host *me, const struct ip_endpoint *at)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		for (size_t k = 0; k < c->service[i].n_listen; k++) {
+			const struct listener *l = &c->service[i].listen[k];
+
+			if (ip_equal(&l->at.ip, &at->ip) && l->at.port == at->port &&
+			    listener_on_host(l, me))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int
+set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static int
+listen_tcp(const struct ip_endpoint *at)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = ip_to_sockaddr(at, &ss);
+	bool v6 = at->ip.family == AF_INET6;
+	int fd, err;
+
+	fd = socket(at->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/*
+	 * A standby listens before it owns the address (FREEBIND). TCP_NODELAY is
+	 * inherited by accepted sockets, which saves the worker a call for each.
+	 */
+	if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0 ||
+	    set(fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0 ||
+	    set(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND,
+		1) != 0 ||
+	    set(fd, IPPROTO_TCP, TCP_NODELAY, 1) != 0 ||
+	    bind(fd, (const struct sockaddr *)&ss, len) != 0 ||
+	    listen(fd, BACKLOG) != 0) {
+		err = -errno;
+		(void)close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int
+open_ping(const char *family)
+{
+	int fd;
+
+	if (strcmp(family, "4") == 0)
+		fd = socket(
+		    AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMP);
+	else if (strcmp(family, "6") == 0)
+		fd = socket(
+		    AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+	else
+		return -EINVAL;
+	return fd >= 0 ? fd : -errno;
+}
+
+static int
+open_named(const struct cluster *c, const struct host *me, const char *name)
+{
+	struct ip_endpoint at;
+
+	if (strncmp(name, "ping/", strlen("ping/")) == 0)
+		return open_ping(name + strlen("ping/"));
+	if (strncmp(name, "tcp/", strlen("tcp/")) != 0 || parse_tcp(name, &at) != 0)
+		return -EINVAL;
+	return is_listener(c, me, &at) ? listen_tcp(&at) : -EPERM;
+}
+
+int
+sockets_get(
+    struct sockets *s, const struct cluster *c, const struct host *me, const char *name)
+{
+	struct held *h = find(s, name);
+	size_t len = strlen(name);
+
+	if (h != NULL)
+		return h->fd;
+	if (len >= NAME_LEN || s->n == SOCKETS_MAX)
+		return -EINVAL;
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return -ENOMEM;
+	h->fd = open_named(c, me, name);
+	if (h->fd < 0) {
+		int err = h->fd;
+
+		free(h);
+		return err;
+	}
+	memcpy(h->name, name, len + 1);
+	list_init(&h->node);
+	list_append(&s->all, &h->node);
+	s->n++;
+	return h->fd;
+}
+
+void
+sockets_drop(struct sockets *s, const char *name)
+{
+	struct held *h = find(s, name);
+
+	if (h != NULL)
+		release(s, h);
+}

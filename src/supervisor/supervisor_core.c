@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/supervisor_core.h"
+
+#include <string.h>
+
+#define TO(s) (1U << SUP_PROC_##s)
+
+static const unsigned next_states[] = {
+#define X(name, next) [SUP_PROC_##name] = (next),
+    SUP_PROC_STATES(X)
+#undef X
+};
+
+static void
+emit(struct sup_out *out, enum sup_act_type type, unsigned slot)
+{
+	ASSERT(out->n < SUP_OUT_MAX);
+	out->act[out->n++] = (struct sup_act){.type = type, .slot = slot};
+}
+
+/* Every change of a process's state passes here, and may only follow the table. */
+static void
+move(struct sup_proc *p, enum sup_proc_state next, mono_t due)
+{
+	ASSERT(next_states[p->state] & (1U << next));
+	p->state = next;
+	p->waiting = false;
+	p->due = due;
+}
+
+static void
+set_status(struct sup *s, enum sup_status status, struct sup_out *out)
+{
+	if (s->status == status)
+		return;
+	s->status = status;
+	emit(out, SUP_ACT_STATUS, SUP_NOBODY);
+}
+
+static bool
+in_loop(const struct sup *s)
+{
+	mono_t first = s->death[0];
+
+	return first.ns != 0 && mono_sub(s->last_death, first) <= SUP_LOOP_NS;
+}
+
+/* How long after the `deaths`-th death in a row the next process starts. */
+static int64_t
+backoff_ns(unsigned deaths)
+{
+	static const int64_t wait[] = {
+	    0, 0, 10 * MS_NS, 100 * MS_NS, SEC_NS, 2 * SEC_NS, 5 * SEC_NS, 10 * SEC_NS};
+
+	return wait[deaths < ARRAY_LEN(wait) ? deaths : ARRAY_LEN(wait) - 1];
+}
+
+static void
+kill_proc(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	move(&s->proc[slot], SUP_PROC_DYING, MONO_NEVER);
+	emit(out, SUP_ACT_KILL, slot);
+}
+
+static void
+note_death(struct sup *s, bool acting)
+{
+	if (mono_sub(s->now, s->last_death) > SUP_FORGET_NS)
+		s->deaths = 0;
+	s->deaths++;
+	s->last_death = s->now;
+	s->spawn = mono_add(s->now, backoff_ns(s->deaths));
+	if (!acting)
+		return;
+	s->restarts++;
+	memmove(&s->death[0], &s->death[1], sizeof(s->death) - sizeof(s->death[0]));
+	s->death[SUP_LOOP_DEATHS - 1] = s->now;
+}
+
+static unsigned
+find(const struct sup *s, enum sup_proc_state state)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (s->proc[i].state == state)
+			return i;
+	}
+	return SUP_NOBODY;
+}
+
+/*
+ * A process is lost: it counts at once, not only when it is reaped. One that dies on
+ * its way to acting counts like the acting one.
+ */
+static void
+lose(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	bool acting = slot == s->acting || s->acting == SUP_NOBODY;
+
+	note_death(s, acting);
+	if (!acting)
+		return;
+	s->acting = SUP_NOBODY;
+	if (in_loop(s)) {
+		s->stable = MONO_NEVER;
+		set_status(s, SUP_DOWN, out);
+	} else if (s->status == SUP_UP && find(s, SUP_PROC_READY) == SUP_NOBODY) {
+		set_status(s, SUP_RESTARTING, out);
+	}
+}
+
+/* Someone ready acts. */
+static void
+fill_acting(struct sup *s, struct sup_out *out)
+{
+	unsigned slot = find(s, SUP_PROC_READY);
+
+	if (!s->wanted || s->acting != SUP_NOBODY || slot == SUP_NOBODY)
+		return;
+	s->acting = slot;
+	emit(out, SUP_ACT_ACTIVATE, slot);
+	if (s->status == SUP_DOWN)
+		s->stable = mono_add(s->now, SUP_STABLE_NS);
+	else
+		set_status(s, SUP_UP, out);
+}
+
+/* As many processes as there should be; the spare only once somebody acts. */
+static void
+fill_slots(struct sup *s, struct sup_out *out)
+{
+	unsigned slot = find(s, SUP_PROC_NONE);
+
+	if (!s->wanted || slot == SUP_NOBODY || mono_before(s->now, s->spawn))
+		return;
+	if (find(s, SUP_PROC_BOOTING) != SUP_NOBODY)
+		return;
+	if (s->acting != SUP_NOBODY && !s->conf.spare)
+		return;
+	move(&s->proc[slot], SUP_PROC_BOOTING, mono_add(s->now, SUP_BOOT_NS));
+	emit(out, SUP_ACT_SPAWN, slot);
+}
+
+static void
+want(struct sup *s, struct sup_out *out)
+{
+	if (s->wanted)
+		return;
+	s->wanted = true;
+	s->deaths = 0;
+	memset(s->death, 0, sizeof(s->death));
+	s->spawn = s->now;
+	set_status(s, SUP_STARTING, out);
+}
+
+static void
+unwant(struct sup *s, struct sup_out *out)
+{
+	s->wanted = false;
+	s->acting = SUP_NOBODY;
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		struct sup_proc *p = &s->proc[i];
+
+		if (p->state == SUP_PROC_BOOTING || p->state == SUP_PROC_READY) {
+			move(p, SUP_PROC_LEAVING, mono_add(s->now, s->conf.stop_ns));
+			emit(out, SUP_ACT_STOP, i);
+		}
+	}
+}
+
+static void
+ready(struct sup *s, unsigned slot)
+{
+	struct sup_proc *p = &s->proc[slot];
+
+	if (p->state == SUP_PROC_BOOTING)
+		move(p, SUP_PROC_READY, mono_add(s->now, s->conf.ping_ns));
+}
+
+static void
+pong(struct sup *s, unsigned slot)
+{
+	struct sup_proc *p = &s->proc[slot];
+
+	if (p->state == SUP_PROC_READY && p->waiting) {
+		p->waiting = false;
+		p->due = mono_add(s->now, s->conf.ping_ns);
+	}
+}
+
+static void
+broken(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	enum sup_proc_state state = s->proc[slot].state;
+
+	if (state == SUP_PROC_NONE || state == SUP_PROC_DYING)
+		return;
+	kill_proc(s, slot, out);
+	if (state != SUP_PROC_LEAVING)
+		lose(s, slot, out);
+}
+
+static void
+died(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	enum sup_proc_state state = s->proc[slot].state;
+
+	if (state == SUP_PROC_NONE)
+		return;
+	move(&s->proc[slot], SUP_PROC_NONE, MONO_NEVER);
+	if (state == SUP_PROC_BOOTING || state == SUP_PROC_READY)
+		lose(s, slot, out);
+	if (!s->wanted && sup_is_off(s))
+		set_status(s, SUP_OFF, out);
+}
+
+static void
+tick_proc(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	struct sup_proc *p = &s->proc[slot];
+	mono_t was = p->due;
+
+	if (mono_before(s->now, was))
+		return;
+	if (p->state == SUP_PROC_READY && !p->waiting) {
+		p->waiting = true;
+		p->due = mono_add(s->now, s->conf.hang_ns);
+		emit(out, SUP_ACT_PING, slot);
+	} else if (p->state == SUP_PROC_READY &&
+		   mono_sub(s->now, was) > s->conf.hang_ns / 4) {
+		/* We are late ourselves: whoever was frozen with us answers now. */
+		p->due = mono_add(s->now, s->conf.hang_ns);
+	} else {
+		broken(s, slot, out);
+	}
+}
+
+static void
+tick(struct sup *s, struct sup_out *out)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (s->proc[i].state != SUP_PROC_NONE)
+			tick_proc(s, i, out);
+	}
+	if (s->status == SUP_DOWN && !mono_before(s->now, s->stable)) {
+		s->stable = MONO_NEVER;
+		memset(s->death, 0, sizeof(s->death));
+		set_status(s, SUP_UP, out);
+	}
+}
+
+void
+sup_init(struct sup *s, const struct sup_conf *conf)
+{
+	*s = (struct sup){.conf = *conf, .acting = SUP_NOBODY, .stable = MONO_NEVER};
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		s->proc[i].due = MONO_NEVER;
+}
+
+void
+sup_reconf(struct sup *s, const struct sup_conf *conf)
+{
+	s->conf = *conf;
+}
+
+void
+sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *out)
+{
+	ASSERT(!mono_before(now, s->now) && ev->slot <= SUP_NOBODY);
+	s->now = now;
+	out->n = 0;
+	if (ev->slot == SUP_NOBODY && ev->type != SUP_EV_WANT &&
+	    ev->type != SUP_EV_UNWANT && ev->type != SUP_EV_TICK)
+		return;
+	switch (ev->type) {
+	case SUP_EV_WANT:
+		want(s, out);
+		break;
+	case SUP_EV_UNWANT:
+		unwant(s, out);
+		break;
+	case SUP_EV_READY:
+		ready(s, ev->slot);
+		break;
+	case SUP_EV_PONG:
+		pong(s, ev->slot);
+		break;
+	case SUP_EV_DIED:
+		died(s, ev->slot, out);
+		break;
+	case SUP_EV_BROKEN:
+		broken(s, ev->slot, out);
+		break;
+	case SUP_EV_TICK:
+		tick(s, out);
+		break;
+	}
+	fill_acting(s, out);
+	fill_slots(s, out);
+}
+
+mono_t
+sup_deadline(const struct sup *s)
+{
+	mono_t due = s->stable;
+	bool room = find(s, SUP_PROC_NONE) != SUP_NOBODY &&
+		    find(s, SUP_PROC_BOOTING) == SUP_NOBODY &&
+		    (s->acting == SUP_NOBODY || s->conf.spare);
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		due = mono_min(due, s->proc[i].due);
+	if (s->wanted && room)
+		due = mono_min(due, s->spawn);
+	return due;
+}
+
+bool
+sup_is_off(const struct sup *s)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (s->proc[i].state != SUP_PROC_NONE)
+			return false;
+	}
+	return !s->wanted;
+}
+
+bool
+sup_check(const struct sup *s)
+{
+	if (s->acting != SUP_NOBODY && s->proc[s->acting].state != SUP_PROC_READY)
+		return false;
+	if (s->status == SUP_UP && s->wanted && s->acting == SUP_NOBODY)
+		return false;
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		bool never = mono_is_never(s->proc[i].due);
+		enum sup_proc_state state = s->proc[i].state;
+
+		if (never != (state == SUP_PROC_NONE || state == SUP_PROC_DYING))
+			return false;
+		if (s->proc[i].waiting && state != SUP_PROC_READY)
+			return false;
+	}
+	return true;
+}

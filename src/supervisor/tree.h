@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tree.h - the supervisor's state, shared by its files (private to supervisor/).
+ *
+ *	supervisor.c	start, signals, generations, leaving in good order
+ *	process.c	processes of parts: what supervisor_core.h decides, done
+ *	control.c	the control socket
+ */
+#ifndef NINES_SUPERVISOR_TREE_H
+#define NINES_SUPERVISOR_TREE_H
+
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "config/cluster.h"
+#include "part/link.h"
+#include "supervisor/facts.h"
+#include "supervisor/parts.h"
+#include "supervisor/sockets.h"
+#include "supervisor/supervisor_core.h"
+
+struct tree;
+
+struct process {
+	struct child *child;
+	struct link *link;
+	struct loop_fd *exit_watch; /* on the pidfd */
+	int pidfd;
+	pid_t pid;	     /* 0: none */
+	uint64_t generation; /* adopted; 0: none yet */
+};
+
+/* One part that runs, or could run, on this host. */
+struct child {
+	struct tree *tree;
+	const struct part_row *row;
+	struct sup core;
+	struct process process[SUP_SLOTS];
+	struct loop_timer timer;
+	bool stopping; /* was told to leave for good */
+};
+
+/* Somebody on the control socket waits for an answer. */
+struct client;
+
+struct tree {
+	struct loop *loop;
+	const char *file, *run_dir, *log_level;
+	const char *host_option; /* --host, or NULL */
+	const struct cluster *cluster;
+	const struct host *me;
+	int config_fd; /* sealed memfd with the text of `cluster` */
+	uint64_t generation;
+	char *refused; /* diagnostics of the last refused file, or NULL */
+	struct facts facts;
+	struct sockets sockets;
+	struct child child[PARTS_MAX];
+	mono_t started;
+	bool stopping;
+	struct loop_timer stop_timer;
+	/* control.c */
+	int control_fd;
+	struct loop_fd *control_watch;
+	struct list clients;
+	uint64_t next_order;
+};
+
+/* process.c */
+void child_init(struct child *c, struct tree *t, const struct part_row *row);
+/* As the current generation says: starts, reconfigures or stops. */
+void child_adopt(struct child *c);
+void child_stop(struct child *c);
+/* At once: kill -9. */
+void child_kill(struct child *c);
+/* The acting process's link, or NULL. */
+struct link *child_acting_link(const struct child *c);
+/* True when every living process has adopted the current generation. */
+bool child_is_current(const struct child *c);
+const char *child_status(const struct child *c);
+
+/* supervisor.c */
+/* Publishes to the store and to whoever subscribed. */
+void tree_publish(struct tree *t, const char *by, const char *key, const char *value);
+/* Reads the file again. 0, or -EINVAL with the findings (heap text) in *report;
+ * on success *report says what changed. *report may be NULL: no memory. */
+int tree_reload(struct tree *t, char **report) MUST_CHECK;
+void tree_stop(struct tree *t);
+/* A process is gone or has adopted a generation: something may be finished now. */
+void tree_progress(struct tree *t);
+
+/* control.c */
+int control_open(struct tree *t) MUST_CHECK;
+void control_close(struct tree *t);
+/* The answer of a part to order `id`. */
+void control_reply(struct tree *t, const struct part_msg *m);
+void control_progress(struct tree *t);
+
+#endif /* NINES_SUPERVISOR_TREE_H */
