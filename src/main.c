@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
+#include "health/health.h"
 #include "lab/lab.h"
 #include "supervisor/supervisor.h"
 #include "vip/vip.h"
@@ -16,6 +17,7 @@
 
 const struct part_program part_programs[] = {
     {"vip", vip_main, vip_release},
+    {"health", health_main, NULL},
     {.name = NULL},
 };
 
