@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front of meson: `make help`. What is built stands in build/KIND.
+
+PREFIX ?= /usr
+DESTDIR ?=
+SEEDS ?= 10000
+FUZZ_SECONDS ?= 60
+ROUNDS ?= 1
+FILE ?= examples/pair.yaml
+SOAK_SECONDS ?= 1000
+
+# A first pass over the cases that need little time; `nines drill FILE` runs them all.
+DEMO = host-off,proxy-killed,vip-killed,graceful-stop,server-killed,move,reload
+
+all: release
+
+help:
+	@echo 'make            build/release/nines, hardened'
+	@echo 'make debug      build/dbg/nines'
+	@echo 'make demo       a pair of load balancers in a lab, broken and measured [ROUNDS=$(ROUNDS)]'
+	@echo 'make test       every test, under sanitizers where it matters'
+	@echo 'make lint       every check of the sources'
+	@echo 'make sim        the simulators on many schedules [SEEDS=$(SEEDS)]'
+	@echo 'make fuzz       every fuzz target [FUZZ_SECONDS=$(FUZZ_SECONDS) each]'
+	@echo 'make soak       false alarms under load [SOAK_SECONDS=$(SOAK_SECONDS)]'
+	@echo 'make bench      the figures, beside the programs others use'
+	@echo 'make fmt        bring the sources into their format'
+	@echo 'make install    [PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)]'
+	@echo 'make clean      remove build/'
+
+release:
+	@scripts/deps.sh build
+	scripts/build.sh release
+
+debug:
+	@scripts/deps.sh build test
+	scripts/build.sh dbg
+
+test:
+	@scripts/deps.sh build test
+	scripts/test.py
+
+lint:
+	@scripts/deps.sh build lint
+	scripts/lint
+
+demo:
+	@scripts/deps.sh build demo
+	scripts/build.sh release
+	scripts/sandbox.sh build/release/nines drill --case $(DEMO) --rounds $(ROUNDS) $(FILE)
+
+sim:
+	@scripts/deps.sh build test
+	scripts/sim.sh $(SEEDS)
+
+fuzz:
+	@scripts/deps.sh build fuzz
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+soak:
+	@scripts/deps.sh build demo
+	scripts/build.sh release
+	scripts/sandbox.sh build/release/nines drill --soak $(SOAK_SECONDS) --heartbeat 10ms $(FILE)
+
+bench:
+	@scripts/deps.sh build bench
+	scripts/build.sh release
+	bench/run.sh
+
+fmt:
+	@scripts/deps.sh lint
+	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+install: release
+	meson configure build/release -Dprefix=$(PREFIX)
+	DESTDIR=$(DESTDIR) meson install -C build/release
+
+clean:
+	rm -rf build
+
+.PHONY: all help release debug test lint demo sim fuzz soak bench fmt install clean
