@@ -140,7 +140,7 @@ settle(struct balancer *b, size_t i)
 	}
 	/* Whoever was away has no turns saved up, or it would get a burst of them. */
 	if (b->kind == BALANCE_ROUND_ROBIN && (int64_t)(s->key - now) < 0)
-		s->key = now;
+		s->key = now + stride(s) / 2;
 	heap_add(b, i);
 }
 

@@ -10,6 +10,7 @@
 enum {
 	SIZE_FIRST, /* the first digit of a chunk size */
 	SIZE,
+	SPACE,	 /* behind the size: only ';' or the end may follow */
 	EXT,	 /* behind ';' to the end of the line */
 	SIZE_LF, /* after the CR of the size line */
 	DATA,
@@ -92,9 +93,19 @@ size_byte(struct http1_body *b, char c)
 		b->line = 0;
 		if (c == '\r')
 			b->state = SIZE_LF;
-		else if (c == ';' || c == ' ' || c == '\t')
+		else if (c == ' ' || c == '\t')
+			b->state = SPACE;
+		else if (c == ';')
 			b->state = EXT;
 		else
+			fail(b, HTTP1_BAD_CHUNK);
+		return;
+	case SPACE:
+		if (c == '\r')
+			b->state = SIZE_LF;
+		else if (c == ';')
+			b->state = EXT;
+		else if ((c != ' ' && c != '\t') || ++b->line > HTTP1_CHUNK_EXT_MAX)
 			fail(b, HTTP1_BAD_CHUNK);
 		return;
 	case EXT:
