@@ -14,6 +14,7 @@ void
 probe_env_init(struct probe_env *env, struct loop *loop)
 {
 	*env = (struct probe_env){.loop = loop, .ping4 = -1, .ping6 = -1};
+	list_init(&env->lingering);
 	list_init(&env->echoes);
 	list_init(&env->programs);
 	/* Other programs ping too; a number that is not ours is only passed over. */
@@ -26,6 +27,7 @@ probe_env_done(struct probe_env *env)
 {
 	probe_exec_kill(env);
 	probe_ping_close(env);
+	probe_stream_close(env);
 	SSL_CTX_free(env->tls);
 	SSL_CTX_free(env->tls_verify);
 	env->tls = env->tls_verify = NULL;

@@ -29,8 +29,10 @@ enum probe_result {
 struct probe_env {
 	struct loop *loop;
 	struct ssl_ctx_st *tls, *tls_verify; /* made when first needed */
-	struct list echoes;		     /* pings under way */
-	int ping4, ping6;		     /* raw sockets, -1: none yet */
+	struct list lingering;		     /* connections whose result is known */
+	unsigned n_lingering;
+	struct list echoes; /* pings under way */
+	int ping4, ping6;   /* raw sockets, -1: none yet */
 	struct loop_fd *ping4_watch, *ping6_watch;
 	uint16_t echo_id, echo_seq;
 	uint64_t echo_cookie;
@@ -79,6 +81,7 @@ struct probe *probe_ping_begin(struct probe_env *env, const struct probe_job *jo
 /* A raw ICMP socket arrived; it is the environment's from now on. */
 void probe_ping_socket(struct probe_env *env, bool v6, int fd);
 void probe_ping_close(struct probe_env *env);
+void probe_stream_close(struct probe_env *env);
 void probe_exec_kill(struct probe_env *env);
 
 #endif /* NINES_HEALTH_HEALTH_PROBE_H */

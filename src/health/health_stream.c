@@ -22,7 +22,13 @@
 #define QUOTE_MAX	40
 #define SERVER_NAME_LEN 256
 
-enum stage { STAGE_CONNECT, STAGE_HANDSHAKE, STAGE_SEND, STAGE_RECEIVE };
+/* A server that is still writing its answer when we know enough is not to find errors
+ * in its log: the rest is read, within reason. */
+#define LINGER_NS    (500 * MS_NS)
+#define LINGER_BYTES ((size_t)1 << 20)
+#define LINGERS_MAX  256
+
+enum stage { STAGE_CONNECT, STAGE_HANDSHAKE, STAGE_SEND, STAGE_RECEIVE, STAGE_LINGER };
 
 struct stream {
 	struct probe probe;
@@ -34,6 +40,9 @@ struct stream {
 	struct sbuf request;
 	size_t sent;
 	struct health_http http;
+	struct list link; /* env->lingering */
+	struct loop_timer linger;
+	size_t lingered; /* bytes */
 };
 
 static void
@@ -43,6 +52,10 @@ stream_free(struct stream *s)
 	 * a thousand checks a second would make tens of thousands. */
 	const struct linger reset = {.l_onoff = 1};
 
+	if (s->stage == STAGE_LINGER)
+		s->env->n_lingering--;
+	list_remove(&s->link);
+	loop_timer_clear(s->env->loop, &s->linger);
 	loop_unwatch(s->watch);
 	SSL_free(s->ssl);
 	sbuf_done(&s->request);
@@ -75,6 +88,53 @@ finish_errno(struct stream *s, int err)
 	enum probe_result result = probe_error(err, why);
 
 	finish(s, result, why);
+}
+
+static void
+on_linger_over(void *arg)
+{
+	stream_free(arg);
+}
+
+static bool
+step_linger(struct stream *s)
+{
+	char buf[READ_SIZE];
+	ssize_t n = read(s->fd, buf, sizeof(buf));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n > 0)
+		s->lingered += (size_t)n;
+	if (n > 0 && s->lingered < LINGER_BYTES)
+		return true;
+	stream_free(s);
+	return false;
+}
+
+/* The result is told now; the connection waits for the end of the answer. */
+static void
+finish_politely(struct stream *s, bool good, const char *why)
+{
+	struct probe_env *env = s->env;
+	struct probe_job job = s->probe.job;
+
+	if (env->n_lingering == LINGERS_MAX)
+		stream_free(CONTAINER(env->lingering.next, struct stream, link));
+	s->stage = STAGE_LINGER;
+	list_append(&env->lingering, &s->link);
+	env->n_lingering++;
+	loop_rewatch(s->watch, LOOP_IN);
+	s->linger = (struct loop_timer){.cb = on_linger_over, .arg = s};
+	loop_timer_set(env->loop, &s->linger, mono_add(loop_now(env->loop), LINGER_NS));
+	job.done(job.arg, good ? PROBE_GOOD : PROBE_BAD, why);
+}
+
+void
+probe_stream_close(struct probe_env *env)
+{
+	LIST_EACH(l, tmp, &env->lingering)
+	stream_free(CONTAINER(l, struct stream, link));
 }
 
 /* ---- what the answer means ------------------------------------------------------ */
@@ -129,7 +189,10 @@ finish_verdict(struct stream *s, enum health_http_verdict verdict)
 				     : "without an answer");
 		break;
 	}
-	finish(s, verdict == HEALTH_HTTP_GOOD ? PROBE_GOOD : PROBE_BAD, why);
+	if (verdict == HEALTH_HTTP_GOOD || verdict == HEALTH_HTTP_STATUS)
+		finish_politely(s, verdict == HEALTH_HTTP_GOOD, why);
+	else
+		finish(s, PROBE_BAD, why);
 }
 
 /* ---- TLS ------------------------------------------------------------------------ */
@@ -358,6 +421,7 @@ on_ready(void *arg, unsigned events)
 	    [STAGE_HANDSHAKE] = step_handshake,
 	    [STAGE_SEND] = step_send,
 	    [STAGE_RECEIVE] = step_receive,
+	    [STAGE_LINGER] = step_linger,
 	};
 	struct stream *s = arg;
 
@@ -423,6 +487,7 @@ probe_stream_begin(struct probe_env *env, const struct probe_job *job,
 	s->probe.abort = stream_abort;
 	s->env = env;
 	s->fd = -1;
+	list_init(&s->link);
 	if (c->type == CHECK_TCP)
 		sbuf_init(&s->request, 0);
 	else
