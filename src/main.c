@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "health/health.h"
 #include "lab/lab.h"
+#include "proxy/proxy.h"
 #include "supervisor/supervisor.h"
 #include "vip/vip.h"
 
@@ -17,6 +18,7 @@
 
 const struct part_program part_programs[] = {
     {"vip", vip_main, vip_release},
+    {"proxy", proxy_main, NULL},
     {"health", health_main, NULL},
     {.name = NULL},
 };

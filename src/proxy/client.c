@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client.c - what client connections of both modes have in common: their life, the
+ * way to a server, tunnels, time-outs, draining.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/conn.h"
+#include "proxy/proxy_wire.h"
+
+/* Takes `fd`; NULL if there is no memory (`fd` is the caller's again). */
+struct client *
+client_new(struct worker *w, struct wlistener *l, int fd)
+{
+	struct wservice *s = l->service;
+	struct client *c;
+
+	if (list_empty(&w->free_clients)) {
+		c = malloc(sizeof(*c));
+		if (c == NULL)
+			return NULL;
+	} else {
+		c = CONTAINER(w->free_clients.next, struct client, link);
+		list_remove(&c->link);
+		w->n_free_clients--;
+	}
+	*c = (struct client){
+	    .s = {.fd = fd, .kind = SIDE_CLIENT, .readable = true, .writable = true},
+	    .tcp = s->conf->mode == MODE_TCP,
+	    .listener = l,
+	    .started = w->now,
+	    .service = s};
+	list_init(&c->ready_link);
+	list_init(&c->link);
+	list_append(&s->clients, &c->link);
+	wheel_timer_init(&c->timer, TIMER_CLIENT);
+	l->refs++;
+	s->n_clients++;
+	atomic_fetch_add_explicit(&w->n_clients, 1, memory_order_relaxed);
+	count(s->counter, SVC_CONNECTIONS);
+	stats_add(&s->counter[SVC_ACTIVE], 1);
+	return c;
+}
+
+uint64_t
+client_hash(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	uint64_t h = len;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return rng_mix(h);
+}
+
+static void
+leave_queue(struct client *c)
+{
+	list_remove(&c->ready_link);
+	c->ready = false;
+	if (c->state != CLIENT_QUEUED)
+		return;
+	c->service->n_queue--;
+	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
+}
+
+void
+client_close(struct worker *w, struct client *c)
+{
+	struct wservice *s = c->service;
+
+	if (c->state == CLIENT_DEAD)
+		return;
+	leave_queue(c);
+	c->state = CLIENT_DEAD;
+	if (c->peer != NULL)
+		server_close(w, c->peer);
+	stats_add(&s->counter[SVC_BYTES_IN], c->up.bytes);
+	stats_add(&s->counter[SVC_BYTES_OUT], c->down.bytes);
+	flow_done(w, &c->up);
+	flow_done(w, &c->down);
+	buf_put(&w->bufs, c->req);
+	c->req = NULL;
+	wheel_clear(&w->wheel, &c->timer);
+	side_close(w, &c->s);
+	list_remove(&c->link);
+	list_append(&w->dead_clients, &c->link);
+	s->n_clients--;
+	stats_add(&s->counter[SVC_ACTIVE], UINT64_MAX);
+	listener_unref(w, c->listener);
+	c->listener = NULL;
+	if (c->limit != NULL) {
+		worker_poke_set(w, limit_put(c->limit));
+		limit_unref(c->limit);
+		listener_resume(w, s);
+	}
+	if (atomic_fetch_sub_explicit(&w->n_clients, 1, memory_order_relaxed) == 1 &&
+	    w->view->stopping)
+		worker_notify(w);
+}
+
+void
+client_make_ready(struct worker *w, struct client *c)
+{
+	if (c->ready || c->state == CLIENT_QUEUED)
+		return;
+	c->ready = true;
+	list_append(&w->ready, &c->ready_link);
+}
+
+/* A server of `s` may have room: the first who waits for one tries. */
+void
+client_requeue(struct worker *w, struct wservice *s)
+{
+	struct client *c;
+
+	if (list_empty(&s->queue))
+		return;
+	c = CONTAINER(s->queue.next, struct client, ready_link);
+	leave_queue(c);
+	c->state = CLIENT_CONNECTING;
+	c->ready = true;
+	list_append(&w->ready, &c->ready_link);
+}
+
+/* It was put on the list of those who can go on without an event. */
+void
+client_ready(struct worker *w, struct client *c)
+{
+	list_remove(&c->ready_link);
+	c->ready = false;
+	if (c->state == CLIENT_CONNECTING && c->peer == NULL)
+		client_dispatch(w, c);
+	else
+		client_event(w, c);
+}
+
+static void
+unserved(struct worker *w, struct client *c, unsigned status, const char *why)
+{
+	count(c->service->counter, SVC_UNSERVED);
+	if (c->tcp)
+		client_close(w, c);
+	else
+		http_refuse(w, c, status, why);
+}
+
+static void
+enqueue(struct worker *w, struct client *c)
+{
+	struct wservice *s = c->service;
+
+	if (s->n_queue >= s->conf->queue_size) {
+		unserved(w, c, 503, "every server is at its limit of connections");
+		return;
+	}
+	/* Who was called up in vain waits on, but not for longer. */
+	c->state = CLIENT_QUEUED;
+	list_append(&s->queue, &c->ready_link);
+	s->n_queue++;
+	stats_add(&s->counter[SVC_QUEUE], 1);
+	wheel_set(
+	    &w->wheel, &c->timer, mono_add(c->started, s->conf->queue_timeout_ns));
+}
+
+/* In tcp mode the PROXY header goes first (in http mode it stands before the head). */
+static void
+tunnel_connected(struct worker *w, struct client *c)
+{
+	const struct service *conf = c->service->conf;
+	uint8_t head[PROXY_WIRE_MAX];
+	size_t n;
+
+	flow_init(&c->up, HTTP1_TUNNEL, 0);
+	flow_init(&c->down, HTTP1_TUNNEL, 0);
+	c->state = CLIENT_TUNNEL;
+	if (conf->send_proxy != 0) {
+		n = proxy_wire_encode(
+		    conf->send_proxy, &c->from, &c->listener->at, head);
+		c->up.out = buf_keep(&w->bufs, (const char *)head, n);
+		if (c->up.out == NULL) {
+			client_close(w, c);
+			return;
+		}
+	}
+	client_progress(w, c);
+	client_tunnel(w, c);
+}
+
+static void
+connected(struct worker *w, struct client *c)
+{
+	if (c->tcp)
+		tunnel_connected(w, c);
+	else
+		http_connected(w, c);
+}
+
+/* True if it was not our own lack of something. */
+static bool
+servers_fault(int error)
+{
+	return error != EMFILE && error != ENFILE && error != ENOBUFS &&
+	       error != ENOMEM && error != EADDRNOTAVAIL;
+}
+
+/* False: enough servers have been tried. */
+static bool
+try_another(struct client *c, size_t tried)
+{
+	if (c->n_tried > c->service->conf->retries || c->n_tried == TRIES_MAX)
+		return false;
+	c->tried[c->n_tried++] = (uint32_t)tried;
+	return c->n_tried <= c->service->conf->retries;
+}
+
+/* Finds `c` a server and a connection to it; or a place in the queue; or refuses. */
+void
+client_dispatch(struct worker *w, struct client *c)
+{
+	struct wservice *s = c->service;
+	struct upstream *up;
+	int i, r;
+
+	ASSERT(c->peer == NULL);
+	c->state = CLIENT_CONNECTING;
+	for (;;) {
+		i = upstream_pick(w, s, c);
+		if (i == BALANCE_FULL) {
+			enqueue(w, c);
+			return;
+		}
+		if (i < 0) {
+			unserved(w, c, c->n_tried > 0 ? 502 : 503,
+			    c->n_tried > 0 ? "no server could be reached"
+					   : "no server is healthy");
+			return;
+		}
+		up = s->up[i];
+		r = server_open(w, c, up);
+		if (r == 0)
+			break;
+		upstream_leave(w, up, up->limit);
+		count(up->counter, SRV_CONNECT_ERRORS);
+		if (!servers_fault(-r)) {
+			unserved(w, c, 503, "out of resources");
+			return;
+		}
+		upstream_failed(w, up, -r);
+		if (!try_another(c, (size_t)i)) {
+			unserved(w, c, 502, "no server could be reached");
+			return;
+		}
+		count(up->counter, SRV_RETRIES);
+	}
+	if (c->peer->connected)
+		connected(w, c);
+	else
+		wheel_set(&w->wheel, &c->timer,
+		    mono_add(w->now, s->conf->connect_timeout_ns));
+}
+
+/* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
+ * still here, and either nothing was sent or it may be sent twice. */
+bool
+client_replayable(const struct client *c)
+{
+	if (c->tcp)
+		return c->state == CLIENT_CONNECTING;
+	return c->req != NULL && !c->streamed &&
+	       (c->req_sent == 0 || http1_idempotent(c->method));
+}
+
+/* Its server connection failed before the first byte of an answer. */
+void
+client_lost_server(struct worker *w, struct client *c, int error)
+{
+	struct server_conn *sc = c->peer;
+	struct upstream *up = sc->up;
+	bool connecting = !sc->connected, stale = sc->reused && error != EHOSTDOWN;
+	bool again = client_replayable(c);
+
+	if (connecting)
+		count(up->counter, SRV_CONNECT_ERRORS);
+	else if (!stale)
+		count(up->counter, SRV_ERRORS);
+	/* A reset counts at once; a pooled connection may have timed out over there. */
+	if (error != EHOSTDOWN && (connecting || (!stale && error == ECONNRESET)))
+		upstream_failed(w, up, error);
+	server_close(w, sc);
+	if (!again || (!stale && !try_another(c, up->index))) {
+		unserved(w, c, error == ETIMEDOUT ? 504 : 502,
+		    connecting ? "the server could not be reached"
+			       : "the server closed the connection without an answer");
+		return;
+	}
+	count(up->counter, SRV_RETRIES);
+	c->req_sent = 0;
+	c->unclean = false;
+	client_dispatch(w, c);
+}
+
+/* Something moved: the time-out that fits the state starts anew. */
+void
+client_progress(struct worker *w, struct client *c)
+{
+	const struct service *conf = c->service->conf;
+	int64_t ns =
+	    c->state == CLIENT_TUNNEL ? conf->idle_timeout_ns : conf->server_timeout_ns;
+
+	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
+}
+
+/* After the accept: what came with the handshake is read at once. */
+void
+client_start(struct worker *w, struct client *c)
+{
+	if (!c->tcp) {
+		http_idle(w, c);
+		http_next(w, c);
+		return;
+	}
+	if (c->service->conf->balance == BALANCE_HASH)
+		c->hash = client_hash(c->from.ip.byte, ip_len(&c->from.ip));
+	count(c->service->counter, SVC_REQUESTS);
+	client_dispatch(w, c);
+}
+
+static void
+half_close(struct flow *f, struct side *dst)
+{
+	f->shut = f->body.done = true;
+	(void)shutdown(dst->fd, SHUT_WR);
+}
+
+/* One way of a tunnel. False: it is over. */
+static bool
+tunnel_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
+{
+	enum flow_result r = f->shut ? FLOW_DONE : flow_pump(w, f, src, dst);
+
+	if (r == FLOW_EOF)
+		half_close(f, dst);
+	return r != FLOW_SOURCE_FAILED && r != FLOW_SINK_FAILED;
+}
+
+void
+client_tunnel(struct worker *w, struct client *c)
+{
+	struct server_conn *sc = c->peer;
+	bool up = tunnel_pump(w, &c->up, &c->s, &sc->s);
+	bool down = tunnel_pump(w, &c->down, &sc->s, &c->s);
+
+	if (!up || !down || (c->up.shut && c->down.shut))
+		client_close(w, c);
+}
+
+static void
+discard(struct worker *w, struct client *c)
+{
+	struct buf *b;
+
+	while ((b = side_data(w, &c->s)) != NULL)
+		(void)side_rest(w, &c->s, b, b->len);
+	if (c->s.eof || c->s.failed)
+		client_close(w, c);
+}
+
+void
+client_event(struct worker *w, struct client *c)
+{
+	switch ((enum client_state)c->state) {
+	case CLIENT_IDLE:
+	case CLIENT_HEAD:
+		http_next(w, c);
+		return;
+	case CLIENT_QUEUED:
+	case CLIENT_CONNECTING:
+		/* Nobody is left to answer to. A FIN alone may be a half-close. */
+		if (c->s.gone) {
+			count(c->service->counter, SVC_ABORTED);
+			client_close(w, c);
+		}
+		return;
+	case CLIENT_WAITING:
+	case CLIENT_ANSWERING:
+		client_progress(w, c);
+		http_pump(w, c);
+		return;
+	case CLIENT_TUNNEL:
+		client_progress(w, c);
+		client_tunnel(w, c);
+		return;
+	case CLIENT_LINGER:
+		discard(w, c);
+		return;
+	case CLIENT_DEAD:
+	default:
+		return;
+	}
+}
+
+static int
+socket_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return errno;
+	return error != 0 ? error : ECONNRESET;
+}
+
+void
+server_event(struct worker *w, struct server_conn *sc)
+{
+	struct client *c = sc->client;
+
+	if (sc->s.fd < 0)
+		return;
+	if (c == NULL) {
+		/* A pooled connection has nothing to say but that it ends. */
+		if (sc->s.readable)
+			server_close(w, sc);
+		return;
+	}
+	if (!sc->connected) {
+		if (sc->s.gone) {
+			client_lost_server(w, c, socket_error(sc->s.fd));
+		} else if (sc->s.writable) {
+			sc->connected = true;
+			connected(w, c);
+		}
+		return;
+	}
+	client_event(w, c);
+}
+
+void
+client_timeout(struct worker *w, struct client *c)
+{
+	stats_t *counter = c->service->counter;
+
+	switch ((enum client_state)c->state) {
+	case CLIENT_HEAD:
+		count(counter, SVC_TIMEOUTS);
+		http_refuse(w, c, 408, "the request's head did not come in time");
+		return;
+	case CLIENT_QUEUED:
+		count(counter, SVC_QUEUE_TIMEOUTS);
+		leave_queue(c);
+		c->state = CLIENT_CONNECTING;
+		unserved(w, c, 503, "no server had room in time");
+		return;
+	case CLIENT_CONNECTING:
+		if (c->peer != NULL)
+			client_lost_server(w, c, ETIMEDOUT);
+		return;
+	case CLIENT_WAITING:
+		if (!c->up.body.done || flow_pending(&c->up)) {
+			count(counter, SVC_TIMEOUTS);
+			http_refuse(
+			    w, c, 408, "the request's body did not come in time");
+			return;
+		}
+		count(c->peer->up->counter, SRV_TIMEOUTS);
+		http_refuse(w, c, 504, "the server did not answer in time");
+		return;
+	case CLIENT_ANSWERING:
+	case CLIENT_TUNNEL:
+		count(counter, SVC_TIMEOUTS);
+		client_close(w, c);
+		return;
+	case CLIENT_IDLE:
+	case CLIENT_LINGER:
+	case CLIENT_DEAD:
+	default:
+		client_close(w, c);
+		return;
+	}
+}
+
+/* Its address moves away, or all ends: what waits for nothing is closed in a while;
+ * what is in the middle of something says so with its answer. */
+void
+client_drain(struct worker *w, struct client *c)
+{
+	mono_t grace = mono_add(w->now, c->service->conf->drain_timeout_ns / 4);
+
+	if (c->state == CLIENT_IDLE && mono_before(grace, c->timer.due))
+		wheel_set(&w->wheel, &c->timer, grace);
+}

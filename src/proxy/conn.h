@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.h - a worker's inside: connections, flows, services. Private to the room.
+ *
+ * A client connection and a server connection each begin with a `struct side`, which
+ * is what epoll reports. Both are registered once, edge-triggered, for everything;
+ * `readable` and `writable` remember the edges until the kernel says EAGAIN. A client
+ * that has a server connection for an exchange has two flows: `up` carries the
+ * request's body, `down` the answer's. A connection holds a buffer only while it has
+ * bytes that could not be passed on.
+ *
+ * Who may free what: client_close() and server_close() put an object on the worker's
+ * list of the dead, which is emptied after each round of events, since epoll may have
+ * reported it in the same round.
+ */
+#ifndef NINES_PROXY_CONN_H
+#define NINES_PROXY_CONN_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/rng.h"
+#include "base/stats.h"
+#include "proxy/balance.h"
+#include "proxy/buf.h"
+#include "proxy/counters.h"
+#include "proxy/http1.h"
+#include "proxy/view.h"
+#include "proxy/wheel.h"
+#include "proxy/worker.h"
+
+#define TRIES_MAX  11 /* servers tried for one request: the first and 10 retries */
+#define OUT_MAX	   (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA)
+#define PIPES_MAX  64		/* a worker's pipes for splice(2) */
+#define PIPE_SIZE  (512 * 1024) /* 64 of them: half of what a user may have */
+#define SPLICE_MIN (128 * 1024) /* bytes to come that are worth a pipe */
+
+enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
+
+struct side {
+	int fd; /* -1: closed */
+	uint8_t kind;
+	bool readable, writable;
+	bool rdhup;  /* a FIN is in: read until 0 */
+	bool eof;    /* read 0 */
+	bool gone;   /* both ways closed, or reset: nothing more will be taken */
+	bool failed; /* cannot be read; `error` says why */
+	bool broken; /* cannot be written; `error` says why */
+	int error;
+	struct buf *in; /* read and not yet used */
+};
+
+struct pipe {
+	struct pipe *next;
+	int fd[2];
+	size_t len; /* bytes in it */
+};
+
+struct flow {
+	struct http1_body body;
+	bool dechunk;
+	bool bulk;	   /* a tunnel in which much comes at once: splice */
+	bool shut;	   /* its end was passed on */
+	struct buf *out;   /* taken from the source, not yet by the sink */
+	struct pipe *pipe; /* the same */
+	uint64_t bytes;
+};
+
+enum flow_result {
+	FLOW_WAIT, /* for the source or the sink */
+	FLOW_DONE, /* all of the body has been taken by the sink */
+	FLOW_EOF,  /* the source ended before the body did */
+	FLOW_BAD,  /* the body is malformed */
+	FLOW_SOURCE_FAILED,
+	FLOW_SINK_FAILED
+};
+
+struct wservice;
+
+/* One server of one service. Lives while its service or a connection needs it. */
+struct upstream {
+	unsigned refs;
+	bool gone;    /* not in the file any more */
+	size_t index; /* in the service */
+	struct wservice *service;
+	const struct server *conf;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	uint8_t state; /* enum server_state and flag, by the view */
+	bool failed;   /* real traffic says so, until `retry` or news */
+	struct wheel_timer retry;
+	struct list idle; /* connections, the last used first */
+	unsigned n_idle;
+	struct list busy;
+	struct limit *limit;
+	stats_t *counter;
+};
+
+/* One service; its name is its identity over reloads. */
+struct wservice {
+	struct list link;
+	struct gen *gen; /* where `conf` lives */
+	const struct service *conf;
+	bool gone;
+	struct upstream **up;
+	size_t n_up;
+	struct balancer balancer;
+	uint32_t *heap;		    /* the balancer's memory */
+	struct balance_point *ring; /* the same */
+	struct list clients;
+	size_t n_clients;
+	struct list queue; /* clients waiting for a server */
+	unsigned n_queue;
+	struct limit *limit;
+	stats_t *counter;
+};
+
+/* One listening socket. Lives while it listens or a client came by it. */
+struct wlistener {
+	struct side s;
+	struct list link;
+	unsigned refs;
+	struct ip_endpoint at;
+	struct lsock *sock; /* NULL: it listens no more */
+	struct wservice *service;
+	bool leaving;
+	bool watched; /* by epoll: not while paused */
+	bool full;    /* paused: the service has all the connections it may have */
+	struct wheel_timer pause;
+};
+
+enum client_state {
+	CLIENT_IDLE,	   /* before the first byte of a request */
+	CLIENT_HEAD,	   /* within a head */
+	CLIENT_QUEUED,	   /* for a server */
+	CLIENT_CONNECTING, /* its server connection is */
+	CLIENT_WAITING,	   /* request sent or being sent, no final head yet */
+	CLIENT_ANSWERING,  /* the answer's body is on its way */
+	CLIENT_TUNNEL,	   /* bytes both ways */
+	CLIENT_LINGER,	   /* all said; waits for the client to close */
+	CLIENT_DEAD
+};
+
+struct server_conn;
+
+struct client {
+	struct side s;
+	uint8_t state;
+	uint8_t minor;	/* HTTP/1.minor of the request */
+	uint8_t method; /* enum http1_method */
+	uint8_t n_tried;
+	bool tcp;
+	bool partial;  /* s.in is known to be an incomplete head */
+	bool keep;     /* the connection goes on after this answer */
+	bool upgrade;  /* the request asks for another protocol */
+	bool streamed; /* bytes of the request's body are gone: it cannot be repeated */
+	bool unclean;  /* close after the answer whatever it says */
+	bool ready;    /* on the worker's list `ready` */
+	uint16_t status;	/* of the answer */
+	struct list link;	/* service->clients */
+	struct list ready_link; /* worker->ready, or service->queue */
+	struct wheel_timer timer;
+	struct wlistener *listener;
+	struct wservice *service;
+	struct server_conn *peer;
+	struct limit *limit; /* that it counts in; or NULL */
+	struct flow up, down;
+	struct buf *req;   /* the head as it goes to servers, until an answer comes */
+	uint32_t req_sent; /* bytes of it */
+	uint32_t tried[TRIES_MAX];
+	uint64_t hash;
+	mono_t started;
+	struct ip_endpoint from;
+	char address[IP_STR_LEN];
+};
+
+struct server_conn {
+	struct side s;
+	struct list link; /* upstream->idle or ->busy */
+	struct upstream *up;
+	struct client *client; /* NULL: idle */
+	struct limit *limit;   /* that it counts in while busy; or NULL */
+	bool connected;
+	bool reused;  /* has answered before: may have been closed meanwhile */
+	bool partial; /* s.in is known to be an incomplete head */
+	bool keep;    /* may answer again after this exchange */
+};
+
+struct worker {
+	struct worker_conf conf;
+	pthread_t thread;
+	int epfd;
+	struct side wake;
+	int reserve; /* a descriptor to give up when there are no more */
+	_Atomic(struct view *) next; /* shown, not yet adopted */
+	atomic_bool end;
+	atomic_size_t n_clients;
+	_Atomic int64_t busy_since; /* 0: waits for events */
+	struct view *view;
+	mono_t now;
+	struct rng rng;
+	struct bufs bufs;
+	struct wheel wheel;
+	struct list services, listeners;
+	struct list ready;
+	struct list dead_clients, dead_servers, dead_listeners;
+	struct list free_clients, free_servers;
+	size_t n_free_clients, n_free_servers;
+	struct pipe *pipes; /* empty ones */
+	unsigned n_pipes;
+	struct http1_head head;
+	char out[OUT_MAX];
+};
+
+/* What a timer belongs to. */
+enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_LISTENER };
+
+/* side.c: sockets, buffers, flows */
+int side_watch(struct worker *w, struct side *s);
+void side_event(struct side *s, uint32_t events);
+void side_close(struct worker *w, struct side *s);
+bool side_quiet(struct side *s);
+struct buf *side_data(struct worker *w, struct side *s);
+struct buf *side_more(struct worker *w, struct side *s);
+int side_rest(struct worker *w, struct side *s, struct buf *b, size_t used);
+ssize_t side_send(struct side *s, const struct iovec *iov, size_t n);
+void flow_init(struct flow *f, enum http1_framing framing, uint64_t length);
+void flow_done(struct worker *w, struct flow *f);
+bool flow_pending(const struct flow *f);
+enum flow_result flow_pump(
+    struct worker *w, struct flow *f, struct side *src, struct side *dst);
+
+/* upstream.c: servers of a service */
+struct upstream *upstream_new(struct wservice *s, const struct server *conf);
+void upstream_unref(struct upstream *up);
+void upstream_state(struct worker *w, struct upstream *up, uint8_t state);
+void upstream_retire(struct worker *w, struct upstream *up);
+void upstream_usable(struct upstream *up);
+void upstream_failed(struct worker *w, struct upstream *up, int error);
+void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
+void upstream_retry_due(struct worker *w, struct upstream *up);
+int upstream_pick(struct worker *w, struct wservice *s, struct client *c);
+int server_open(struct worker *w, struct client *c, struct upstream *up);
+void server_release(struct worker *w, struct server_conn *sc, bool keep);
+void server_close(struct worker *w, struct server_conn *sc);
+
+/* client.c: what http and tcp have in common */
+struct client *client_new(struct worker *w, struct wlistener *l, int fd);
+void client_start(struct worker *w, struct client *c);
+uint64_t client_hash(const void *bytes, size_t len);
+void client_close(struct worker *w, struct client *c);
+void client_dispatch(struct worker *w, struct client *c);
+void client_requeue(struct worker *w, struct wservice *s);
+void client_make_ready(struct worker *w, struct client *c);
+void client_ready(struct worker *w, struct client *c);
+void client_event(struct worker *w, struct client *c);
+void client_timeout(struct worker *w, struct client *c);
+void client_tunnel(struct worker *w, struct client *c);
+void client_lost_server(struct worker *w, struct client *c, int error);
+void client_progress(struct worker *w, struct client *c);
+void client_drain(struct worker *w, struct client *c);
+bool client_replayable(const struct client *c);
+void server_event(struct worker *w, struct server_conn *sc);
+
+/* http.c: one exchange after another */
+void http_idle(struct worker *w, struct client *c);
+void http_next(struct worker *w, struct client *c);
+void http_connected(struct worker *w, struct client *c);
+void http_pump(struct worker *w, struct client *c);
+void http_refuse(struct worker *w, struct client *c, unsigned status, const char *why);
+void http_linger(struct worker *w, struct client *c);
+
+/* worker.c */
+void listener_unref(struct worker *w, struct wlistener *l);
+void listener_resume(struct worker *w, struct wservice *s);
+void worker_poke_set(struct worker *w, uint64_t set);
+void worker_notify(struct worker *w);
+
+static inline void
+count(stats_t *block, unsigned field)
+{
+	stats_add(&block[field], 1);
+}
+
+#endif /* NINES_PROXY_CONN_H */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * counters.h - what the proxy counts, for each service and server and each worker.
+ *
+ * One table gives the order in the shared segment and the names (base/stats.h).
+ */
+#ifndef NINES_PROXY_COUNTERS_H
+#define NINES_PROXY_COUNTERS_H
+
+#define SERVICE_COUNTERS(X)                                                           \
+	X(CONNECTIONS, "connections")	  /* accepted */                              \
+	X(ACTIVE, "active")		  /* connections now */                       \
+	X(REQUESTS, "requests")		  /* heads read; tcp: connections */          \
+	X(RESPONSES_1XX, "responses_1xx") /* sent, the proxy's own included */        \
+	X(RESPONSES_2XX, "responses_2xx")                                             \
+	X(RESPONSES_3XX, "responses_3xx")                                             \
+	X(RESPONSES_4XX, "responses_4xx")                                             \
+	X(RESPONSES_5XX, "responses_5xx")                                             \
+	X(BYTES_IN, "bytes_in")	  /* from clients, heads not counted */               \
+	X(BYTES_OUT, "bytes_out") /* to clients, heads not counted */                 \
+	X(REFUSED, "refused")	  /* malformed requests */                            \
+	X(ABORTED, "aborted")	  /* clients that left before the end of an answer */ \
+	X(UNSERVED, "unserved")	  /* no server could be reached */                    \
+	X(TIMEOUTS, "timeouts")	  /* of clients: head, idle in the middle */          \
+	X(QUEUE, "queue")	  /* waiting for a server now */                      \
+	X(QUEUE_TIMEOUTS, "queue_timeouts")
+
+#define SERVER_COUNTERS(X)                                                  \
+	X(REQUESTS, "requests")	      /* sent, repeated ones included */    \
+	X(ACTIVE, "active")	      /* requests (tcp: connections) now */ \
+	X(CONNECTIONS, "connections") /* opened */                          \
+	X(CONNECT_ERRORS, "connect_errors")                                 \
+	X(RETRIES, "retries")	/* requests taken elsewhere */              \
+	X(TIMEOUTS, "timeouts") /* no answer in time */                     \
+	X(ERRORS, "errors")	/* broken or malformed answers */           \
+	X(RESPONSES_5XX, "responses_5xx")                                   \
+	X(FAILURES, "failures")	    /* that took it out of rotation */      \
+	X(LAST_ERRNO, "last_errno") /* of the last failure */
+
+enum service_counter {
+#define X(id, name) SVC_##id,
+	SERVICE_COUNTERS(X)
+#undef X
+	    SVC_N
+};
+
+enum server_counter {
+#define X(id, name) SRV_##id,
+	SERVER_COUNTERS(X)
+#undef X
+	    SRV_N
+};
+
+#endif /* NINES_PROXY_COUNTERS_H */

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http.c - one exchange after another on a client connection.
+ *
+ * A request's head is rewritten into a small buffer of its own (client.req), which
+ * stays until an answer comes, so that the request can go to another server. Bodies
+ * flow both ways independently: an answer may come before the request has ended, and
+ * 100-continue needs no special care.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "proxy/conn.h"
+#include "proxy/proxy_wire.h"
+
+#define LINGER_NS (2 * SEC_NS)
+
+static bool
+must_leave(const struct worker *w, const struct client *c)
+{
+	return w->view->stopping || c->listener->leaving || c->service->gone;
+}
+
+/* Before a request: nothing but the connection is kept. */
+void
+http_idle(struct worker *w, struct client *c)
+{
+	const struct service *conf = c->service->conf;
+	int64_t ns = conf->idle_timeout_ns;
+
+	c->state = CLIENT_IDLE;
+	if (must_leave(w, c) && conf->drain_timeout_ns / 4 < ns)
+		ns = conf->drain_timeout_ns / 4;
+	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
+}
+
+/*
+ * All is said. Closing at once with something unread would reset the connection, and
+ * the client might lose the answer (RFC 9112 section 9.6): close the sending half and
+ * wait for the client to do the same.
+ */
+void
+http_linger(struct worker *w, struct client *c)
+{
+	if (c->s.eof || c->s.failed || c->s.broken) {
+		client_close(w, c);
+		return;
+	}
+	(void)shutdown(c->s.fd, SHUT_WR);
+	c->state = CLIENT_LINGER;
+	wheel_set(&w->wheel, &c->timer, mono_add(w->now, LINGER_NS));
+	client_make_ready(w, c);
+}
+
+static void
+settle_bytes(struct client *c)
+{
+	stats_t *counter = c->service->counter;
+
+	stats_add(&counter[SVC_BYTES_IN], c->up.bytes);
+	stats_add(&counter[SVC_BYTES_OUT], c->down.bytes);
+	c->up.bytes = c->down.bytes = 0;
+}
+
+static void
+count_status(struct client *c, unsigned status)
+{
+	if (status >= 100 && status <= 599)
+		count(c->service->counter, SVC_RESPONSES_1XX + status / 100 - 1);
+}
+
+/* The client has the whole answer. */
+static void
+answered(struct worker *w, struct client *c)
+{
+	bool clean = c->up.body.done && !flow_pending(&c->up) &&
+		     (c->req == NULL || c->req_sent == c->req->len) && !c->unclean;
+
+	if (c->peer != NULL)
+		server_release(w, c->peer, c->peer->keep && clean);
+	settle_bytes(c);
+	flow_done(w, &c->up);
+	flow_done(w, &c->down);
+	buf_put(&w->bufs, c->req);
+	c->req = NULL;
+	if (c->keep && clean && !c->s.broken) {
+		http_idle(w, c);
+		if (c->s.in != NULL || c->s.readable)
+			client_make_ready(w, c);
+	} else if (clean && c->s.in == NULL && !c->s.readable) {
+		client_close(w, c);
+	} else {
+		http_linger(w, c);
+	}
+}
+
+/* Sends `head` and `n` bytes of body; what the client does not take waits in `down`. */
+static void
+send_answer(struct worker *w, struct client *c, size_t head, const char *body, size_t n)
+{
+	struct iovec v[2] = {{w->out, head}, {(char *)(uintptr_t)body, n}};
+	size_t sent = (size_t)side_send(&c->s, v, n > 0 ? 2 : 1);
+	struct buf *b;
+
+	if (sent == head + n || c->s.broken)
+		return;
+	b = buf_get(&w->bufs, head + n - sent);
+	if (b == NULL) {
+		c->s.broken = true;
+		return;
+	}
+	if (sent < head) {
+		b->len = (uint32_t)(head - sent);
+		memcpy(b->data, w->out + sent, b->len);
+		sent = head;
+	}
+	if (n > 0)
+		memcpy(b->data + b->len, body + (sent - head), n - (sent - head));
+	b->len += (uint32_t)(n - (sent - head));
+	ASSERT(c->down.out == NULL);
+	c->down.out = b;
+}
+
+static void
+pump_down(struct worker *w, struct client *c)
+{
+	/* A page of our own has no server: its flow is done and needs no source. */
+	struct side *src = c->peer != NULL ? &c->peer->s : &c->s;
+
+	switch (flow_pump(w, &c->down, src, &c->s)) {
+	case FLOW_DONE:
+		answered(w, c);
+		return;
+	case FLOW_WAIT:
+		return;
+	case FLOW_EOF:
+		if (c->down.body.framing == HTTP1_UNTIL_CLOSE) {
+			c->keep = false;
+			answered(w, c);
+			return;
+		}
+		break;
+	case FLOW_SINK_FAILED:
+		count(c->service->counter, SVC_ABORTED);
+		client_close(w, c);
+		return;
+	case FLOW_BAD:
+	case FLOW_SOURCE_FAILED:
+	default:
+		break;
+	}
+	/* Cut short: the client must not take it for whole, so the connection ends
+	 * before its framing does (RFC 9112 section 8). */
+	if (c->peer != NULL)
+		count(c->peer->up->counter, SRV_ERRORS);
+	client_close(w, c);
+}
+
+/* Answers by itself, instead of a server. */
+void
+http_refuse(struct worker *w, struct client *c, unsigned status, const char *why)
+{
+	const char *phrase = http1_phrase(status);
+	bool head = c->method == HTTP1_HEAD;
+	char body[256];
+	int n, len;
+
+	if (c->peer != NULL)
+		server_close(w, c->peer);
+	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);
+	len = snprintf(body, sizeof(body), "%u %s\n%s\n", status, phrase, why);
+	ASSERT(len > 0 && (size_t)len < sizeof(body));
+	n = snprintf(w->out, sizeof(w->out),
+	    "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+	    "Cache-Control: no-store\r\n%s\r\n%s",
+	    status, phrase, len,
+	    !c->keep	    ? "Connection: close\r\n"
+	    : c->minor == 0 ? "Connection: keep-alive\r\n"
+			    : "",
+	    head ? "" : body);
+	ASSERT(n > 0);
+	settle_bytes(c);
+	flow_done(w, &c->down);
+	flow_init(&c->down, HTTP1_NO_BODY, 0);
+	buf_put(&w->bufs, c->req);
+	c->req = NULL;
+	flow_done(w, &c->up);
+	c->unclean = !c->up.body.done;
+	c->status = (uint16_t)status;
+	c->state = CLIENT_ANSWERING;
+	count_status(c, status);
+	client_progress(w, c);
+	send_answer(w, c, (size_t)n, NULL, 0);
+	pump_down(w, c);
+}
+
+/* What cannot be understood: what follows it cannot be either. */
+static void
+refuse_head(struct worker *w, struct client *c, enum http1_error e)
+{
+	const struct http1_reason *r = http1_reason(e);
+
+	count(c->service->counter, SVC_REFUSED);
+	c->keep = false;
+	c->minor = 1;
+	c->method = HTTP1_OTHER;
+	http1_body_init(&c->up.body, HTTP1_UNTIL_CLOSE, 0);
+	http_refuse(w, c, r->status, r->text);
+}
+
+static uint64_t
+request_hash(const struct worker *w, const struct client *c, const char *p)
+{
+	const struct service *conf = c->service->conf;
+	struct http1_slice v = w->head.target;
+	const char *query;
+
+	if (conf->hash_key == HASH_SOURCE)
+		return client_hash(c->from.ip.byte, ip_len(&c->from.ip));
+	if (conf->hash_key == HASH_HEADER)
+		v = http1_field_value(&w->head, p, conf->hash_header);
+	if (conf->hash_key == HASH_PATH) {
+		query = memchr(p + v.off, '?', v.len);
+		if (query != NULL)
+			v.len = (uint32_t)(query - (p + v.off));
+	}
+	return client_hash(p + v.off, v.len);
+}
+
+/* The head as the servers get it. 0 or -ENOBUFS. */
+static int
+write_request(struct worker *w, struct client *c, const char *p)
+{
+	const struct service *conf = c->service->conf;
+	char local[IP_ENDPOINT_LEN];
+	struct http1_via via = {.client = c->address, .proto = "http", .local = local};
+	size_t room = w->head.len + HTTP1_FORWARD_EXTRA + PROXY_WIRE_MAX, at = 0;
+	struct buf *b;
+	int n;
+
+	local[0] = '\0';
+	if (w->head.host.len == 0)
+		(void)ip_endpoint_format(&c->listener->at, local);
+	if (c->address[0] == '\0')
+		(void)ip_format(&c->from.ip, c->address);
+	/* The PROXY header speaks for all of a connection: it serves this client once.
+	 */
+	via.close = conf->send_proxy != 0 || conf->pool == 0;
+	b = buf_get(&w->bufs, room);
+	if (b == NULL)
+		return -ENOBUFS;
+	if (conf->send_proxy != 0)
+		at = proxy_wire_encode(
+		    conf->send_proxy, &c->from, &c->listener->at, (uint8_t *)b->data);
+	n = http1_forward_request(&w->head, p, &via, b->data + at, b->cap - at);
+	if (n < 0) {
+		buf_put(&w->bufs, b);
+		return n;
+	}
+	b->len = (uint32_t)at + (uint32_t)n;
+	c->req = b;
+	return 0;
+}
+
+/* A whole head stands at the start of `b`. */
+static void
+request(struct worker *w, struct client *c, struct buf *b)
+{
+	const char *p = buf_bytes(b);
+	const struct http1_head *h = &w->head;
+	int r;
+
+	count(c->service->counter, SVC_REQUESTS);
+	c->started = w->now;
+	c->method = (uint8_t)h->method;
+	c->minor = h->minor;
+	c->keep = h->keep_alive;
+	c->upgrade = h->upgrade;
+	c->streamed = c->unclean = false;
+	c->n_tried = 0;
+	c->req_sent = 0;
+	c->status = 0;
+	if (c->service->conf->balance == BALANCE_HASH)
+		c->hash = request_hash(w, c, p);
+	flow_init(&c->up, h->framing, h->length);
+	flow_init(&c->down, HTTP1_NO_BODY, 0);
+	r = write_request(w, c, p);
+	if (side_rest(w, &c->s, b, h->len) != 0) {
+		client_close(w, c);
+		return;
+	}
+	if (r != 0)
+		http_refuse(w, c, 503, "out of resources");
+	else
+		client_dispatch(w, c);
+}
+
+static void
+between_requests(struct worker *w, struct client *c)
+{
+	if (c->s.failed || c->s.eof) /* in the middle of a head, too: nobody asked */
+		client_close(w, c);
+}
+
+/* Reads the next request's head. */
+void
+http_next(struct worker *w, struct client *c)
+{
+	struct buf *b;
+	size_t skip;
+	int r;
+
+	for (;;) {
+		b = c->s.in != NULL && !c->partial ? c->s.in : side_more(w, &c->s);
+		if (b == NULL) {
+			between_requests(w, c);
+			return;
+		}
+		c->partial = false;
+		skip = http1_skip_crlf(buf_bytes(b), b->len);
+		r = http1_parse_request(&w->head, buf_bytes(b) + skip, b->len - skip);
+		if (r == -EAGAIN) {
+			if (side_rest(w, &c->s, b, skip) != 0) {
+				client_close(w, c);
+				return;
+			}
+			c->partial = true;
+			if (c->state == CLIENT_IDLE && c->s.in != NULL) {
+				c->state = CLIENT_HEAD;
+				wheel_set(&w->wheel, &c->timer,
+				    mono_add(
+					w->now, c->service->conf->head_timeout_ns));
+			}
+			continue;
+		}
+		if (r != 0) {
+			(void)side_rest(w, &c->s, b, b->len);
+			refuse_head(w, c, w->head.error);
+			return;
+		}
+		buf_drop(b, skip);
+		request(w, c, b);
+		return;
+	}
+}
+
+/* The connection to the server stands: the request goes out. */
+void
+http_connected(struct worker *w, struct client *c)
+{
+	c->state = CLIENT_WAITING;
+	client_progress(w, c);
+	http_pump(w, c);
+}
+
+/* The head, together with what is already here of the body. */
+static void
+send_head(struct worker *w, struct client *c)
+{
+	struct buf *in = c->s.in;
+	struct iovec v[2] = {{c->req->data + c->req_sent, c->req->len - c->req_sent}};
+	size_t n = 0, head = v[0].iov_len, sent;
+
+	/* In tiny pieces, or after a first attempt, they go one after the other. */
+	if (in != NULL && !c->up.body.done && c->req_sent == 0) {
+		n = http1_body_pass(&c->up.body, buf_bytes(in), in->len);
+		v[1] = (struct iovec){buf_bytes(in), n};
+		c->streamed = n > 0;
+		c->up.bytes += n;
+	}
+	sent = (size_t)side_send(&c->peer->s, v, n > 0 ? 2 : 1);
+	c->req_sent += (uint32_t)(sent < head ? sent : head);
+	sent -= sent < head ? sent : head;
+	if (sent < n) {
+		c->up.out = buf_keep(&w->bufs, buf_bytes(in) + sent, n - sent);
+		if (c->up.out == NULL)
+			c->s.failed = true;
+	}
+	if (n > 0)
+		(void)side_rest(w, &c->s, in, n);
+}
+
+/* False: the exchange is over or has gone elsewhere. */
+static bool
+pump_up(struct worker *w, struct client *c)
+{
+	struct server_conn *sc = c->peer;
+
+	if (c->req != NULL && c->req_sent < c->req->len) {
+		send_head(w, c);
+		if (sc->s.broken) {
+			c->unclean = true;
+			return true; /* it may have answered before it closed */
+		}
+		if (c->req_sent < c->req->len)
+			return true;
+	}
+	if (c->up.body.done && !flow_pending(&c->up))
+		return true;
+	if (c->s.in != NULL || c->s.readable)
+		c->streamed = true;
+	switch (flow_pump(w, &c->up, &c->s, &sc->s)) {
+	case FLOW_WAIT:
+	case FLOW_DONE:
+		return true;
+	case FLOW_SINK_FAILED:
+		c->unclean = true;
+		return true;
+	case FLOW_BAD:
+		if (c->state == CLIENT_WAITING) {
+			refuse_head(w, c, c->up.body.error);
+			return false;
+		}
+		break;
+	case FLOW_EOF:
+	case FLOW_SOURCE_FAILED:
+	default:
+		break;
+	}
+	count(c->service->counter, SVC_ABORTED);
+	client_close(w, c);
+	return false;
+}
+
+/* 1xx other than 101: passed on, and the answer is still to come (RFC 9110 section
+ * 15.2; an HTTP/1.0 client does not know them). False: the client is gone. */
+static bool
+interim(struct worker *w, struct client *c, struct buf *b)
+{
+	const struct http1_answer a = {.minor = 1, .keep_alive = true};
+	int n;
+
+	if (c->minor > 0) {
+		n = http1_forward_response(
+		    &w->head, buf_bytes(b), &a, w->out, sizeof(w->out));
+		ASSERT(n > 0);
+		count_status(c, w->head.status);
+		send_answer(w, c, (size_t)n, NULL, 0);
+	}
+	if (side_rest(w, &c->peer->s, b, w->head.len) == 0 && !c->s.broken)
+		return true;
+	client_close(w, c);
+	return false;
+}
+
+/* A final head stands at the start of `b`: it goes on with what is here of the body. */
+static void
+answer(struct worker *w, struct client *c, struct buf *b)
+{
+	struct server_conn *sc = c->peer;
+	const struct http1_head *h = &w->head;
+	struct http1_answer a = {.minor = c->minor};
+	size_t used = 0, n = 0;
+	char *body = buf_bytes(b) + h->len;
+	int head;
+
+	a.dechunk = h->framing == HTTP1_CHUNKED && c->minor == 0;
+	if (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk || must_leave(w, c))
+		c->keep = false;
+	if (h->framing == HTTP1_TUNNEL)
+		c->keep = false;
+	a.keep_alive = c->keep || h->framing == HTTP1_TUNNEL;
+	sc->keep = h->keep_alive && h->framing != HTTP1_UNTIL_CLOSE &&
+		   h->framing != HTTP1_TUNNEL && c->service->conf->send_proxy == 0;
+	c->status = h->status;
+	count_status(c, h->status);
+	if (h->status >= 500)
+		count(sc->up->counter, SRV_RESPONSES_5XX);
+	head = http1_forward_response(h, buf_bytes(b), &a, w->out, sizeof(w->out));
+	ASSERT(head > 0);
+	flow_init(&c->down, h->framing, h->length);
+	c->down.dechunk = a.dechunk;
+	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
+	/* Head and body together have to fit the buffer that may have to keep them. */
+	used = b->len - h->len;
+	if (used > BUF_LARGE - (size_t)head)
+		used = BUF_LARGE - (size_t)head;
+	if (c->down.body.done)
+		used = 0;
+	else if (a.dechunk)
+		used = http1_body_dechunk(&c->down.body, body, used, &n);
+	else
+		n = used = http1_body_pass(&c->down.body, body, used);
+	c->down.bytes += n;
+	send_answer(w, c, (size_t)head, body, n);
+	buf_put(&w->bufs, c->req);
+	c->req = NULL;
+	if (side_rest(w, &sc->s, b, h->len + used) != 0) {
+		client_close(w, c);
+		return;
+	}
+	if (c->state == CLIENT_TUNNEL) {
+		settle_bytes(c);
+		flow_done(w, &c->up);
+		flow_init(&c->up, HTTP1_TUNNEL, 0);
+		client_progress(w, c);
+		client_tunnel(w, c);
+	}
+}
+
+static void
+bad_answer(struct worker *w, struct client *c)
+{
+	count(c->peer->up->counter, SRV_ERRORS);
+	http_refuse(w, c, 502, "the server's answer is malformed");
+}
+
+/* The server's bytes before the body. */
+static void
+await_answer(struct worker *w, struct client *c)
+{
+	struct server_conn *sc = c->peer;
+	struct side *s = &sc->s;
+	struct buf *b;
+	int r;
+
+	for (;;) {
+		if (flow_pending(&c->down) && /* an interim answer is on its way */
+		    flow_pump(w, &c->down, s, &c->s) != FLOW_DONE)
+			return;
+		b = s->in != NULL && !sc->partial ? s->in : side_more(w, s);
+		if (b == NULL)
+			break;
+		sc->partial = false;
+		r = http1_parse_response(&w->head, buf_bytes(b), b->len, c->method);
+		if (r == -EAGAIN) {
+			sc->partial = true;
+			if (side_rest(w, s, b, 0) == 0)
+				continue;
+		}
+		if (r != 0 || (w->head.status == 101 && !c->upgrade)) {
+			bad_answer(w, c);
+			return;
+		}
+		if (w->head.status >= 200 || w->head.status == 101) {
+			answer(w, c, b);
+			return;
+		}
+		if (!interim(w, c, b))
+			return;
+	}
+	if (s->in != NULL && (s->eof || s->failed))
+		bad_answer(w, c); /* half a head: it did something, ask nobody else */
+	else if (s->failed || s->broken)
+		client_lost_server(w, c, s->error);
+	else if (s->eof)
+		client_lost_server(w, c, EPIPE);
+}
+
+void
+http_pump(struct worker *w, struct client *c)
+{
+	if (c->state == CLIENT_WAITING && c->s.gone) {
+		count(c->service->counter, SVC_ABORTED);
+		client_close(w, c);
+		return;
+	}
+	if (c->peer != NULL && !c->unclean && !pump_up(w, c))
+		return;
+	if (c->state == CLIENT_WAITING)
+		await_answer(w, c);
+	if (c->state == CLIENT_ANSWERING)
+		pump_down(w, c);
+}

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * proxy_part.c - the control thread: from the cluster file, facts and sockets to views
+ * for the workers, and from their counters to facts.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "part/fact.h"
+#include "part/part.h"
+#include "proxy/counters.h"
+#include "proxy/gen.h"
+#include "proxy/proxy.h"
+#include "proxy/worker.h"
+
+#define LISTENERS_MAX 256
+#define FACTS_MAX     65536
+#define STUCK_NS      (250 * MS_NS) /* a worker's round of events takes microseconds */
+
+/* A fact that matters here, and what it is about in the present generation. */
+struct known {
+	char *key, *value;
+	size_t server; /* in view.server; GEN_NOWHERE: another kind, or not here */
+};
+
+struct want {
+	struct ip_endpoint at;
+	size_t service;
+	const char *floating_ip; /* name, or NULL */
+	struct lsock *sock[WORKERS_CAP];
+	int error; /* why one is missing; 0: none is known to be */
+	bool used; /* by the present file */
+};
+
+struct proxy {
+	struct part *part;
+	struct loop_fd *watch;
+	int notify;
+	struct gen *gen;
+	const struct cluster *cluster;
+	const struct host *me;
+	struct worker *worker[WORKERS_CAP];
+	unsigned n_workers;
+	struct want want[LISTENERS_MAX];
+	size_t n_wants;
+	struct known *known;
+	size_t n_known, room_known;
+	uint64_t *failures;	/* published, by the order of view.server */
+	struct loop_timer show; /* one view for all the news of a wake-up */
+	struct loop_timer deadline;
+	bool active, stopping, stopped;
+};
+
+/* Views */
+
+static bool
+fact_says(const struct proxy *p, const char *kind, const char *name, const char *word)
+{
+	char key[FACT_KEY_LEN];
+
+	(void)snprintf(key, sizeof(key), "%s %s", kind, name);
+	for (size_t i = 0; i < p->n_known; i++) {
+		if (strcmp(p->known[i].key, key) == 0)
+			return fact_is(p->known[i].value, word);
+	}
+	return false;
+}
+
+static void
+server_states(const struct proxy *p, struct view *v)
+{
+	const struct gen *g = p->gen;
+
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+
+		if (k->server == GEN_NOWHERE)
+			continue;
+		if (fact_is(k->value, "up"))
+			v->server[k->server] = SERVER_UP;
+		else if (fact_is(k->value, "down"))
+			v->server[k->server] = SERVER_DOWN;
+	}
+	for (size_t i = 0; i < p->n_known; i++) {
+		const char *name = p->known[i].key;
+
+		if (strncmp(name, "admin ", 6) != 0 ||
+		    !fact_is(p->known[i].value, "drain"))
+			continue;
+		name += 6;
+		for (size_t s = 0; s < g->cluster->n_services; s++) {
+			const struct gen_service *gs = &g->service[s];
+
+			for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
+				const struct server *server = &gs->conf->server[j];
+
+				if (strcmp(server->name, name) == 0 ||
+				    (server->host != NULL &&
+					strcmp(server->host->name, name) == 0))
+					v->server[gs->first + j] |= SERVER_DRAINING;
+			}
+		}
+	}
+}
+
+static void
+fill_listener(const struct proxy *p, struct view_listener *l, const struct want *want)
+{
+	l->at = want->at;
+	l->service = want->service;
+	l->leaving = fact_says(p, "host", "stopping", "yes") ||
+		     (want->floating_ip != NULL &&
+			 fact_says(p, "vip", want->floating_ip, "leaving"));
+	for (unsigned w = 0; w < p->n_workers; w++)
+		l->sock[w] = lsock_ref(want->sock[w]);
+}
+
+static void
+publish_listen(struct proxy *p)
+{
+	char at[IP_ENDPOINT_LEN];
+
+	if (!p->active || p->stopping)
+		return;
+	for (size_t i = 0; i < p->n_wants; i++) {
+		const struct want *want = &p->want[i];
+
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			if (want->sock[w] != NULL)
+				continue;
+			if (want->error != 0)
+				part_publish(p->part, "proxy listen", "down %s: %s",
+				    ip_endpoint_format(&want->at, at),
+				    strerror(want->error));
+			return;
+		}
+	}
+	part_publish(p->part, "proxy listen", "up");
+}
+
+/* Tells the workers all that is known now. */
+static void
+show(void *arg)
+{
+	struct proxy *p = arg;
+	struct view *v;
+
+	if (p->gen == NULL)
+		return;
+	v = view_new(p->gen, p->n_wants);
+	if (v == NULL) {
+		log_event(LOG_ERR, "view", "error=\"no memory\"");
+		return;
+	}
+	v->accepting = p->active && !p->stopping;
+	v->stopping = p->stopping;
+	server_states(p, v);
+	for (size_t i = 0; i < p->n_wants; i++)
+		fill_listener(p, &v->listener[i], &p->want[i]);
+	for (unsigned w = 0; w < p->n_workers; w++)
+		worker_show(p->worker[w], view_ref(v));
+	view_unref(v);
+	publish_listen(p);
+}
+
+static void
+show_soon(struct proxy *p)
+{
+	loop_timer_set(part_loop(p->part), &p->show, loop_now(part_loop(p->part)));
+}
+
+/* What workers found out */
+
+static void
+publish_failures(struct proxy *p)
+{
+	const struct gen *g = p->gen;
+	char key[FACT_KEY_LEN];
+	int error = 0;
+
+	for (size_t i = 0; g != NULL && i < g->cluster->n_services; i++) {
+		const struct gen_service *gs = &g->service[i];
+
+		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
+			uint64_t n = gen_failures(g, i, j, &error);
+
+			if (n == p->failures[gs->first + j])
+				continue;
+			p->failures[gs->first + j] = n;
+			(void)snprintf(key, sizeof(key), "passive %s %s",
+			    gs->conf->name, gs->conf->server[j].name);
+			part_publish(p->part, key, "fail %llu %s",
+			    (unsigned long long)n, strerror(error));
+			log_event(LOG_WARN, "server_failed",
+			    "service=%s server=%s error=\"%s\"", gs->conf->name,
+			    gs->conf->server[j].name, strerror(error));
+		}
+	}
+}
+
+static void
+stop_now(void *arg)
+{
+	struct proxy *p = arg;
+
+	if (p->stopped)
+		return;
+	p->stopped = true;
+	part_stopped(p->part);
+}
+
+static void
+notified(void *arg, unsigned events)
+{
+	struct proxy *p = arg;
+	size_t clients = 0;
+	uint64_t n;
+
+	(void)events;
+	(void)!read(p->notify, &n, sizeof(n));
+	publish_failures(p);
+	if (!p->stopping)
+		return;
+	for (unsigned w = 0; w < p->n_workers; w++)
+		clients += worker_clients(p->worker[w]);
+	if (clients == 0)
+		stop_now(p);
+}
+
+/* Configuration */
+
+static unsigned
+workers_wanted(const struct cluster *c)
+{
+	cpu_set_t set;
+	int n = 1;
+
+	if (c->workers != 0)
+		n = (int)c->workers;
+	else if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	return n > WORKERS_CAP ? WORKERS_CAP : (unsigned)n;
+}
+
+/* Threads are made once, when the first file says how many. 0 or -errno. */
+static int
+start_workers(struct proxy *p)
+{
+	unsigned n = workers_wanted(p->cluster);
+	struct worker_conf conf = {.notify = p->notify,
+	    .all = p->worker,
+	    .n_all = n,
+	    .seed = (uint64_t)getpid()};
+	sigset_t all, old;
+	int r = 0;
+
+	if (p->n_workers > 0) {
+		if (n != p->n_workers)
+			log_event(LOG_WARN, "workers",
+			    "hint=\"takes effect when the part restarts\"");
+		return 0;
+	}
+	/* Signals are the control thread's. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		conf.index = i;
+		conf.seed += i;
+		r = worker_start(&p->worker[i], &conf);
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	p->n_workers = n;
+	return r;
+}
+
+static void
+resolve(struct proxy *p, struct known *k)
+{
+	struct fact_words w;
+
+	k->server = GEN_NOWHERE;
+	if (p->gen != NULL && strncmp(k->key, "server ", 7) == 0 &&
+	    fact_split(&w, k->key) && w.n == 3)
+		k->server = gen_find(p->gen, w.word[1], w.word[2]);
+}
+
+static void
+adopt_gen(struct proxy *p, bool counted)
+{
+	struct gen *g = gen_new(p->cluster, p->me, p->n_workers,
+	    counted ? part_stats(p->part) : NULL, p->gen);
+	uint64_t *failures =
+	    g != NULL ? calloc(g->n_servers + 1, sizeof(*failures)) : NULL;
+	int error;
+
+	if (failures == NULL) {
+		log_event(LOG_ERR, "config", "error=\"no memory\"");
+		gen_unref(g);
+		return;
+	}
+	for (size_t i = 0; i < g->cluster->n_services; i++) {
+		const struct gen_service *gs = &g->service[i];
+
+		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++)
+			failures[gs->first + j] = gen_failures(g, i, j, &error);
+	}
+	free(p->failures);
+	p->failures = failures;
+	gen_unref(p->gen);
+	p->gen = g;
+	for (size_t i = 0; i < p->n_known; i++)
+		resolve(p, &p->known[i]);
+}
+
+static void
+socket_name(const struct want *want, unsigned member, char *name, size_t size)
+{
+	char at[IP_ENDPOINT_LEN];
+
+	(void)snprintf(
+	    name, size, "tcp/%s/%u", ip_endpoint_format(&want->at, at), member);
+}
+
+static struct want *
+find_want(struct proxy *p, const struct ip_endpoint *at)
+{
+	for (size_t i = 0; i < p->n_wants; i++) {
+		if (p->want[i].at.port == at->port &&
+		    ip_equal(&p->want[i].at.ip, &at->ip))
+			return &p->want[i];
+	}
+	return NULL;
+}
+
+static void
+want_listener(struct proxy *p, const struct listener *l, size_t service)
+{
+	struct want *want = find_want(p, &l->at);
+	char name[IP_ENDPOINT_LEN + 16];
+
+	if (want == NULL && p->n_wants == LISTENERS_MAX) {
+		log_event(LOG_ERR, "listen", "error=\"more than %d\"", LISTENERS_MAX);
+		return;
+	}
+	if (want == NULL) {
+		want = &p->want[p->n_wants++];
+		*want = (struct want){.at = l->at};
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			socket_name(want, w, name, sizeof(name));
+			part_socket(p->part, name);
+		}
+	}
+	want->service = service;
+	want->floating_ip = l->floating_ip != NULL ? l->floating_ip->name : NULL;
+	want->used = true;
+}
+
+static void
+forget_listener(struct proxy *p, size_t i)
+{
+	char name[IP_ENDPOINT_LEN + 16];
+
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		socket_name(&p->want[i], w, name, sizeof(name));
+		part_socket_drop(p->part, name);
+		lsock_unref(p->want[i].sock[w]);
+	}
+	p->want[i] = p->want[--p->n_wants];
+}
+
+static void
+want_listeners(struct proxy *p)
+{
+	const struct cluster *c = p->cluster;
+
+	for (size_t i = 0; i < p->n_wants; i++)
+		p->want[i].used = false;
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t j = 0; j < s->n_listen; j++) {
+			if (listener_on_host(&s->listen[j], p->me))
+				want_listener(p, &s->listen[j], i);
+		}
+	}
+	for (size_t i = p->n_wants; i-- > 0;) {
+		if (!p->want[i].used)
+			forget_listener(p, i);
+	}
+}
+
+static void
+on_config(void *self, const struct cluster *c, const struct host *me)
+{
+	struct proxy *p = self;
+	const struct cluster *old = p->cluster;
+	int r;
+
+	p->cluster = cluster_ref(c);
+	p->me = me;
+	r = start_workers(p);
+	if (r != 0) {
+		log_event(LOG_ERR, "workers", "error=\"%s\"", strerror(-r));
+		exit(EXIT_FAILURE); /* the supervisor starts another process */
+	}
+	adopt_gen(p, p->active);
+	want_listeners(p);
+	cluster_unref(old);
+	show_soon(p);
+}
+
+/* Facts, sockets, orders */
+
+static void
+forget(struct proxy *p, size_t i)
+{
+	free(p->known[i].key);
+	free(p->known[i].value);
+	p->known[i] = p->known[--p->n_known];
+}
+
+static void
+remember(struct proxy *p, const char *key, const char *value)
+{
+	struct known *k;
+	char *copy;
+
+	if (p->n_known == p->room_known) {
+		size_t room = p->room_known * 2 + 64;
+
+		k = room <= FACTS_MAX ? realloc(p->known, room * sizeof(*k)) : NULL;
+		if (k == NULL)
+			return;
+		p->known = k;
+		p->room_known = room;
+	}
+	k = &p->known[p->n_known];
+	*k = (struct known){.key = strdup(key)};
+	copy = strdup(value);
+	if (k->key == NULL || copy == NULL) {
+		free(k->key);
+		free(copy);
+		return;
+	}
+	k->value = copy;
+	p->n_known++;
+	resolve(p, k);
+}
+
+static void
+on_fact(void *self, const char *key, const char *value)
+{
+	struct proxy *p = self;
+
+	if (strncmp(key, "passive ", 8) == 0 || strncmp(key, "service ", 8) == 0)
+		return;
+	for (size_t i = 0; i < p->n_known; i++) {
+		if (strcmp(p->known[i].key, key) == 0) {
+			forget(p, i);
+			break;
+		}
+	}
+	if (value[0] != '\0')
+		remember(p, key, value);
+	show_soon(p);
+}
+
+/* "tcp/ADDRESS:PORT/N", as socket_name() wrote it. */
+static struct want *
+parse_name(struct proxy *p, const char *name, unsigned *member)
+{
+	char expected[IP_ENDPOINT_LEN + 16];
+
+	for (size_t i = 0; i < p->n_wants; i++) {
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			socket_name(&p->want[i], w, expected, sizeof(expected));
+			if (strcmp(expected, name) == 0) {
+				*member = w;
+				return &p->want[i];
+			}
+		}
+	}
+	return NULL;
+}
+
+static void
+on_socket(void *self, const char *name, int fd)
+{
+	struct proxy *p = self;
+	unsigned w = 0;
+	struct want *want = parse_name(p, name, &w);
+
+	if (want == NULL) { /* the file does not name it any more */
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	want->error = fd < 0 ? -fd : 0;
+	if (fd >= 0) {
+		lsock_unref(want->sock[w]);
+		want->sock[w] = lsock_new(fd);
+	} else {
+		log_event(
+		    LOG_ERR, "listen", "socket=%s error=\"%s\"", name, strerror(-fd));
+	}
+	show_soon(p);
+}
+
+static void
+on_activate(void *self)
+{
+	struct proxy *p = self;
+
+	/* Clients first, then counters: their blocks take a while to find. */
+	p->active = true;
+	show(p);
+	if (p->cluster == NULL)
+		return;
+	adopt_gen(p, true);
+	if (p->gen != NULL)
+		gen_reset_gauges(p->gen);
+	show(p);
+}
+
+static void
+on_command(void *self, uint64_t id, const char *const *argv, size_t argc)
+{
+	struct proxy *p = self;
+
+	(void)argv;
+	(void)argc;
+	part_reply(p->part, id, false, "the proxy knows no such order", NULL);
+}
+
+/* The supervisor stops us when the floating addresses are gone (they leave first). */
+static void
+on_stop(void *self)
+{
+	struct proxy *p = self;
+	int64_t longest = 0;
+
+	if (p->stopping || p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
+	p->stopping = true;
+	for (size_t i = 0; i < p->cluster->n_services; i++) {
+		const struct service *s = &p->cluster->service[i];
+
+		if (s->drain_timeout_ns > longest)
+			longest = s->drain_timeout_ns;
+	}
+	loop_timer_set(part_loop(p->part), &p->deadline,
+	    mono_add(loop_now(part_loop(p->part)), longest));
+	show(p);
+}
+
+static bool
+on_alive(void *self)
+{
+	struct proxy *p = self;
+	mono_t now = loop_clock(part_loop(p->part));
+
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (worker_stuck(p->worker[w], (mono_t){now.ns - STUCK_NS}))
+			return false;
+	}
+	return true;
+}
+
+static int
+on_start(void *self, struct part *part)
+{
+	struct proxy *p = self;
+
+	p->part = part;
+	p->show = (struct loop_timer){.cb = show, .arg = p};
+	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
+	p->notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (p->notify < 0)
+		return -errno;
+	p->watch = loop_watch(part_loop(part), p->notify, LOOP_IN, notified, p);
+	return p->watch != NULL ? 0 : -ENOMEM;
+}
+
+static void
+finish(struct proxy *p)
+{
+	for (unsigned w = 0; w < p->n_workers; w++)
+		worker_end(p->worker[w]);
+	while (p->n_known > 0)
+		forget(p, p->n_known - 1);
+	free(p->known);
+	free(p->failures);
+	for (size_t i = 0; i < p->n_wants; i++) {
+		for (unsigned w = 0; w < p->n_workers; w++)
+			lsock_unref(p->want[i].sock[w]);
+	}
+	gen_unref(p->gen);
+	cluster_unref(p->cluster);
+}
+
+int
+proxy_main(void)
+{
+	static const struct part_ops ops = {.start = on_start,
+	    .config = on_config,
+	    .fact = on_fact,
+	    .socket = on_socket,
+	    .activate = on_activate,
+	    .command = on_command,
+	    .stop = on_stop,
+	    .alive = on_alive};
+	struct proxy *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (p == NULL)
+		return EXIT_FAILURE;
+	r = part_main("proxy", &ops, p);
+	finish(p);
+	free(p);
+	return r;
+}

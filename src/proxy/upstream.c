@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * upstream.c - the servers of a service: which is next, connections to it, and what
+ * real traffic tells about its health.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/conn.h"
+
+/* How long a failure of real traffic counts when the checks have nothing to say. */
+#define FAILED_NS (5 * SEC_NS)
+
+struct upstream *
+upstream_new(struct wservice *s, const struct server *conf)
+{
+	struct upstream *up = calloc(1, sizeof(*up));
+
+	ASSERT(up != NULL);
+	up->refs = 1;
+	up->service = s;
+	up->conf = conf;
+	up->address_len = ip_to_sockaddr(&conf->at, &up->address);
+	list_init(&up->idle);
+	list_init(&up->busy);
+	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
+	return up;
+}
+
+void
+upstream_unref(struct upstream *up)
+{
+	if (--up->refs > 0)
+		return;
+	ASSERT(list_empty(&up->idle) && list_empty(&up->busy));
+	limit_unref(up->limit);
+	free(up);
+}
+
+static bool
+wanted(const struct upstream *up)
+{
+	return !up->gone && (up->state == SERVER_UNKNOWN || up->state == SERVER_UP);
+}
+
+void
+upstream_usable(struct upstream *up)
+{
+	if (!up->gone)
+		balance_usable(
+		    &up->service->balancer, up->index, wanted(up) && !up->failed);
+}
+
+static void
+close_idle(struct worker *w, struct upstream *up)
+{
+	LIST_EACH(n, tmp, &up->idle)
+	{
+		server_close(w, CONTAINER(n, struct server_conn, link));
+	}
+}
+
+/*
+ * The server is down: who waits for its first byte and may ask again does so at once,
+ * elsewhere. Thus a server that hangs costs its requests the time until the checks
+ * notice, not the server timeout.
+ */
+static void
+rescue(struct worker *w, struct upstream *up)
+{
+	LIST_EACH(n, tmp, &up->busy)
+	{
+		struct server_conn *sc = CONTAINER(n, struct server_conn, link);
+		struct client *c = sc->client;
+
+		if (c->state == CLIENT_CONNECTING ||
+		    (c->state == CLIENT_WAITING && client_replayable(c)))
+			client_lost_server(w, c, EHOSTDOWN);
+	}
+}
+
+/* What the view says of it. */
+void
+upstream_state(struct worker *w, struct upstream *up, uint8_t state)
+{
+	uint8_t old = up->state;
+
+	if (state == old)
+		return;
+	up->state = state;
+	if ((state & ~SERVER_DRAINING) != SERVER_DOWN) {
+		up->failed = false; /* news are better than memory */
+		wheel_clear(&w->wheel, &up->retry);
+	}
+	upstream_usable(up);
+	if (wanted(up)) {
+		client_requeue(w, up->service);
+		return;
+	}
+	close_idle(w, up);
+	if ((state & ~SERVER_DRAINING) == SERVER_DOWN &&
+	    (old & ~SERVER_DRAINING) != SERVER_DOWN)
+		rescue(w, up);
+}
+
+/* The file does not name it any more; what it is doing it finishes. */
+void
+upstream_retire(struct worker *w, struct upstream *up)
+{
+	up->gone = true;
+	wheel_clear(&w->wheel, &up->retry);
+	close_idle(w, up);
+	upstream_unref(up);
+}
+
+void
+upstream_failed(struct worker *w, struct upstream *up, int error)
+{
+	if (up->failed || up->gone)
+		return;
+	up->failed = true;
+	wheel_set(&w->wheel, &up->retry, mono_add(w->now, FAILED_NS));
+	upstream_usable(up);
+	stats_set(&up->counter[SRV_LAST_ERRNO], (uint64_t)error);
+	count(up->counter, SRV_FAILURES);
+	worker_notify(w);
+}
+
+void
+upstream_retry_due(struct worker *w, struct upstream *up)
+{
+	up->failed = false;
+	upstream_usable(up);
+	client_requeue(w, up->service);
+}
+
+static bool
+was_tried(const struct client *c, size_t i)
+{
+	for (size_t t = 0; t < c->n_tried; t++) {
+		if (c->tried[t] == i)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Last resort: servers that only real traffic calls failed get another chance before
+ * a request is refused. True if there is one.
+ */
+static bool
+revive(struct worker *w, struct wservice *s, const struct client *c)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->n_up; i++) {
+		struct upstream *up = s->up[i];
+
+		if (!up->failed || !wanted(up) || was_tried(c, i))
+			continue;
+		up->failed = false;
+		wheel_clear(&w->wheel, &up->retry);
+		upstream_usable(up);
+		any = true;
+	}
+	return any;
+}
+
+/* The server for `c`, which counts as its work until upstream_leave(); or what
+ * balance_pick() says. */
+int
+upstream_pick(struct worker *w, struct wservice *s, struct client *c)
+{
+	bool revived = false;
+	struct upstream *up;
+	int i;
+
+	for (;;) {
+		i = balance_pick(&s->balancer, &w->rng, c->hash, c->tried, c->n_tried);
+		if (i == BALANCE_NONE && !revived) {
+			revived = true;
+			if (revive(w, s, c))
+				continue;
+		}
+		if (i < 0)
+			return i;
+		up = s->up[i];
+		if (up->limit == NULL ||
+		    limit_take(up->limit, up->conf->max_connections, w->conf.index))
+			break;
+		balance_full(&s->balancer, (size_t)i, true);
+	}
+	balance_take(&s->balancer, (size_t)i);
+	stats_add(&up->counter[SRV_ACTIVE], 1);
+	return i;
+}
+
+void
+upstream_leave(struct worker *w, struct upstream *up, struct limit *l)
+{
+	stats_add(&up->counter[SRV_ACTIVE], UINT64_MAX); /* one less */
+	if (!up->gone)
+		balance_put(&up->service->balancer, up->index);
+	if (l == NULL)
+		return;
+	worker_poke_set(w, limit_put(l));
+	if (!up->gone) {
+		balance_full(&up->service->balancer, up->index, false);
+		client_requeue(w, up->service);
+	}
+}
+
+static struct server_conn *
+server_new(struct worker *w, struct upstream *up)
+{
+	struct server_conn *sc;
+
+	if (list_empty(&w->free_servers)) {
+		sc = malloc(sizeof(*sc));
+		if (sc == NULL)
+			return NULL;
+	} else {
+		sc = CONTAINER(w->free_servers.next, struct server_conn, link);
+		list_remove(&sc->link);
+		w->n_free_servers--;
+	}
+	*sc = (struct server_conn){.s = {.fd = -1, .kind = SIDE_SERVER}, .up = up};
+	list_init(&sc->link);
+	up->refs++;
+	return sc;
+}
+
+static int
+dial(struct worker *w, struct server_conn *sc)
+{
+	struct upstream *up = sc->up;
+	int one = 1, r;
+
+	sc->s.fd = socket(up->address.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (sc->s.fd < 0)
+		return -errno;
+	(void)setsockopt(sc->s.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	r = connect(sc->s.fd, (const struct sockaddr *)&up->address, up->address_len);
+	if (r != 0 && errno != EINPROGRESS)
+		return -errno;
+	count(up->counter, SRV_CONNECTIONS);
+	return side_watch(w, &sc->s);
+}
+
+static void
+attach(struct client *c, struct server_conn *sc)
+{
+	c->peer = sc;
+	sc->client = c;
+	sc->limit = limit_ref(sc->up->limit);
+	sc->partial = sc->keep = false;
+	list_remove(&sc->link);
+	list_append(&sc->up->busy, &sc->link);
+	count(sc->up->counter, SRV_REQUESTS);
+}
+
+/* A connection to `up` for `c`: one that waits in the pool, or a new one. 0 or -errno;
+ * the caller keeps what upstream_pick() gave. */
+int
+server_open(struct worker *w, struct client *c, struct upstream *up)
+{
+	struct server_conn *sc;
+	int r;
+
+	if (!c->tcp && !list_empty(&up->idle)) {
+		/* The last used: its state is in the cache, the others may time out. */
+		sc = CONTAINER(up->idle.next, struct server_conn, link);
+		up->n_idle--;
+		attach(c, sc);
+		return 0;
+	}
+	sc = server_new(w, up);
+	if (sc == NULL)
+		return -ENOMEM;
+	r = dial(w, sc);
+	if (r != 0) {
+		server_close(w, sc);
+		return r;
+	}
+	attach(c, sc);
+	return 0;
+}
+
+static void
+detach(struct worker *w, struct server_conn *sc)
+{
+	if (sc->client == NULL)
+		return;
+	sc->client->peer = NULL;
+	sc->client = NULL;
+	upstream_leave(w, sc->up, sc->limit);
+	limit_unref(sc->limit);
+	sc->limit = NULL;
+}
+
+/* The exchange is over; with `keep` the connection may wait for the next. */
+void
+server_release(struct worker *w, struct server_conn *sc, bool keep)
+{
+	struct upstream *up = sc->up;
+
+	if (!keep || !wanted(up) || up->n_idle >= up->service->conf->pool ||
+	    sc->s.broken || !side_quiet(&sc->s)) {
+		server_close(w, sc);
+		return;
+	}
+	detach(w, sc);
+	sc->reused = true;
+	list_remove(&sc->link);
+	list_prepend(&up->idle, &sc->link);
+	up->n_idle++;
+}
+
+void
+server_close(struct worker *w, struct server_conn *sc)
+{
+	if (sc->client == NULL && !list_empty(&sc->link))
+		sc->up->n_idle--;
+	detach(w, sc);
+	list_remove(&sc->link);
+	side_close(w, &sc->s);
+	list_append(&w->dead_servers, &sc->link);
+}

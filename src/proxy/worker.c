@@ -1,0 +1,790 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.c - a worker's thread: events, timers, accepting, and taking over a new view.
+ */
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "proxy/conn.h"
+
+#define EVENTS	      256	   /* of one round */
+#define ACCEPTS	      64	   /* of one listener in one round */
+#define BUFFERS	      4096	   /* large ones of a worker: 256 MiB */
+#define SPARE_OBJECTS 4096	   /* freed connections kept for later */
+#define PAUSE_NS      (50 * MS_NS) /* no accepting when out of descriptors */
+
+static mono_t
+clock_now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (mono_t){(int64_t)t.tv_sec * SEC_NS + t.tv_nsec};
+}
+
+void
+worker_notify(struct worker *w)
+{
+	uint64_t one = 1;
+
+	(void)!write(w->conf.notify, &one, sizeof(one));
+}
+
+void
+worker_poke(struct worker *w)
+{
+	uint64_t one = 1;
+
+	(void)!write(w->wake.fd, &one, sizeof(one));
+}
+
+void
+worker_poke_set(struct worker *w, uint64_t set)
+{
+	for (unsigned i = 0; set != 0; i++, set >>= 1) {
+		if ((set & 1) != 0 && i < w->conf.n_all && w->conf.all[i] != NULL)
+			worker_poke(w->conf.all[i]);
+	}
+}
+
+void
+worker_show(struct worker *w, struct view *v)
+{
+	view_unref(atomic_exchange(&w->next, v));
+	worker_poke(w);
+}
+
+size_t
+worker_clients(const struct worker *w)
+{
+	return atomic_load_explicit(
+	    (atomic_size_t *)(uintptr_t)&w->n_clients, memory_order_relaxed);
+}
+
+bool
+worker_stuck(const struct worker *w, mono_t since)
+{
+	int64_t busy = atomic_load((_Atomic int64_t *)(uintptr_t)&w->busy_since);
+
+	return busy != 0 && busy < since.ns;
+}
+
+/* Listeners */
+
+static void
+watch_listener(struct worker *w, struct wlistener *l, bool watch)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->s};
+
+	if (watch == l->watched || l->sock == NULL)
+		return;
+	if (epoll_ctl(w->epfd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, l->s.fd, &e) != 0)
+		log_event(LOG_ERR, "listen", "errno=%d watch=%d", errno, watch);
+	else
+		l->watched = watch;
+}
+
+void
+listener_unref(struct worker *w, struct wlistener *l)
+{
+	if (--l->refs == 0) /* epoll may have reported it in this round */
+		list_append(&w->dead_listeners, &l->link);
+}
+
+/* The service has room for clients again. */
+void
+listener_resume(struct worker *w, struct wservice *s)
+{
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		struct wlistener *l = CONTAINER(n, struct wlistener, link);
+
+		if (l->service != s || !l->full)
+			continue;
+		l->full = false;
+		watch_listener(w, l, w->view->accepting);
+	}
+}
+
+static void
+pause_listener(struct worker *w, struct wlistener *l)
+{
+	watch_listener(w, l, false);
+	wheel_set(&w->wheel, &l->pause, mono_add(w->now, PAUSE_NS));
+}
+
+/*
+ * No descriptor is left: the one in reserve takes a client and closes it, so that it
+ * learns at once, and the others wait in the backlog for a while.
+ */
+static void
+out_of_descriptors(struct worker *w, struct wlistener *l)
+{
+	int fd;
+
+	log_event(LOG_WARN, "accept", "error=\"out of descriptors\" service=%s",
+	    l->service->conf->name);
+	(void)close(w->reserve);
+	fd = accept4(l->s.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		(void)close(fd);
+	w->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pause_listener(w, l);
+}
+
+/* False: no more for now. */
+static bool
+accept_one(struct worker *w, struct wlistener *l)
+{
+	struct wservice *s = l->service;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct client *c;
+	int fd;
+
+	if (s->limit != NULL &&
+	    !limit_take(s->limit, s->conf->max_connections, w->conf.index)) {
+		l->full = true;
+		watch_listener(w, l, false);
+		return false;
+	}
+	fd = accept4(
+	    l->s.fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	c = fd >= 0 ? client_new(w, l, fd) : NULL;
+	if (c == NULL) {
+		int error = errno;
+
+		if (s->limit != NULL)
+			worker_poke_set(w, limit_put(s->limit));
+		if (fd >= 0)
+			(void)close(fd);
+		else if (error == EMFILE || error == ENFILE)
+			out_of_descriptors(w, l);
+		else if (error == ECONNABORTED || error == EINTR)
+			return true;
+		else if (error != EAGAIN)
+			pause_listener(w, l);
+		return false;
+	}
+	c->from = ip_from_sockaddr(&ss);
+	c->limit = limit_ref(s->limit);
+	if (side_watch(w, &c->s) != 0)
+		client_close(w, c);
+	else
+		client_start(w, c);
+	return true;
+}
+
+static void
+accept_clients(struct worker *w, struct wlistener *l)
+{
+	for (int i = 0; i < ACCEPTS && l->watched; i++) {
+		if (!accept_one(w, l))
+			return;
+	}
+}
+
+static struct wlistener *
+find_listener(struct worker *w, const struct ip_endpoint *at)
+{
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		struct wlistener *l = CONTAINER(n, struct wlistener, link);
+
+		if (l->at.port == at->port && ip_equal(&l->at.ip, &at->ip))
+			return l;
+	}
+	return NULL;
+}
+
+static void
+close_listener(struct worker *w, struct wlistener *l)
+{
+	watch_listener(w, l, false);
+	wheel_clear(&w->wheel, &l->pause);
+	list_remove(&l->link);
+	lsock_unref(l->sock);
+	l->sock = NULL;
+	l->leaving = true;
+	listener_unref(w, l);
+}
+
+static struct wlistener *
+open_listener(struct worker *w, const struct view_listener *vl, struct lsock *sock)
+{
+	struct wlistener *l = calloc(1, sizeof(*l));
+	int one = 1;
+
+	ASSERT(l != NULL);
+	l->s = (struct side){.fd = sock->fd, .kind = SIDE_LISTENER};
+	l->refs = 1;
+	l->at = vl->at;
+	l->sock = lsock_ref(sock);
+	wheel_timer_init(&l->pause, TIMER_LISTENER);
+	list_init(&l->link);
+	list_append(&w->listeners, &l->link);
+	/* Accepted sockets inherit it. */
+	(void)setsockopt(sock->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return l;
+}
+
+/* Services */
+
+static struct wservice *
+find_service(struct worker *w, const char *name)
+{
+	LIST_EACH(n, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(n, struct wservice, link);
+
+		if (!s->gone && strcmp(s->conf->name, name) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static struct wservice *
+service_new(struct worker *w)
+{
+	struct wservice *s = calloc(1, sizeof(*s));
+
+	ASSERT(s != NULL);
+	list_init(&s->link);
+	list_init(&s->clients);
+	list_init(&s->queue);
+	list_append(&w->services, &s->link);
+	return s;
+}
+
+static struct upstream *
+find_upstream(const struct wservice *s, const struct server *conf)
+{
+	for (size_t i = 0; i < s->n_up; i++) {
+		struct upstream *up = s->up[i];
+
+		if (up != NULL && strcmp(up->conf->name, conf->name) == 0 &&
+		    up->conf->at.port == conf->at.port &&
+		    ip_equal(&up->conf->at.ip, &conf->at.ip))
+			return up;
+	}
+	return NULL;
+}
+
+/* The balancer of the servers `conf` names; what they are busy with is not forgotten.
+ */
+static void
+build_balancer(struct wservice *s, const struct balancer *old, struct upstream **up)
+{
+	const struct service *conf = s->conf;
+	size_t n = conf->n_servers, points;
+	struct balance_server *server = calloc(n + 1, sizeof(*server));
+	uint32_t *heap = calloc(2 * n + 1, sizeof(*heap));
+	struct balance_point *ring;
+
+	ASSERT(server != NULL && heap != NULL);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = conf->server[i].name;
+
+		server[i].weight = conf->server[i].weight;
+		server[i].backup = conf->server[i].backup;
+		server[i].id = client_hash(name, strlen(name));
+		if (old != NULL && up[i]->counter != NULL) /* not a new one */
+			server[i].active = old->server[up[i]->index].active;
+	}
+	points = balance_ring_size(conf->balance, server, n);
+	ring = calloc(points + 1, sizeof(*ring));
+	ASSERT(ring != NULL);
+	balance_init(&s->balancer, conf->balance, server, n, heap, ring);
+	s->heap = heap;
+	s->ring = ring;
+}
+
+static void
+free_balancer(struct balancer *b, void *heap, void *ring)
+{
+	free(b->server);
+	free(heap);
+	free(ring);
+}
+
+static void
+replace_limit(struct limit **l, struct limit *new)
+{
+	struct limit *old = *l;
+
+	*l = limit_ref(new);
+	limit_unref(old);
+}
+
+/* A service of a new generation: servers that stay keep their connections. */
+static void
+service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index)
+{
+	const struct gen_service *gs = &g->service[index];
+	const struct service *conf = gs->conf;
+	struct upstream **up = calloc(conf->n_servers + 1, sizeof(struct upstream *));
+	struct balancer old = s->balancer;
+	struct gen *old_gen = s->gen;
+	void *heap = s->heap, *ring = s->ring;
+
+	ASSERT(up != NULL);
+	for (size_t i = 0; i < conf->n_servers; i++) {
+		up[i] = find_upstream(s, &conf->server[i]);
+		if (up[i] != NULL)
+			s->up[up[i]->index] = NULL;
+		else
+			up[i] = upstream_new(s, &conf->server[i]);
+		up[i]->conf = &conf->server[i];
+	}
+	for (size_t i = 0; i < s->n_up; i++) {
+		if (s->up[i] != NULL)
+			upstream_retire(w, s->up[i]);
+	}
+	free(s->up);
+	s->gen = gen_ref(g);
+	s->conf = conf;
+	build_balancer(s, old_gen != NULL ? &old : NULL, up);
+	s->up = up;
+	s->n_up = conf->n_servers;
+	for (size_t i = 0; i < s->n_up; i++) {
+		up[i]->index = i;
+		up[i]->counter = gs->server[i].counter[w->conf.index];
+		replace_limit(&up[i]->limit, gs->server[i].limit);
+		upstream_usable(up[i]);
+	}
+	s->counter = gs->counter[w->conf.index];
+	replace_limit(&s->limit, gs->limit);
+	if (old_gen != NULL)
+		free_balancer(&old, heap, ring);
+	gen_unref(old_gen);
+}
+
+static void
+service_free(struct wservice *s)
+{
+	list_remove(&s->link);
+	free_balancer(&s->balancer, s->heap, s->ring);
+	limit_unref(s->limit);
+	gen_unref(s->gen);
+	free(s->up);
+	free(s);
+}
+
+/* The file does not name it any more. It lives on until its last client has gone. */
+static void
+service_retire(struct worker *w, struct wservice *s)
+{
+	s->gone = true;
+	LIST_EACH(n, tmp, &s->clients)
+	{
+		client_drain(w, CONTAINER(n, struct client, link));
+	}
+}
+
+static void
+service_bury(struct worker *w, struct wservice *s)
+{
+	for (size_t i = 0; i < s->n_up; i++)
+		upstream_retire(w, s->up[i]);
+	s->n_up = 0;
+	service_free(s);
+}
+
+/* Views */
+
+static void
+adopt_services(struct worker *w, const struct view *v)
+{
+	struct gen *g = v->gen;
+	bool fresh = w->view == NULL || w->view->gen != g;
+
+	for (size_t i = 0; i < g->cluster->n_services; i++) {
+		const struct gen_service *gs = &g->service[i];
+		struct wservice *s = find_service(w, gs->conf->name);
+
+		if (!gs->here)
+			continue;
+		if (s == NULL)
+			s = service_new(w);
+		if (fresh)
+			service_update(w, s, g, i);
+		for (size_t j = 0; j < s->n_up; j++)
+			upstream_state(w, s->up[j], v->server[gs->first + j]);
+	}
+	LIST_EACH(n, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(n, struct wservice, link);
+
+		if (!s->gone && s->gen != g)
+			service_retire(w, s);
+	}
+}
+
+static void
+adopt_listeners(struct worker *w, const struct view *v)
+{
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		CONTAINER(n, struct wlistener, link)->s.eof = true; /* not seen yet */
+	}
+	for (size_t i = 0; i < v->n_listeners; i++) {
+		const struct view_listener *vl = &v->listener[i];
+		struct lsock *sock = vl->sock[w->conf.index];
+		struct wlistener *l = find_listener(w, &vl->at);
+
+		if (l != NULL && l->sock != sock) {
+			close_listener(w, l);
+			l = NULL;
+		}
+		if (sock == NULL)
+			continue;
+		if (l == NULL)
+			l = open_listener(w, vl, sock);
+		l->service = find_service(w, v->gen->service[vl->service].conf->name);
+		ASSERT(l->service != NULL);
+		l->leaving = vl->leaving;
+		l->s.eof = false;
+		watch_listener(
+		    w, l, v->accepting && !l->full && mono_is_never(l->pause.due));
+	}
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		struct wlistener *l = CONTAINER(n, struct wlistener, link);
+
+		if (l->s.eof)
+			close_listener(w, l);
+	}
+}
+
+static void
+adopt(struct worker *w, struct view *v)
+{
+	struct view *old = w->view;
+
+	adopt_services(w, v);
+	w->view = v;
+	adopt_listeners(w, v);
+	LIST_EACH(n, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(n, struct wservice, link);
+
+		LIST_EACH(m, tmp2, &s->clients)
+		{
+			struct client *c = CONTAINER(m, struct client, link);
+
+			if (v->stopping || c->listener->leaving)
+				client_drain(w, c);
+		}
+	}
+	view_unref(old);
+	if (v->stopping)
+		worker_notify(w);
+}
+
+/* The thread */
+
+static void
+woken(struct worker *w)
+{
+	struct view *v;
+	uint64_t n;
+
+	(void)!read(w->wake.fd, &n, sizeof(n));
+	v = atomic_exchange(&w->next, NULL);
+	if (v != NULL)
+		adopt(w, v);
+	/* Perhaps something of a limit was given back: one tries, and wakes the next.
+	 */
+	LIST_EACH(i, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(i, struct wservice, link);
+
+		for (size_t j = 0; j < s->n_up; j++) {
+			if (s->up[j]->limit != NULL)
+				balance_full(&s->balancer, j, false);
+		}
+		if (s->limit != NULL)
+			listener_resume(w, s);
+		client_requeue(w, s);
+	}
+}
+
+static void
+event(struct worker *w, const struct epoll_event *e)
+{
+	struct side *s = e->data.ptr;
+
+	switch ((enum side_kind)s->kind) {
+	case SIDE_CLIENT:
+		if (s->fd < 0)
+			return;
+		side_event(s, e->events);
+		client_event(w, CONTAINER(s, struct client, s));
+		return;
+	case SIDE_SERVER:
+		if (s->fd < 0)
+			return;
+		side_event(s, e->events);
+		server_event(w, CONTAINER(s, struct server_conn, s));
+		return;
+	case SIDE_LISTENER:
+		accept_clients(w, CONTAINER(s, struct wlistener, s));
+		return;
+	case SIDE_WAKE:
+	default:
+		woken(w);
+		return;
+	}
+}
+
+static void
+expire(struct worker *w)
+{
+	struct wheel_timer *t;
+
+	while ((t = wheel_expired(&w->wheel, w->now)) != NULL) {
+		struct wlistener *l;
+
+		switch ((enum timer_kind)t->kind) {
+		case TIMER_CLIENT:
+			client_timeout(w, CONTAINER(t, struct client, timer));
+			break;
+		case TIMER_UPSTREAM:
+			upstream_retry_due(w, CONTAINER(t, struct upstream, retry));
+			break;
+		case TIMER_LISTENER:
+		default:
+			l = CONTAINER(t, struct wlistener, pause);
+			watch_listener(w, l, w->view->accepting && !l->full);
+			break;
+		}
+	}
+}
+
+/* One turn each: who makes himself ready again waits for the next round. */
+static void
+run_ready(struct worker *w)
+{
+	struct list now;
+
+	list_init(&now);
+	while (!list_empty(&w->ready)) {
+		struct list *n = w->ready.next;
+
+		list_remove(n);
+		list_append(&now, n);
+	}
+	while (!list_empty(&now))
+		client_ready(w, CONTAINER(now.next, struct client, ready_link));
+}
+
+static void
+bury(struct worker *w)
+{
+	while (!list_empty(&w->dead_servers)) {
+		struct server_conn *sc =
+		    CONTAINER(w->dead_servers.next, struct server_conn, link);
+
+		list_remove(&sc->link);
+		upstream_unref(sc->up);
+		if (w->n_free_servers >= SPARE_OBJECTS) {
+			free(sc);
+			continue;
+		}
+		list_prepend(&w->free_servers, &sc->link);
+		w->n_free_servers++;
+	}
+	while (!list_empty(&w->dead_clients)) {
+		struct client *c = CONTAINER(w->dead_clients.next, struct client, link);
+
+		list_remove(&c->link);
+		if (w->n_free_clients >= SPARE_OBJECTS) {
+			free(c);
+			continue;
+		}
+		list_prepend(&w->free_clients, &c->link);
+		w->n_free_clients++;
+	}
+	while (!list_empty(&w->dead_listeners)) {
+		struct list *n = w->dead_listeners.next;
+
+		list_remove(n);
+		free(CONTAINER(n, struct wlistener, link));
+	}
+	LIST_EACH(n, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(n, struct wservice, link);
+
+		if (s->gone && s->n_clients == 0)
+			service_bury(w, s);
+	}
+}
+
+static int
+timeout_ms(struct worker *w)
+{
+	mono_t due = wheel_deadline(&w->wheel);
+	int64_t ns;
+
+	if (!list_empty(&w->ready))
+		return 0;
+	if (mono_is_never(due))
+		return -1;
+	ns = mono_sub(due, clock_now());
+	return ns <= 0 ? 0 : (int)((ns + MS_NS - 1) / MS_NS);
+}
+
+static void
+run_round(struct worker *w)
+{
+	struct epoll_event e[EVENTS];
+	int timeout = timeout_ms(w), n;
+
+	atomic_store(&w->busy_since, 0);
+	n = epoll_wait(w->epfd, e, EVENTS, timeout);
+	w->now = clock_now();
+	atomic_store(&w->busy_since, w->now.ns);
+	for (int i = 0; i < n; i++)
+		event(w, &e[i]);
+	expire(w);
+	run_ready(w);
+	bury(w);
+}
+
+static void
+free_lists(struct worker *w)
+{
+	LIST_EACH(n, tmp, &w->free_clients)
+	{
+		free(CONTAINER(n, struct client, link));
+	}
+	LIST_EACH(n, tmp, &w->free_servers)
+	{
+		free(CONTAINER(n, struct server_conn, link));
+	}
+}
+
+static void
+close_all(struct worker *w)
+{
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		close_listener(w, CONTAINER(n, struct wlistener, link));
+	}
+	LIST_EACH(n, tmp, &w->services)
+	{
+		struct wservice *s = CONTAINER(n, struct wservice, link);
+
+		while (!list_empty(&s->clients))
+			client_close(
+			    w, CONTAINER(s->clients.next, struct client, link));
+		bury(w);
+		service_bury(w, s);
+		bury(w);
+	}
+	free_lists(w);
+	for (struct pipe *p = w->pipes, *next; p != NULL; p = next) {
+		next = p->next;
+		(void)close(p->fd[0]);
+		(void)close(p->fd[1]);
+		free(p);
+	}
+	bufs_done(&w->bufs);
+}
+
+static void *
+run(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!atomic_load(&w->end))
+		run_round(w);
+	close_all(w);
+	return NULL;
+}
+
+static void
+free_worker(struct worker *w)
+{
+	view_unref(atomic_load(&w->next));
+	view_unref(w->view);
+	if (w->wake.fd >= 0)
+		(void)close(w->wake.fd);
+	if (w->epfd >= 0)
+		(void)close(w->epfd);
+	if (w->reserve >= 0)
+		(void)close(w->reserve);
+	free(w);
+}
+
+static int
+open_worker(struct worker *w)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &w->wake};
+	int r = bufs_init(&w->bufs, BUFFERS);
+
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	w->wake = (struct side){.kind = SIDE_WAKE};
+	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (r != 0)
+		return r;
+	if (w->epfd < 0 || w->wake.fd < 0 ||
+	    epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->wake.fd, &e) != 0)
+		return -errno;
+	return 0;
+}
+
+int
+worker_start(struct worker **out, const struct worker_conf *conf)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->conf = *conf;
+	w->rng.state = conf->seed;
+	w->now = clock_now();
+	wheel_init(&w->wheel, w->now);
+	list_init(&w->services);
+	list_init(&w->listeners);
+	list_init(&w->ready);
+	list_init(&w->dead_clients);
+	list_init(&w->dead_listeners);
+	list_init(&w->dead_servers);
+	list_init(&w->free_clients);
+	list_init(&w->free_servers);
+	r = open_worker(w);
+	if (r == 0)
+		r = -pthread_create(&w->thread, NULL, run, w);
+	if (r != 0) {
+		free(w->bufs.scratch);
+		free_worker(w);
+		return r;
+	}
+	*out = w;
+	return 0;
+}
+
+void
+worker_end(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	atomic_store(&w->end, true);
+	worker_poke(w);
+	(void)pthread_join(w->thread, NULL);
+	free_worker(w);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - one thread of the data plane, as the control thread sees it.
+ *
+ * A worker owns its epoll instance, buffers, timers and connections. What it has to
+ * know comes as a view; what it has to say is in its counters, and the descriptor
+ * `notify` is written when the control thread should look at them: a server failed,
+ * or the last connection of a stopping worker ended.
+ */
+#ifndef NINES_PROXY_WORKER_H
+#define NINES_PROXY_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/mono.h"
+#include "proxy/view.h"
+
+struct worker;
+
+struct worker_conf {
+	unsigned index;		   /* its bit and its column of counters */
+	int notify;		   /* eventfd of the control thread, not owned */
+	struct worker *const *all; /* by index: who waits for a limit is poked */
+	unsigned n_all;
+	uint64_t seed; /* of balancing */
+};
+
+/* Starts the thread, which idles until its first view. 0 or -errno. */
+int worker_start(struct worker **w, const struct worker_conf *conf) MUST_CHECK;
+
+/* Ends the thread, cutting what is open, and frees the worker. NULL is fine. */
+void worker_end(struct worker *w);
+
+/* Hands over one reference of `v`; the worker adopts it at once. */
+void worker_show(struct worker *w, struct view *v);
+
+/* From any thread: something it waits for may have become free. */
+void worker_poke(struct worker *w);
+
+/* Client connections it has open. */
+size_t worker_clients(const struct worker *w);
+
+/* True if it has been busy with one round of events since before `since`. */
+bool worker_stuck(const struct worker *w, mono_t since);
+
+#endif /* NINES_PROXY_WORKER_H */
