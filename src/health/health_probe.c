@@ -18,8 +18,8 @@ probe_env_init(struct probe_env *env, struct loop *loop)
 	list_init(&env->echoes);
 	list_init(&env->programs);
 	/* Other programs ping too; a number that is not ours is only passed over. */
-	(void)getrandom(&env->echo_id, sizeof(env->echo_id), GRND_NONBLOCK);
-	(void)getrandom(&env->echo_cookie, sizeof(env->echo_cookie), GRND_NONBLOCK);
+	(void)!getrandom(&env->echo_id, sizeof(env->echo_id), GRND_NONBLOCK);
+	(void)!getrandom(&env->echo_cookie, sizeof(env->echo_cookie), GRND_NONBLOCK);
 }
 
 void
