@@ -3,20 +3,29 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/landlock.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#define PRIV_CAPS_MAX 16
 
 int
 priv_drop(const char *user, const int *caps, size_t n)
 {
 	const struct passwd *pw = NULL;
+	bool had[PRIV_CAPS_MAX];
 
+	ASSERT(n <= PRIV_CAPS_MAX);
 	if (user != NULL) {
 		errno = 0;
 		pw = getpwnam(user);
@@ -25,8 +34,14 @@ priv_drop(const char *user, const int *caps, size_t n)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -errno;
+	if (capng_get_caps_process() != 0)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		had[i] = capng_have_capability(CAPNG_PERMITTED, (unsigned)caps[i]) != 0;
 	capng_clear(CAPNG_SELECT_ALL);
 	for (size_t i = 0; i < n; i++) {
+		if (!had[i]) /* a container without it: the part will say what for */
+			continue;
 		/* Ambient and inheritable, so that `nft` run by a part has them too. */
 		if (capng_update(CAPNG_ADD,
 			CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE |
@@ -94,6 +109,50 @@ priv_filter_syscalls(void)
 	return err;
 }
 
+#define WRITES                                                              \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |    \
+	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | \
+	    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |     \
+	    LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |   \
+	    LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+static int
+allow_below(int rules, const char *path)
+{
+	struct landlock_path_beneath_attr rule = {.allowed_access = WRITES};
+	struct stat st;
+	int err = 0;
+
+	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (rule.parent_fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+		rule.allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE;
+	if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule,
+		0) != 0)
+		err = -errno;
+	(void)close(rule.parent_fd);
+	return err;
+}
+
+int
+priv_write_only_below(const char *const *writable)
+{
+	const struct landlock_ruleset_attr attr = {.handled_access_fs = WRITES};
+	int err = 0, rules;
+
+	rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (rules < 0)
+		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
+	for (size_t i = 0; err == 0 && writable[i] != NULL; i++)
+		err = allow_below(rules, writable[i]);
+	if (err == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+			    syscall(SYS_landlock_restrict_self, rules, 0) != 0))
+		err = -errno;
+	(void)close(rules);
+	return err;
+}
+
 int
 priv_realtime(int priority)
 {
@@ -108,6 +167,20 @@ int
 priv_lock_memory(void)
 {
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 ? 0 : -errno;
+}
+
+int
+priv_spare_from_oom(void)
+{
+	static const char score[] = "-900";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, score, sizeof(score) - 1) < 0)
+		err = -errno;
+	(void)close(fd);
+	return err;
 }
 
 int

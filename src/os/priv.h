@@ -22,11 +22,21 @@ int priv_drop(const char *user, const int *caps, size_t n) MUST_CHECK;
  */
 int priv_filter_syscalls(void) MUST_CHECK;
 
+/*
+ * Forbids, for ever and for children too, to change the file system anywhere but below
+ * the paths of `writable` (NULL ends; those that do not exist are left out). Sets
+ * no_new_privs. Files opened before stay open. 0 also where the kernel has no landlock.
+ */
+int priv_write_only_below(const char *const *writable) MUST_CHECK;
+
 /* SCHED_FIFO at `priority` (1..99) for this thread; children start as normal. */
 int priv_realtime(int priority) MUST_CHECK;
 
 /* Locks present and future pages once they are touched. */
 int priv_lock_memory(void) MUST_CHECK;
+
+/* Nearly the last to be killed when memory runs out; children inherit it. */
+int priv_spare_from_oom(void) MUST_CHECK;
 
 /* As many descriptors as the hard limit allows. */
 int priv_raise_files(void) MUST_CHECK;

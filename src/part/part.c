@@ -2,16 +2,17 @@
 #include "part/part.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "part/link.h"
+#include "part/sealed.h"
 
 #define PART_LINK_FD 3
 #define WORDS_MAX    16
@@ -26,6 +27,7 @@ struct part {
 	struct link *link;
 	struct stats *stats;
 	struct loop_timer orphan;
+	struct parse *parsing, *next; /* generations on their way; or NULL */
 	int status;
 	bool stopping;
 };
@@ -116,50 +118,136 @@ part_stopped(struct part *p)
 	loop_stop(p->loop);
 }
 
-/* The text of a sealed memfd, and with it a cluster; NULL (logged) if it is not one. */
-static const struct cluster *
-read_cluster(int fd)
-{
-	const struct cluster *c = NULL;
-	struct diag_list diags;
-	struct stat st;
-	void *text;
+/*
+ * A large file takes tens of milliseconds to parse, too long for a part with 10 ms
+ * heartbeats: a thread does it. Not one of libuv's pool, whose wake-up spins until the
+ * waking thread has run on: a real-time loop and a thread of normal priority on one
+ * processor stood still for a second (measured). Generations are adopted in order, and
+ * of several that wait only the last.
+ */
+struct parse {
+	struct part *part;
+	struct loop_fd *watch;
+	int fd;	  /* the text */
+	int done; /* eventfd: the thread's last deed */
+	uint64_t generation;
+	char host[FACT_KEY_LEN];
+	const struct cluster *cluster;
+	const char *why;
+};
 
-	if (fstat(fd, &st) != 0 || st.st_size <= 0 ||
-	    (size_t)st.st_size > CLUSTER_FILE_MAX) {
-		log_event(LOG_ERR, "config", "error=\"no usable text\"");
-		return NULL;
-	}
-	text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (text == MAP_FAILED) {
-		log_event(LOG_ERR, "config", "error=\"%s\"", strerror(errno));
-		return NULL;
-	}
-	diag_init(&diags, "cluster file");
-	c = cluster_parse(text, (size_t)st.st_size, &diags);
-	if (c == NULL)
+static void *
+parse(void *arg)
+{
+	static const uint64_t one = 1;
+	struct parse *j = arg;
+	int done = j->done;
+
+	j->cluster = sealed_cluster(j->fd, &j->why);
+	/* From here on it belongs to the loop. */
+	ASSERT(write(done, &one, sizeof(one)) == (ssize_t)sizeof(one));
+	return NULL;
+}
+
+static void
+parse_free(struct parse *j)
+{
+	loop_unwatch(j->watch);
+	cluster_unref(j->cluster);
+	if (j->done >= 0)
+		(void)close(j->done);
+	(void)close(j->fd);
+	free(j);
+}
+
+static void parse_next(struct part *p);
+
+static void
+parsed(void *arg, unsigned events)
+{
+	struct parse *j = arg;
+	struct part *p = j->part;
+	struct part_msg ready = {.type = PART_READY, .id = j->generation};
+	const struct host *me;
+	uint64_t n;
+
+	(void)events;
+	if (read(j->done, &n, sizeof(n)) != (ssize_t)sizeof(n))
+		return;
+	p->parsing = NULL;
+	me = j->cluster != NULL ? cluster_host(j->cluster, j->host) : NULL;
+	/* The supervisor has checked this very text: only a lack of memory leads here,
+	 * and then the generation in use is the better one. It is not reported as
+	 * adopted. */
+	if (me == NULL) {
 		log_event(LOG_ERR, "config", "error=\"%s\"",
-		    diags.n > 0 ? diags.item[0].text : "no memory");
-	diag_done(&diags);
-	(void)munmap(text, (size_t)st.st_size);
-	return c;
+		    j->cluster == NULL ? j->why : "it does not name this host");
+	} else if (!p->stopping) {
+		p->ops->config(p->self, j->cluster, me);
+		link_send(p->link, &ready, -1);
+	}
+	parse_free(j);
+	parse_next(p);
+}
+
+static int
+parse_start(struct parse *j)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	j->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (j->done < 0)
+		return -errno;
+	j->watch = loop_watch(j->part->loop, j->done, LOOP_IN, parsed, j);
+	if (j->watch == NULL)
+		return -ENOMEM;
+	err = pthread_attr_init(&attr);
+	if (err != 0)
+		return -err;
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, parse, j);
+	(void)pthread_attr_destroy(&attr);
+	return -err;
+}
+
+static void
+parse_next(struct part *p)
+{
+	struct parse *j = p->next;
+	int err;
+
+	if (p->parsing != NULL || j == NULL)
+		return;
+	p->next = NULL;
+	p->parsing = j;
+	err = parse_start(j);
+	if (err != 0) {
+		log_event(LOG_ERR, "config", "error=\"%s\"", strerror(-err));
+		p->parsing = NULL;
+		parse_free(j);
+	}
 }
 
 static void
 on_config(struct part *p, const struct part_msg *m, int fd)
 {
-	struct part_msg ready = {.type = PART_READY, .id = m->id};
-	const struct cluster *c = read_cluster(fd);
-	const struct host *me = c != NULL ? cluster_host(c, m->key) : NULL;
+	struct parse *j = calloc(1, sizeof(*j));
 
-	/* The supervisor has checked this very text: only a lack of memory leads here,
-	 * and then the generation in use is the better one. It is not reported as
-	 * adopted. */
-	if (me != NULL) {
-		p->ops->config(p->self, c, me);
-		link_send(p->link, &ready, -1);
+	if (j == NULL || p->stats == NULL) {
+		log_event(LOG_ERR, "config", "error=\"%s\"",
+		    j == NULL ? "no memory" : "no counters came before");
+		(void)close(fd);
+		free(j);
+		return;
 	}
-	cluster_unref(c);
+	*j = (struct parse){.part = p, .fd = fd, .done = -1, .generation = m->id};
+	memcpy(j->host, m->key, sizeof(j->host));
+	if (p->next != NULL)
+		parse_free(p->next);
+	p->next = j;
+	parse_next(p);
 }
 
 static void
@@ -214,6 +302,7 @@ on_message(void *arg, const struct part_msg *m, int fd)
 	switch ((int)m->type) {
 	case PART_CONFIG:
 		on_config(p, m, fd);
+		fd = -1; /* now its own */
 		break;
 	case PART_STATS:
 		on_stats(p, fd);

@@ -40,7 +40,7 @@ health_wanted(const struct cluster *c, const struct host *me)
 static int64_t
 vip_hang(const struct cluster *c, const struct host *me)
 {
-	int64_t least = 500 * MS_NS, floor = 15 * MS_NS;
+	int64_t least = 200 * MS_NS, floor = 15 * MS_NS;
 
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
 		const struct floating_ip *f = &c->floating_ip[i];
@@ -51,22 +51,31 @@ vip_hang(const struct cluster *c, const struct host *me)
 	return least > floor ? least : floor;
 }
 
+/* Its death breaks connections, so it is given what a starved machine may need. */
 static int64_t
-half_second(const struct cluster *c, const struct host *me)
+proxy_hang(const struct cluster *c, const struct host *me)
 {
 	(void)c;
 	(void)me;
-	return 500 * MS_NS;
+	return 300 * MS_NS;
 }
 
 static int64_t
-two_seconds(const struct cluster *c, const struct host *me)
+health_hang(const struct cluster *c, const struct host *me)
 {
 	(void)c;
 	(void)me;
 	return 2 * SEC_NS;
 }
 
+/* Interface settings; the null device for the programs it runs. */
+static const char *const vip_writes[] = {"/proc/sys/net", "/dev/null", NULL};
+static const char *const nothing[] = {NULL};
+
+/*
+ * vip stays root for its settings in /proc/sys, without a capability to make use of
+ * it. health runs the users' programs, which may want to write what `nobody` may.
+ */
 const struct part_row parts[PARTS_MAX] = {
     {.name = "vip",
 	.wanted = vip_wanted,
@@ -74,21 +83,31 @@ const struct part_row parts[PARTS_MAX] = {
 	.hang_ns = vip_hang,
 	.caps = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK},
 	.n_caps = 4,
+	.realtime = 50,
+	.writes = vip_writes,
 	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
 	    "vip "},
+	.publish = {"vip "},
 	.stop_order = 0},
     {.name = "proxy",
 	.wanted = proxy_wanted,
 	.spare = true,
-	.hang_ns = half_second,
+	.hang_ns = proxy_hang,
 	.user = "nobody",
+	.nice = -5,
+	.writes = nothing,
 	.subscribe = {"server ", "service ", "host ", "admin ", "vip ", "passive "},
+	.publish = {"proxy ", "passive "},
+	.sockets = {"tcp/"},
 	.stop_order = 1},
     {.name = "health",
 	.wanted = health_wanted,
-	.hang_ns = two_seconds,
+	.hang_ns = health_hang,
 	.user = "nobody",
+	.nice = -5,
 	.subscribe = {"server ", "service ", "check ", "passive ", "admin "},
+	.publish = {"server ", "service ", "check "},
+	.sockets = {"ping/"},
 	.stop_order = 2},
 };
 
@@ -100,6 +119,16 @@ parts_find(const char *name)
 			return &parts[i];
 	}
 	return NULL;
+}
+
+bool
+parts_prefix(const char *const prefixes[PARTS_PREFIXES], const char *text)
+{
+	for (size_t i = 0; i < PARTS_PREFIXES && prefixes[i] != NULL; i++) {
+		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 int64_t

@@ -13,7 +13,7 @@
 #include "supervisor/supervisor.h"
 
 #define PARTS_CAPS     8
-#define PARTS_PREFIXES 12
+#define PARTS_PREFIXES 8
 
 struct part_row {
 	const char *name;
@@ -24,7 +24,14 @@ struct part_row {
 	const char *user; /* NULL: stays root, with nothing but `caps` */
 	int caps[PARTS_CAPS];
 	size_t n_caps;
-	const char *subscribe[PARTS_PREFIXES]; /* prefixes of facts; NULL ends */
+	int realtime;		   /* priority of SCHED_FIFO; 0: a normal process */
+	int nice;		   /* of a normal process */
+	const char *const *writes; /* paths it may write below; NULL ends */
+	/* Prefixes; NULL ends. Of facts it is told and may publish, of sockets it may
+	 * ask for. */
+	const char *subscribe[PARTS_PREFIXES];
+	const char *publish[PARTS_PREFIXES];
+	const char *sockets[PARTS_PREFIXES];
 	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
 };
 
@@ -36,6 +43,9 @@ const struct part_program *parts_program(const char *name);
 
 /* NULL if there is none. */
 const struct part_row *parts_find(const char *name);
+
+/* True if `text` begins with one of `prefixes`. */
+bool parts_prefix(const char *const prefixes[PARTS_PREFIXES], const char *text);
 
 /* How long a part may take to leave in good order. */
 int64_t parts_stop_ns(const struct cluster *c);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,7 +15,8 @@
 #include "base/stats.h"
 #include "supervisor/tree.h"
 
-#define LINK_FD 3 /* in the part */
+#define LINK_FD	   3 /* in the part */
+#define RELEASE_MS 1000
 
 static void feed(struct child *c, enum sup_ev_type type, unsigned slot);
 
@@ -73,7 +76,10 @@ on_exit_of(void *arg, unsigned events)
 	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) != 0 ||
 	    info.si_pid == 0)
 		return;
-	if (c->core.proc[slot_of(p)].state != SUP_PROC_LEAVING || info.si_status != 0)
+	if (c->core.proc[slot_of(p)].state == SUP_PROC_LEAVING && info.si_status == 0)
+		log_event(
+		    LOG_INFO, "part-left", "part=%s pid=%d", c->row->name, (int)p->pid);
+	else
 		log_event(LOG_WARN, "part-died", "part=%s pid=%d %s=%d", c->row->name,
 		    (int)p->pid, info.si_code == CLD_EXITED ? "status" : "signal",
 		    info.si_status);
@@ -92,8 +98,10 @@ answer_socket(struct process *p, const char *name)
 {
 	struct tree *t = p->child->tree;
 	struct part_msg m = {.type = PART_SOCKET};
-	int fd = sockets_get(&t->sockets, t->cluster, t->me, name);
+	int fd = -EPERM;
 
+	if (parts_prefix(p->child->row->sockets, name))
+		fd = sockets_get(&t->sockets, t->cluster, t->me, name);
 	(void)snprintf(m.key, sizeof(m.key), "%s", name);
 	if (fd < 0) {
 		m.code = (uint32_t)-fd;
@@ -101,6 +109,22 @@ answer_socket(struct process *p, const char *name)
 		    p->child->row->name, name, strerror(-fd));
 	}
 	link_send(p->link, &m, fd >= 0 ? fd : -1);
+}
+
+static void
+on_publish(struct process *p, const struct part_msg *m)
+{
+	struct child *c = p->child;
+	unsigned slot = slot_of(p);
+
+	/* A spare knows nothing that the acting process does not know better. */
+	if (slot != c->core.acting && c->core.proc[slot].state != SUP_PROC_LEAVING)
+		return;
+	if (parts_prefix(c->row->publish, m->key))
+		tree_publish(c->tree, c->row->name, m->key, m->value);
+	else
+		log_event(
+		    LOG_ERR, "fact-refused", "by=%s key=\"%s\"", c->row->name, m->key);
 }
 
 static void
@@ -117,17 +141,14 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		tree_progress(c->tree);
 		break;
 	case PART_PUBLISH:
-		/* A spare knows nothing that the acting process does not know better.
-		 */
-		if (slot_of(p) == c->core.acting ||
-		    c->core.proc[slot_of(p)].state == SUP_PROC_LEAVING)
-			tree_publish(c->tree, c->row->name, m->key, m->value);
+		on_publish(p, m);
 		break;
 	case PART_SOCKET_WANT:
 		answer_socket(p, m->key);
 		break;
 	case PART_SOCKET_DROP:
-		sockets_drop(&c->tree->sockets, m->key);
+		if (parts_prefix(c->row->sockets, m->key))
+			sockets_drop(&c->tree->sockets, m->key);
 		break;
 	case PART_REPLY:
 		control_reply(c->tree, m);
@@ -146,20 +167,11 @@ on_broken(void *arg, const char *why)
 {
 	struct process *p = arg;
 
-	log_event(LOG_WARN, "part-link", "part=%s pid=%d why=\"%s\"",
+	/* Its end, which tells more, follows; a rude one is killed. */
+	log_event(LOG_DEBUG, "part-link", "part=%s pid=%d why=\"%s\"",
 	    p->child->row->name, (int)p->pid, why);
 	forget_link(p);
 	feed(p->child, SUP_EV_BROKEN, slot_of(p));
-}
-
-static bool
-subscribed(const struct part_row *row, const char *key)
-{
-	for (size_t i = 0; i < PARTS_PREFIXES && row->subscribe[i] != NULL; i++) {
-		if (strncmp(key, row->subscribe[i], strlen(row->subscribe[i])) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void
@@ -167,7 +179,7 @@ send_fact(struct process *p, const char *key, const char *value)
 {
 	struct part_msg m = {.type = PART_FACT};
 
-	if (p->link == NULL || !subscribed(p->child->row, key))
+	if (p->link == NULL || !parts_prefix(p->child->row->subscribe, key))
 		return;
 	(void)snprintf(m.key, sizeof(m.key), "%s", key);
 	(void)snprintf(m.value, sizeof(m.value), "%s", value);
@@ -186,6 +198,22 @@ tree_publish(struct tree *t, const char *by, const char *key, const char *value)
 	}
 }
 
+void
+tree_withdraw(struct tree *t, const char *by)
+{
+	char key[FACT_KEY_LEN];
+
+	LIST_EACH(n, tmp, &t->facts.all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+
+		if (strcmp(f->by, by) != 0)
+			continue;
+		memcpy(key, f->key, sizeof(key));
+		tree_publish(t, by, key, "");
+	}
+}
+
 static void
 send_config(struct process *p)
 {
@@ -197,7 +225,11 @@ send_config(struct process *p)
 		link_send(p->link, &m, t->config_fd);
 }
 
-/* RUN_DIR/PART.stats; survives the part, so that counters go on. */
+/*
+ * RUN_DIR/PART.stats; survives the part, so that counters go on. Opened for each
+ * process anew: the lock under which blocks are created belongs to the opening
+ * (stats.h).
+ */
 static int
 open_stats(const struct child *c)
 {
@@ -218,19 +250,31 @@ open_stats(const struct child *c)
 }
 
 static void
-greet(struct process *p)
+send_stats(struct process *p)
 {
 	struct part_msg m = {.type = PART_STATS};
-	struct facts *facts = &p->child->tree->facts;
 	int fd = open_stats(p->child);
 
-	if (fd >= 0) {
-		link_send(p->link, &m, fd);
-		(void)close(fd);
-	} else {
+	if (fd < 0) {
 		log_event(LOG_ERR, "stats", "part=%s error=\"%s\"", p->child->row->name,
 		    strerror(-fd));
+		/* Counts for nobody, but counts. */
+		fd = memfd_create("stats", MFD_CLOEXEC);
+		if (fd < 0 || ftruncate(fd, (off_t)STATS_SIZE) != 0)
+			log_event(LOG_ERR, "stats", "error=\"%s\"", strerror(errno));
 	}
+	if (fd < 0)
+		return;
+	link_send(p->link, &m, fd);
+	(void)close(fd);
+}
+
+static void
+greet(struct process *p)
+{
+	struct facts *facts = &p->child->tree->facts;
+
+	send_stats(p);
 	LIST_EACH(n, tmp, &facts->all)
 	{
 		const struct fact *f = CONTAINER(n, struct fact, node);
@@ -240,10 +284,16 @@ greet(struct process *p)
 	send_config(p);
 }
 
+/*
+ * In the child: becomes `nines part NAME LEVEL [release HOST]` with the standard
+ * streams and `fd` as LINK_FD; every other descriptor is close-on-exec.
+ */
 NORETURN static void
-become(const struct child *c, int fd)
+become(const struct child *c, int fd, bool release)
 {
-	const char *argv[] = {"nines", "part", c->row->name, c->tree->log_level, NULL};
+	const struct tree *t = c->tree;
+	const char *argv[] = {"nines", "part", c->row->name, t->log_level,
+	    release ? "release" : NULL, t->me->name, NULL};
 
 	/* A new session: a terminal's ^C is for the supervisor, who leaves in order. */
 	(void)setsid();
@@ -251,53 +301,108 @@ become(const struct child *c, int fd)
 		(void)fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, LINK_FD) < 0)
 		_exit(126);
-	/* Only the standard streams and the link; all others are close-on-exec. */
 	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
 	_exit(127);
+}
+
+/* 0, or -errno with nothing left of it. */
+static int
+start(struct process *p, int *other)
+{
+	static const struct link_ops ops = {on_message, on_broken};
+	struct loop *loop = p->child->tree->loop;
+	int pair[2];
+
+	if (socketpair(
+		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+		return -errno;
+	p->link = link_open(loop, pair[0], false, &ops, p);
+	if (p->link == NULL) {
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return -ENOMEM;
+	}
+	p->pid = fork();
+	if (p->pid == 0)
+		become(p->child, pair[1], false);
+	*other = pair[1];
+	if (p->pid < 0)
+		return -errno;
+	p->pidfd = pidfd_open(p->pid, 0);
+	if (p->pidfd < 0)
+		return -errno;
+	p->exit_watch = loop_watch(loop, p->pidfd, LOOP_IN, on_exit_of, p);
+	return p->exit_watch != NULL ? 0 : -ENOMEM;
+}
+
+static void
+abandon(struct process *p)
+{
+	forget_link(p);
+	if (p->pid > 0) {
+		(void)kill(p->pid, SIGKILL);
+		(void)waitpid(p->pid, NULL, 0);
+	}
+	if (p->pidfd >= 0)
+		(void)close(p->pidfd);
+	p->pidfd = -1;
+	p->pid = 0;
 }
 
 static void
 spawn(struct child *c, unsigned slot)
 {
-	static const struct link_ops ops = {on_message, on_broken};
 	struct process *p = &c->process[slot];
-	int pair[2];
+	int other = -1, err = start(p, &other);
 
-	if (socketpair(
-		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+	if (other >= 0)
+		(void)close(other);
+	if (err != 0) {
 		log_event(LOG_ERR, "spawn", "part=%s error=\"%s\"", c->row->name,
-		    strerror(errno));
+		    strerror(-err));
+		abandon(p);
 		feed(c, SUP_EV_DIED, slot);
-		return;
-	}
-	p->pid = fork();
-	if (p->pid == 0)
-		become(c, pair[1]);
-	(void)close(pair[1]);
-	p->pidfd = p->pid > 0 ? pidfd_open(p->pid, 0) : -1;
-	p->link = p->pid > 0 ? link_open(c->tree->loop, pair[0], false, &ops, p) : NULL;
-	p->exit_watch =
-	    p->pidfd >= 0 ? loop_watch(c->tree->loop, p->pidfd, LOOP_IN, on_exit_of, p)
-			  : NULL;
-	if (p->exit_watch == NULL || p->link == NULL) {
-		log_event(LOG_ERR, "spawn", "part=%s error=\"%s\"", c->row->name,
-		    strerror(errno));
-		if (p->pid > 0)
-			(void)kill(p->pid, SIGKILL);
-		if (p->link == NULL)
-			(void)close(pair[0]);
-		/* Without a pidfd nobody would tell of its end. */
-		if (p->exit_watch == NULL) {
-			if (p->pid > 0)
-				(void)waitpid(p->pid, NULL, 0);
-			p->pid = 0;
-			forget_link(p);
-			feed(c, SUP_EV_DIED, slot);
-		}
 		return;
 	}
 	log_event(LOG_INFO, "part-start", "part=%s pid=%d", c->row->name, (int)p->pid);
 	greet(p);
+}
+
+/* Waits for it, since nobody of the part may act meanwhile; but not for ever. */
+static int
+run_release(const struct child *c)
+{
+	struct pollfd ended = {.events = POLLIN};
+	siginfo_t info = {0};
+	pid_t pid = fork();
+
+	if (pid == 0)
+		become(c, c->tree->config_fd, true);
+	if (pid < 0)
+		return -errno;
+	ended.fd = pidfd_open(pid, 0);
+	if (ended.fd < 0 || poll(&ended, 1, RELEASE_MS) != 1)
+		(void)kill(pid, SIGKILL);
+	if (ended.fd >= 0)
+		(void)close(ended.fd);
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED) != 0)
+		return -errno;
+	return info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : -EIO;
+}
+
+void
+child_release(struct child *c)
+{
+	const struct part_program *program = parts_program(c->row->name);
+	int err;
+
+	if (program == NULL || program->release == NULL)
+		return;
+	err = run_release(c);
+	log_event(err == 0 ? LOG_WARN : LOG_ERR, "part-release",
+	    "part=%s result=\"%s\"", c->row->name, err == 0 ? "ok" : strerror(-err));
+	/* What it said of itself is no longer so. */
+	tree_withdraw(c->tree, c->row->name);
 }
 
 static void
@@ -339,6 +444,10 @@ act(struct child *c, const struct sup_act *a)
 	case SUP_ACT_STATUS:
 		(void)snprintf(key, sizeof(key), "part %s", c->row->name);
 		tree_publish(c->tree, "supervisor", key, child_status(c));
+		if (c->core.status == SUP_DOWN)
+			child_release(c);
+		else if (c->core.status == SUP_OFF)
+			tree_withdraw(c->tree, c->row->name);
 		break;
 	}
 }
@@ -361,13 +470,21 @@ on_timer(void *arg)
 	feed(arg, SUP_EV_TICK, SUP_NOBODY);
 }
 
+static int64_t
+between(int64_t ns, int64_t least, int64_t most)
+{
+	if (ns < least)
+		return least;
+	return ns < most ? ns : most;
+}
+
 static struct sup_conf
 conf_of(const struct child *c)
 {
 	int64_t hang_ns = c->row->hang_ns(c->tree->cluster, c->tree->me);
 
 	return (struct sup_conf){.spare = c->row->spare,
-	    .ping_ns = hang_ns / 2,
+	    .ping_ns = between(hang_ns / 3, 5 * MS_NS, 50 * MS_NS),
 	    .hang_ns = hang_ns,
 	    .stop_ns = parts_stop_ns(c->tree->cluster)};
 }
@@ -413,5 +530,5 @@ void
 child_kill(struct child *c)
 {
 	for (unsigned i = 0; i < SUP_SLOTS; i++)
-		feed(c, SUP_EV_BROKEN, i);
+		feed(c, SUP_EV_KILL, i);
 }

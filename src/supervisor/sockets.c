@@ -144,12 +144,18 @@ open_ping(const char *family)
 	return fd >= 0 ? fd : -errno;
 }
 
+static bool
+is_ping(const char *name)
+{
+	return strncmp(name, "ping/", strlen("ping/")) == 0;
+}
+
 static int
 open_named(const struct cluster *c, const struct host *me, const char *name)
 {
 	struct ip_endpoint at;
 
-	if (strncmp(name, "ping/", strlen("ping/")) == 0)
+	if (is_ping(name))
 		return open_ping(name + strlen("ping/"));
 	if (strncmp(name, "tcp/", strlen("tcp/")) != 0 || parse_tcp(name, &at) != 0)
 		return -EINVAL;
@@ -191,4 +197,21 @@ sockets_drop(struct sockets *s, const char *name)
 
 	if (h != NULL)
 		release(s, h);
+}
+
+void
+sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me)
+{
+	struct ip_endpoint at;
+
+	LIST_EACH(n, tmp, &s->all)
+	{
+		struct held *h = CONTAINER(n, struct held, node);
+
+		if (is_ping(h->name))
+			continue;
+		ASSERT(parse_tcp(h->name, &at) == 0); /* it was opened by that name */
+		if (!is_listener(c, me, &at))
+			release(s, h);
+	}
 }

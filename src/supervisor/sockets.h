@@ -26,6 +26,8 @@ void sockets_done(struct sockets *s);
  */
 int sockets_get(struct sockets *s, const struct cluster *c, const struct host *me,
     const char *name) MUST_CHECK;
+/* Closes what the cluster file no longer gives this host. */
+void sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me);
 void sockets_drop(struct sockets *s, const char *name);
 
 #endif /* NINES_SUPERVISOR_SOCKETS_H */

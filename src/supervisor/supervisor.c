@@ -2,218 +2,51 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <ifaddrs.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/diag.h"
 #include "base/log.h"
 #include "os/priv.h"
 #include "supervisor/tree.h"
 
 #define DEFAULT_FILE	"/etc/nines/cluster.yaml"
 #define DEFAULT_RUN_DIR "/run/nines"
-#define REPORT_MAX	((size_t)1 << 20)
-#define OWN_ADDRESSES	256
+/* Below the vip part's: its heartbeats matter more than our bookkeeping. */
+#define REALTIME_PRIORITY 10
 
 #define EXIT_BAD_FILE 1
 #define EXIT_BAD_USE  2
 
-/* Reads a whole file of at most CLUSTER_FILE_MAX bytes; the caller frees. */
-static char *
-read_file(const char *path, size_t *len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	char *text;
-	ssize_t n;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) != 0 || st.st_size < 0) {
-		(void)close(fd);
-		return NULL;
-	}
-	if ((size_t)st.st_size > CLUSTER_FILE_MAX) {
-		(void)close(fd);
-		errno = EFBIG;
-		return NULL;
-	}
-	text = malloc((size_t)st.st_size + 1);
-	*len = 0;
-	while (text != NULL && *len < (size_t)st.st_size) {
-		n = read(fd, text + *len, (size_t)st.st_size - *len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) /* cut while we read: what is there is what counts */
-			break;
-		*len += (size_t)n;
-	}
-	(void)close(fd);
-	return text;
-}
-
-static int
-seal(const char *text, size_t len)
-{
-	int fd = memfd_create("cluster", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	size_t off = 0;
-
-	while (fd >= 0 && off < len) {
-		ssize_t n = write(fd, text + off, len - off);
-
-		if (n < 0 && errno != EINTR)
-			break;
-		off += n > 0 ? (size_t)n : 0;
-	}
-	if (fd >= 0 && (off < len || fcntl(fd, F_ADD_SEALS,
-					 F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW |
-					     F_SEAL_WRITE) != 0)) {
-		(void)close(fd);
-		return -EIO;
-	}
-	return fd >= 0 ? fd : -errno;
-}
-
-/* The host whose addresses are ours; the finding goes to `diags` if there is none. */
-static const struct host *
-find_me(const struct tree *t, const struct cluster *c, struct diag_list *diags)
-{
-	struct ip own[OWN_ADDRESSES];
-	struct ifaddrs *list;
-	size_t n = 0;
-	const struct host *me;
-
-	if (t->host_option != NULL) {
-		me = cluster_host(c, t->host_option);
-		if (me == NULL)
-			(void)diag_add(diags, DIAG_ERROR, "unknown-host", 0, 0,
-			    "no host named \"%s\" (given by --host)", t->host_option);
-		return me;
-	}
-	if (getifaddrs(&list) != 0)
-		list = NULL;
-	for (struct ifaddrs *i = list; i != NULL && n < OWN_ADDRESSES;
-	     i = i->ifa_next) {
-		struct sockaddr_storage ss = {0};
-		size_t len;
-
-		if (i->ifa_addr == NULL || (i->ifa_addr->sa_family != AF_INET &&
-					       i->ifa_addr->sa_family != AF_INET6))
-			continue;
-		len = i->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
-							: sizeof(struct sockaddr_in6);
-		memcpy(&ss, i->ifa_addr, len);
-		own[n++] = ip_from_sockaddr(&ss).ip;
-	}
-	freeifaddrs(list);
-	me = cluster_host_by_address(c, own, n);
-	if (me == NULL)
-		(void)diag_add(diags, DIAG_ERROR, "no-own-host", 0, 0,
-		    "no single host of the file has an address of this machine; "
-		    "say which one it is with --host NAME");
-	return me;
-}
-
-static char *
-render(const struct diag_list *diags, const char *text, size_t len)
-{
-	struct sbuf b;
-	char *s;
-
-	sbuf_init(&b, REPORT_MAX);
-	diag_render(diags, text, len, false, &b);
-	s = strdup(sbuf_text(&b));
-	sbuf_done(&b);
-	return s;
-}
-
-/* Takes over `c` as the new generation. */
+/* Tells the service manager, if there is one, without its library. */
 static void
-adopt(struct tree *t, const struct cluster *c, const struct host *me, int fd)
+notify(const struct tree *t, const char *state)
 {
-	cluster_unref(t->cluster);
-	if (t->generation > 0)
-		(void)close(t->config_fd);
-	t->cluster = c;
-	t->me = me;
-	t->config_fd = fd;
-	t->generation++;
-	free(t->refused);
-	t->refused = NULL;
-}
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	size_t len = t->notify_path != NULL ? strlen(t->notify_path) : 0;
+	socklen_t size;
+	int fd;
 
-/* The file as a new generation; 0, or -EINVAL with the findings in *report. */
-static int
-load(struct tree *t, char **report)
-{
-	struct diag_list diags;
-	const struct cluster *c = NULL;
-	const struct host *me = NULL;
-	size_t len = 0;
-	char *text = read_file(t->file, &len);
-	int fd = -1;
-
-	diag_init(&diags, t->file);
-	if (text == NULL)
-		(void)diag_add(&diags, DIAG_ERROR, "unreadable", 0, 0,
-		    "cannot be read: %s", strerror(errno));
-	else
-		c = cluster_parse(text, len, &diags);
-	if (c != NULL)
-		me = find_me(t, c, &diags);
-	if (me != NULL) {
-		fd = seal(text, len);
-		if (fd < 0)
-			(void)diag_add(&diags, DIAG_ERROR, "memory", 0, 0,
-			    "cannot be kept: %s", strerror(-fd));
-	}
-	*report = render(&diags, text, len);
-	diag_done(&diags);
-	free(text);
-	if (fd < 0) {
-		cluster_unref(c);
-		return -EINVAL;
-	}
-	adopt(t, c, me, fd);
-	return 0;
-}
-
-int
-tree_reload(struct tree *t, char **report)
-{
-	const struct cluster *before = cluster_ref(t->cluster);
-	char *text = NULL;
-	int err = load(t, report);
-
-	if (err != 0) {
-		free(t->refused);
-		t->refused = *report != NULL ? strdup(*report) : NULL;
-		log_event(LOG_ERR, "reload", "result=refused file=%s", t->file);
-		cluster_unref(before);
-		return err;
-	}
-	log_event(LOG_INFO, "reload", "result=ok generation=%llu",
-	    (unsigned long long)t->generation);
-	if (asprintf(&text, "%sgeneration %llu is in use",
-		*report != NULL ? *report : "",
-		(unsigned long long)t->generation) >= 0) {
-		free(*report);
-		*report = text;
-	}
-	for (size_t i = 0; i < PARTS_MAX; i++)
-		child_adopt(&t->child[i]);
-	cluster_unref(before);
-	return 0;
+	if (len < 2 || len >= sizeof(sun.sun_path))
+		return;
+	memcpy(sun.sun_path, t->notify_path, len);
+	if (sun.sun_path[0] == '@') /* an abstract name */
+		sun.sun_path[0] = '\0';
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		(const struct sockaddr *)&sun, size) < 0)
+		log_event(LOG_WARN, "notify", "error=\"%s\"", strerror(errno));
+	(void)close(fd);
 }
 
 static void
@@ -252,8 +85,12 @@ on_stop_timeout(void *arg)
 	struct tree *t = arg;
 
 	log_event(LOG_WARN, "stop", "why=\"parts did not leave in time\"");
-	for (size_t i = 0; i < PARTS_MAX; i++)
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		if (sup_is_off(&t->child[i].core))
+			continue;
 		child_kill(&t->child[i]);
+		child_release(&t->child[i]);
+	}
 	finish(t);
 }
 
@@ -263,6 +100,7 @@ tree_stop(struct tree *t)
 	if (t->stopping)
 		return;
 	t->stopping = true;
+	notify(t, "STOPPING=1");
 	tree_publish(t, "supervisor", "host stopping", "yes");
 	t->stop_timer = (struct loop_timer){.cb = on_stop_timeout, .arg = t};
 	loop_timer_set(t->loop, &t->stop_timer,
@@ -288,29 +126,32 @@ on_signal(void *arg, int signo)
 		tree_stop(t);
 }
 
-/* Tells the service manager, if there is one, without its library. */
+/* The service manager restarts a supervisor that hangs, as we do with parts. */
 static void
-notify(const char *state)
+on_watchdog(void *arg)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	size_t len = path != NULL ? strlen(path) : 0;
-	socklen_t size;
-	int fd;
+	struct tree *t = arg;
 
-	if (len < 2 || len >= sizeof(sun.sun_path))
-		return;
-	memcpy(sun.sun_path, path, len);
-	if (sun.sun_path[0] == '@') /* an abstract name */
-		sun.sun_path[0] = '\0';
-	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sun,
-		size) < 0)
-		log_event(LOG_WARN, "notify", "error=\"%s\"", strerror(errno));
-	(void)close(fd);
+	notify(t, "WATCHDOG=1");
+	loop_timer_set(
+	    t->loop, &t->watchdog, mono_add(loop_now(t->loop), t->watchdog_ns));
+}
+
+/* What the service manager has told us is not for the parts. */
+static void
+take_environment(struct tree *t)
+{
+	const char *path = getenv("NOTIFY_SOCKET"), *us = getenv("WATCHDOG_USEC");
+	long long interval = us != NULL ? strtoll(us, NULL, 10) : 0;
+
+	t->notify_path = path != NULL ? strdup(path) : NULL;
+	if (interval > 0 && interval < LLONG_MAX / US_NS)
+		t->watchdog_ns = interval * US_NS / 3;
+	/* A reader of our log that is gone is no reason to end; parts inherit this. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)unsetenv("NOTIFY_SOCKET");
+	(void)unsetenv("WATCHDOG_USEC");
+	(void)unsetenv("WATCHDOG_PID");
 }
 
 static int
@@ -340,8 +181,8 @@ parse_options(struct tree *t, int argc, char **argv)
 	return optind == argc ? 0 : -EINVAL;
 }
 
-static int
-level_of(const char *name)
+int
+tree_log_level(const char *name)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 
@@ -356,7 +197,7 @@ level_of(const char *name)
 static void
 prepare_process(void)
 {
-	int err = priv_realtime(10);
+	int err = priv_realtime(REALTIME_PRIORITY);
 
 	if (err != 0)
 		log_event(LOG_WARN, "realtime", "error=\"%s\"", strerror(-err));
@@ -366,6 +207,9 @@ prepare_process(void)
 	err = priv_raise_files();
 	if (err != 0)
 		log_event(LOG_WARN, "descriptors", "error=\"%s\"", strerror(-err));
+	err = priv_spare_from_oom();
+	if (err != 0)
+		log_event(LOG_DEBUG, "oom-score", "error=\"%s\"", strerror(-err));
 }
 
 static int
@@ -384,9 +228,12 @@ run(struct tree *t)
 		child_init(&t->child[i], t, &parts[i]);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_adopt(&t->child[i]);
-	notify("READY=1");
+	notify(t, "READY=1");
+	t->watchdog = (struct loop_timer){.cb = on_watchdog, .arg = t};
+	if (t->watchdog_ns > 0)
+		on_watchdog(t);
 	loop_run(t->loop);
-	notify("STOPPING=1");
+	loop_timer_clear(t->loop, &t->watchdog);
 	control_close(t);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		loop_timer_clear(t->loop, &t->child[i].timer);
@@ -399,7 +246,7 @@ static int
 open_tree(struct tree *t)
 {
 	char *report = NULL;
-	int err = load(t, &report);
+	int err = tree_load(t, &report);
 
 	if (report != NULL)
 		(void)fputs(report, stderr);
@@ -436,14 +283,16 @@ supervisor_main(int argc, char **argv)
 	t->file = DEFAULT_FILE;
 	t->run_dir = DEFAULT_RUN_DIR;
 	t->log_level = "info";
-	if (parse_options(t, argc, argv) != 0 || level_of(t->log_level) < 0) {
+	t->config_fd = -1;
+	take_environment(t);
+	if (parse_options(t, argc, argv) != 0 || tree_log_level(t->log_level) < 0) {
 		(void)fprintf(stderr,
 		    "usage: nines run [--host NAME] [-f FILE] [--run-dir DIR] "
 		    "[--log-level error|warning|info|debug]\n");
 		free(t);
 		return EXIT_BAD_USE;
 	}
-	log_init("supervisor", (enum log_level)level_of(t->log_level));
+	log_init("supervisor", (enum log_level)tree_log_level(t->log_level));
 	facts_init(&t->facts);
 	sockets_init(&t->sockets);
 	status = open_tree(t);
@@ -455,30 +304,7 @@ supervisor_main(int argc, char **argv)
 	facts_done(&t->facts);
 	cluster_unref(t->cluster);
 	free(t->refused);
+	free(t->notify_path);
 	free(t);
 	return status;
-}
-
-int
-supervisor_part_main(int argc, char **argv)
-{
-	const struct part_row *row = argc >= 2 ? parts_find(argv[1]) : NULL;
-	const struct part_program *program =
-	    row != NULL ? parts_program(row->name) : NULL;
-	int level = argc >= 3 ? level_of(argv[2]) : LOG_INFO;
-	int err;
-
-	if (program == NULL || level < 0) {
-		(void)fprintf(stderr, "nines part: parts are started by `nines run`\n");
-		return EXIT_BAD_USE;
-	}
-	log_init(row->name, (enum log_level)level);
-	err = priv_drop(row->user, row->caps, row->n_caps);
-	if (err == 0)
-		err = priv_filter_syscalls();
-	if (err != 0) {
-		log_event(LOG_ERR, "privileges", "error=\"%s\"", strerror(-err));
-		return 1;
-	}
-	return program->main();
 }

@@ -20,12 +20,29 @@ emit(struct sup_out *out, enum sup_act_type type, unsigned slot)
 
 /* Every change of a process's state passes here, and may only follow the table. */
 static void
-move(struct sup_proc *p, enum sup_proc_state next, mono_t due)
+move(struct sup_proc *p, enum sup_proc_state next)
 {
 	ASSERT(next_states[p->state] & (1U << next));
 	p->state = next;
 	p->waiting = false;
-	p->due = due;
+	p->excuses = 0;
+	p->due = MONO_NEVER;
+}
+
+static void
+wait_for(struct sup *s, struct sup_proc *p, int64_t patience)
+{
+	p->excuses = 0;
+	p->patience = patience;
+	p->due = mono_add(s->now, patience);
+}
+
+static void
+ping(struct sup *s, unsigned slot, int64_t patience, struct sup_out *out)
+{
+	s->proc[slot].waiting = true;
+	wait_for(s, &s->proc[slot], patience);
+	emit(out, SUP_ACT_PING, slot);
 }
 
 static void
@@ -58,7 +75,7 @@ backoff_ns(unsigned deaths)
 static void
 kill_proc(struct sup *s, unsigned slot, struct sup_out *out)
 {
-	move(&s->proc[slot], SUP_PROC_DYING, MONO_NEVER);
+	move(&s->proc[slot], SUP_PROC_DYING);
 	emit(out, SUP_ACT_KILL, slot);
 }
 
@@ -100,8 +117,8 @@ lose(struct sup *s, unsigned slot, struct sup_out *out)
 	if (!acting)
 		return;
 	s->acting = SUP_NOBODY;
+	s->stable = MONO_NEVER;
 	if (in_loop(s)) {
-		s->stable = MONO_NEVER;
 		set_status(s, SUP_DOWN, out);
 	} else if (s->status == SUP_UP && find(s, SUP_PROC_READY) == SUP_NOBODY) {
 		set_status(s, SUP_RESTARTING, out);
@@ -118,6 +135,7 @@ fill_acting(struct sup *s, struct sup_out *out)
 		return;
 	s->acting = slot;
 	emit(out, SUP_ACT_ACTIVATE, slot);
+	ping(s, slot, SUP_FIRST_PING_HANG * s->conf.hang_ns, out);
 	if (s->status == SUP_DOWN)
 		s->stable = mono_add(s->now, SUP_STABLE_NS);
 	else
@@ -136,7 +154,8 @@ fill_slots(struct sup *s, struct sup_out *out)
 		return;
 	if (s->acting != SUP_NOBODY && !s->conf.spare)
 		return;
-	move(&s->proc[slot], SUP_PROC_BOOTING, mono_add(s->now, SUP_BOOT_NS));
+	move(&s->proc[slot], SUP_PROC_BOOTING);
+	wait_for(s, &s->proc[slot], SUP_BOOT_NS);
 	emit(out, SUP_ACT_SPAWN, slot);
 }
 
@@ -157,14 +176,18 @@ unwant(struct sup *s, struct sup_out *out)
 {
 	s->wanted = false;
 	s->acting = SUP_NOBODY;
+	s->stable = MONO_NEVER;
 	for (unsigned i = 0; i < SUP_SLOTS; i++) {
 		struct sup_proc *p = &s->proc[i];
 
 		if (p->state == SUP_PROC_BOOTING || p->state == SUP_PROC_READY) {
-			move(p, SUP_PROC_LEAVING, mono_add(s->now, s->conf.stop_ns));
+			move(p, SUP_PROC_LEAVING);
+			wait_for(s, p, s->conf.stop_ns);
 			emit(out, SUP_ACT_STOP, i);
 		}
 	}
+	if (sup_is_off(s))
+		set_status(s, SUP_OFF, out);
 }
 
 static void
@@ -172,8 +195,10 @@ ready(struct sup *s, unsigned slot)
 {
 	struct sup_proc *p = &s->proc[slot];
 
-	if (p->state == SUP_PROC_BOOTING)
-		move(p, SUP_PROC_READY, mono_add(s->now, s->conf.ping_ns));
+	if (p->state == SUP_PROC_BOOTING) {
+		move(p, SUP_PROC_READY);
+		wait_for(s, p, SUP_SPARE_PING_NS);
+	}
 }
 
 static void
@@ -183,12 +208,12 @@ pong(struct sup *s, unsigned slot)
 
 	if (p->state == SUP_PROC_READY && p->waiting) {
 		p->waiting = false;
-		p->due = mono_add(s->now, s->conf.ping_ns);
+		wait_for(s, p, slot == s->acting ? s->conf.ping_ns : SUP_SPARE_PING_NS);
 	}
 }
 
 static void
-broken(struct sup *s, unsigned slot, struct sup_out *out)
+end(struct sup *s, unsigned slot, struct sup_out *out)
 {
 	enum sup_proc_state state = s->proc[slot].state;
 
@@ -200,13 +225,21 @@ broken(struct sup *s, unsigned slot, struct sup_out *out)
 }
 
 static void
+broken(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	/* One that leaves may let go of its link before it ends. */
+	if (s->proc[slot].state != SUP_PROC_LEAVING)
+		end(s, slot, out);
+}
+
+static void
 died(struct sup *s, unsigned slot, struct sup_out *out)
 {
 	enum sup_proc_state state = s->proc[slot].state;
 
 	if (state == SUP_PROC_NONE)
 		return;
-	move(&s->proc[slot], SUP_PROC_NONE, MONO_NEVER);
+	move(&s->proc[slot], SUP_PROC_NONE);
 	if (state == SUP_PROC_BOOTING || state == SUP_PROC_READY)
 		lose(s, slot, out);
 	if (!s->wanted && sup_is_off(s))
@@ -217,30 +250,26 @@ static void
 tick_proc(struct sup *s, unsigned slot, struct sup_out *out)
 {
 	struct sup_proc *p = &s->proc[slot];
-	mono_t was = p->due;
 
-	if (mono_before(s->now, was))
+	if (mono_before(s->now, p->due))
 		return;
 	if (p->state == SUP_PROC_READY && !p->waiting) {
-		p->waiting = true;
-		p->due = mono_add(s->now, s->conf.hang_ns);
-		emit(out, SUP_ACT_PING, slot);
-	} else if (p->state == SUP_PROC_READY &&
-		   mono_sub(s->now, was) > s->conf.hang_ns / 4) {
-		/* We are late ourselves: whoever was frozen with us answers now. */
-		p->due = mono_add(s->now, s->conf.hang_ns);
+		ping(s, slot, slot == s->acting ? s->conf.hang_ns : SUP_SPARE_HANG_NS,
+		    out);
+	} else if (mono_sub(s->now, p->due) > p->patience / 4 &&
+		   p->excuses < SUP_EXCUSES) {
+		p->excuses++;
+		p->due = mono_add(s->now, p->patience);
 	} else {
-		broken(s, slot, out);
+		end(s, slot, out);
 	}
 }
 
 static void
 tick(struct sup *s, struct sup_out *out)
 {
-	for (unsigned i = 0; i < SUP_SLOTS; i++) {
-		if (s->proc[i].state != SUP_PROC_NONE)
-			tick_proc(s, i, out);
-	}
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		tick_proc(s, i, out);
 	if (s->status == SUP_DOWN && !mono_before(s->now, s->stable)) {
 		s->stable = MONO_NEVER;
 		memset(s->death, 0, sizeof(s->death));
@@ -290,6 +319,9 @@ sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *ou
 	case SUP_EV_BROKEN:
 		broken(s, ev->slot, out);
 		break;
+	case SUP_EV_KILL:
+		end(s, ev->slot, out);
+		break;
 	case SUP_EV_TICK:
 		tick(s, out);
 		break;
@@ -329,6 +361,9 @@ sup_check(const struct sup *s)
 	if (s->acting != SUP_NOBODY && s->proc[s->acting].state != SUP_PROC_READY)
 		return false;
 	if (s->status == SUP_UP && s->wanted && s->acting == SUP_NOBODY)
+		return false;
+	if (!mono_is_never(s->stable) &&
+	    (s->status != SUP_DOWN || s->acting == SUP_NOBODY))
 		return false;
 	for (unsigned i = 0; i < SUP_SLOTS; i++) {
 		bool never = mono_is_never(s->proc[i].due);

@@ -7,14 +7,15 @@
  * others are told of the part. The caller feeds events with a `now` that never goes
  * backwards, carries out the actions in order, and ticks at sup_deadline().
  *
- *	- The acting process died or hangs: the spare acts at once. Without one the part
- *	  is `restarting` until a new process is ready; the first one starts at once,
- *	  further ones wait longer and longer.
+ *	- The acting process died or hangs: the spare acts at once. Without one the
+ *	  part is `restarting` until a new process is ready; the first one starts at
+ *	  once, further ones wait longer and longer.
  *	- SUP_LOOP_DEATHS deaths within SUP_LOOP_NS: the part is `down`, so that
- *floating addresses leave, and is tried on. It is `up` again after SUP_STABLE_NS alive.
- *	- A process that does not answer a ping within `hang_ns` is killed. If the
- *	  supervisor itself was away (a paused host), the clocks start anew: nobody
- *could have answered.
+ *	  floating addresses leave, and is tried on. It is `up` again when a process
+ *	  has acted for SUP_STABLE_NS.
+ *	- A process that does not answer a ping in time is killed. If the supervisor
+ *	  itself is late (a paused host, a starved processor), the wait starts anew:
+ *	  who was held up with it could not answer. But not for ever.
  */
 #ifndef NINES_SUPERVISOR_SUPERVISOR_CORE_H
 #define NINES_SUPERVISOR_SUPERVISOR_CORE_H
@@ -31,9 +32,13 @@
 #define SUP_LOOP_NS	(10 * SEC_NS)
 #define SUP_STABLE_NS	(5 * SEC_NS)
 #define SUP_FORGET_NS \
-	(60 * SEC_NS)		  /* alive for so long: earlier deaths are forgotten */
-#define SUP_BOOT_NS (10 * SEC_NS) /* from start to ready, at most */
-#define SUP_OUT_MAX 8
+	(60 * SEC_NS) /* alive for so long: earlier deaths are forgotten */
+#define SUP_BOOT_NS	    (10 * SEC_NS) /* from start to ready, at most */
+#define SUP_SPARE_PING_NS   (500 * MS_NS)
+#define SUP_SPARE_HANG_NS   SEC_NS /* it may be short of processor: it has time */
+#define SUP_FIRST_PING_HANG 4	   /* times hang_ns, while it takes the work over */
+#define SUP_EXCUSES	    3	   /* of one wait, for our own lateness */
+#define SUP_OUT_MAX	    8
 
 enum sup_status { SUP_OFF, SUP_STARTING, SUP_UP, SUP_RESTARTING, SUP_DOWN };
 
@@ -64,7 +69,8 @@ enum sup_ev_type {
 	SUP_EV_READY,  /* `slot` is configured */
 	SUP_EV_PONG,   /* `slot` answered */
 	SUP_EV_DIED,   /* `slot` is gone */
-	SUP_EV_BROKEN, /* the link to `slot` is broken: kill it */
+	SUP_EV_BROKEN, /* the link to `slot` is broken: it is of no use any more */
+	SUP_EV_KILL,   /* `slot` must end at once */
 	SUP_EV_TICK,
 };
 
@@ -94,9 +100,10 @@ struct sup_out {
 
 struct sup_proc {
 	enum sup_proc_state state;
-	bool waiting; /* for the answer to a ping */
-	mono_t due;   /* BOOTING: too late; READY: next ping, or answer too late;
-		       * LEAVING: kill; DYING: never */
+	bool waiting;	  /* READY: for the answer to a ping */
+	unsigned excuses; /* how often this wait was started anew */
+	int64_t patience; /* how long the present wait is */
+	mono_t due;	  /* its end; DYING: never */
 };
 
 struct sup {

@@ -2,8 +2,10 @@
 /*
  * tree.h - the supervisor's state, shared by its files (private to supervisor/).
  *
- *	supervisor.c	start, signals, generations, leaving in good order
+ *	supervisor.c	start, signals, leaving in good order
+ *	generation.c	the cluster file, read again and again
  *	process.c	processes of parts: what supervisor_core.h decides, done
+ *	enter.c		the other side of exec: from `nines part NAME` to its main
  *	control.c	the control socket
  */
 #ifndef NINES_SUPERVISOR_TREE_H
@@ -59,6 +61,9 @@ struct tree {
 	mono_t started;
 	bool stopping;
 	struct loop_timer stop_timer;
+	char *notify_path;   /* the service manager's socket, or NULL */
+	int64_t watchdog_ns; /* how often it wants to hear of us; 0: never */
+	struct loop_timer watchdog;
 	/* control.c */
 	int control_fd;
 	struct loop_fd *control_watch;
@@ -73,18 +78,29 @@ void child_adopt(struct child *c);
 void child_stop(struct child *c);
 /* At once: kill -9. */
 void child_kill(struct child *c);
+/* Undoes what killed processes of it may have left on the machine. */
+void child_release(struct child *c);
 /* The acting process's link, or NULL. */
 struct link *child_acting_link(const struct child *c);
 /* True when every living process has adopted the current generation. */
 bool child_is_current(const struct child *c);
 const char *child_status(const struct child *c);
 
-/* supervisor.c */
 /* Publishes to the store and to whoever subscribed. */
 void tree_publish(struct tree *t, const char *by, const char *key, const char *value);
+/* Withdraws all that `by` has published. */
+void tree_withdraw(struct tree *t, const char *by);
+
+/* generation.c */
+/* Reads the file as the first generation. 0, or -EINVAL; findings as below. */
+int tree_load(struct tree *t, char **report) MUST_CHECK;
 /* Reads the file again. 0, or -EINVAL with the findings (heap text) in *report;
  * on success *report says what changed. *report may be NULL: no memory. */
 int tree_reload(struct tree *t, char **report) MUST_CHECK;
+
+/* supervisor.c */
+/* -EINVAL if there is no such level. */
+int tree_log_level(const char *name) MUST_CHECK;
 void tree_stop(struct tree *t);
 /* A process is gone or has adopted a generation: something may be finished now. */
 void tree_progress(struct tree *t);

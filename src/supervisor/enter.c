@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other side of exec: `nines part NAME LEVEL [release HOST]`, with the link (or the
+ * cluster file, for release) as descriptor 3. Everything that a part is not to have is
+ * given up here, before any of its code runs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/priv.h"
+#include "part/sealed.h"
+#include "supervisor/parts.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/tree.h"
+
+#define GIVEN_FD     3
+#define EXIT_BAD_USE 2
+
+static void
+warn(const char *event, int err)
+{
+	if (err != 0)
+		log_event(LOG_WARN, event, "error=\"%s\"", strerror(-err));
+}
+
+/* 0 or -errno. What only makes it slower or less confined is told and borne. */
+static int
+confine(const struct part_row *row)
+{
+	int err;
+
+	if (chdir("/") != 0)
+		return -errno;
+	if (row->realtime > 0)
+		warn("realtime", priv_realtime(row->realtime));
+	else if (setpriority(PRIO_PROCESS, 0, row->nice) != 0)
+		log_event(LOG_DEBUG, "nice", "refused=%d", row->nice);
+	if (row->writes != NULL)
+		warn("landlock", priv_write_only_below(row->writes));
+	err = priv_drop(row->user, row->caps, row->n_caps);
+	return err == 0 ? priv_filter_syscalls() : err;
+}
+
+static int
+release(const struct part_program *program, const char *host)
+{
+	const char *why = NULL;
+	const struct cluster *c = sealed_cluster(GIVEN_FD, &why);
+	const struct host *me = c != NULL ? cluster_host(c, host) : NULL;
+	int err;
+
+	if (me == NULL || program->release == NULL) {
+		log_event(LOG_ERR, "release", "error=\"%s\"",
+		    why != NULL ? why : "nothing to release");
+		cluster_unref(c);
+		return 1;
+	}
+	err = program->release(c, me);
+	warn("release", err);
+	cluster_unref(c);
+	return err == 0 ? 0 : 1;
+}
+
+int
+supervisor_part_main(int argc, char **argv)
+{
+	const struct part_row *row = argc >= 2 ? parts_find(argv[1]) : NULL;
+	const struct part_program *program =
+	    row != NULL ? parts_program(row->name) : NULL;
+	int level = argc >= 3 ? tree_log_level(argv[2]) : LOG_INFO;
+	int err;
+
+	if (program == NULL || level < 0) {
+		(void)fprintf(stderr, "nines part: parts are started by `nines run`\n");
+		return EXIT_BAD_USE;
+	}
+	log_init(row->name, (enum log_level)level);
+	err = confine(row);
+	if (err != 0) {
+		log_event(LOG_ERR, "privileges", "error=\"%s\"", strerror(-err));
+		return 1;
+	}
+	if (argc == 5 && strcmp(argv[3], "release") == 0)
+		return release(program, argv[4]);
+	return program->main();
+}
