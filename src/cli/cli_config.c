@@ -30,9 +30,7 @@ parse_arguments(int argc, char **argv, const char *option, struct arguments *a)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], option) == 0)
 			a->option = true;
-		else if (argv[i][0] == '-' && argv[i][1] != '\0')
-			return false;
-		else if (a->file != NULL)
+		else if ((argv[i][0] == '-' && argv[i][1] != '\0') || a->file != NULL)
 			return false;
 		else
 			a->file = argv[i];

@@ -65,6 +65,7 @@ verb_near(const struct verb *table, const char *name)
 int
 verb_usage(const struct verb *v)
 {
+	ASSERT(v != NULL);
 	(void)fprintf(stderr, "usage: nines %s %s\ntry: nines help %s\n", v->name,
 	    v->synopsis, v->name);
 	return EXIT_USAGE;

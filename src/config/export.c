@@ -181,7 +181,7 @@ export_json_schema(struct sbuf *out)
 {
 	struct sbuf root;
 
-	sbuf_init(&root, TEXT_MAX * 64);
+	sbuf_init(&root, (size_t)TEXT_MAX * 64);
 	mapping_schema(&root_section, &root);
 	sbuf_puts(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 		       "\"title\":\"nines cluster file\",\"$defs\":{\"network\":");

@@ -163,6 +163,7 @@ drop_duplicates(struct builder *b, struct yaml *map)
 	struct names keys;
 	struct diag *d;
 
+	ASSERT(map != NULL);
 	names_init(&keys, b->arena);
 	while ((n = *link) != NULL) {
 		first = names_put(&keys, n->key->text, n);

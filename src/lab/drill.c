@@ -339,6 +339,21 @@ play_all(struct drill *d, const struct options *o, struct drill_report *report)
 	return err;
 }
 
+/* The first server of `s` that is not a backup is the one that will fail. */
+static bool
+aim_at_server(struct drill *d, const struct service *s)
+{
+	for (size_t i = 0; i < s->n_servers; i++) {
+		int host = world_index(&d->world, s->server[i].host);
+
+		if (host >= 0 && !s->server[i].backup) {
+			d->server = (size_t)host;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The first service at a floating address is what the client asks for. */
 static int
 aim(struct drill *d, const struct cluster *c)
@@ -347,20 +362,14 @@ aim(struct drill *d, const struct cluster *c)
 		const struct service *s = &c->service[i];
 
 		for (size_t k = 0; k < s->n_listen; k++) {
-			if (s->listen[k].floating_ip == NULL ||
-			    s->listen[k].floating_ip->n_hosts < 2)
-				continue;
-			d->ip = s->listen[k].floating_ip;
-			d->returns = d->ip->failback;
-			d->target = s->listen[k].at;
-			for (size_t j = 0; j < s->n_servers; j++) {
-				int host = world_index(&d->world, s->server[j].host);
+			const struct floating_ip *ip = s->listen[k].floating_ip;
 
-				if (host >= 0 && !s->server[j].backup) {
-					d->server = (size_t)host;
-					return 0;
-				}
-			}
+			if (ip == NULL || ip->n_hosts < 2 || !aim_at_server(d, s))
+				continue;
+			d->ip = ip;
+			d->returns = ip->failback;
+			d->target = s->listen[k].at;
+			return 0;
 		}
 	}
 	return -ENOENT;

@@ -39,6 +39,7 @@ note(struct owners *o, mono_t at)
 	uint32_t holders = o->seen & ~o->muted;
 	struct owner_event *last = o->n_events > 0 ? &o->event[o->n_events - 1] : NULL;
 
+	ASSERT(o->event != NULL);
 	if (last != NULL && last->holders == holders)
 		return;
 	if (o->n_events == EVENTS_MAX) {

@@ -75,7 +75,7 @@ void prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *
     struct outage_list *list);
 
 /* The same for any samples in order of sending. Pure. */
-void probe_measure(const struct probe_sample *s, size_t count, mono_t from, mono_t to,
+void probe_measure(const struct probe_sample *s, size_t n, mono_t from, mono_t to,
     struct probe_sum *sum, struct outage_list *list);
 
 const char *probe_result_name(enum probe_result r);

@@ -235,10 +235,10 @@ report_story_text(
 	    "  slowest answer %.1f ms; %llu requests on kept connections, "
 	    "%llu failed\n",
 	    (double)round->phase[0].probes.slowest_us / 1e3,
-	    (unsigned long long)(round->phase[0].load.requests +
-				 round->phase[1].load.requests),
-	    (unsigned long long)(round->phase[0].load.failures +
-				 round->phase[1].load.failures));
+	    (unsigned long long)round->phase[0].load.requests +
+		round->phase[1].load.requests,
+	    (unsigned long long)round->phase[0].load.failures +
+		round->phase[1].load.failures);
 }
 
 static json_t *

@@ -216,8 +216,8 @@ row(FILE *f, const struct drill_round *r)
 	    "<td>%.1f\n",
 	    r->what->name, r->settled ? "" : " <b class=bad>!</b>", r->victim,
 	    ms(a->probes.outage_ns), ms(b->probes.outage_ns),
-	    (unsigned long long)(a->load.failures + b->load.failures),
-	    (unsigned long long)(a->load.broken + b->load.broken), ms(a->owners.two_ns),
+	    (unsigned long long)a->load.failures + b->load.failures,
+	    (unsigned long long)a->load.broken + b->load.broken, ms(a->owners.two_ns),
 	    ms(b->owners.two_ns), ms(a->owners.none_ns + b->owners.none_ns));
 }
 

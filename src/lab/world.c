@@ -342,7 +342,7 @@ world_order(struct world *w, size_t host, const char *const *words, json_t **ans
 	int argc = 0, err;
 
 	log_path(w, host, "run", dir, sizeof(dir));
-	while (words[argc] != NULL && argc < (int)ARRAY_LEN(argv)) {
+	while (argc < (int)ARRAY_LEN(argv) && words[argc] != NULL) {
 		argv[argc] = (char *)(uintptr_t)words[argc];
 		argc++;
 	}

@@ -140,8 +140,9 @@ link_send(struct link *l, const struct part_msg *m, int fd)
 static void
 flush(struct link *l)
 {
-	while (!list_empty(&l->queue)) {
-		struct packet *p = CONTAINER(l->queue.next, struct packet, node);
+	LIST_EACH(n, next, &l->queue)
+	{
+		struct packet *p = CONTAINER(n, struct packet, node);
 		int err = transmit(l, p->bytes, p->len, p->fd);
 
 		if (err == -EAGAIN || err == -ENOBUFS)
@@ -267,12 +268,9 @@ link_close(struct link *l)
 	loop_timer_clear(l->loop, &l->failed);
 	loop_unwatch(l->watch);
 	l->watch = NULL;
-	while (!list_empty(&l->queue)) {
-		struct packet *p = CONTAINER(l->queue.next, struct packet, node);
-
-		list_remove(&p->node);
-		packet_free(p);
-	}
+	LIST_EACH(n, next, &l->queue)
+	packet_free(CONTAINER(n, struct packet, node));
+	list_init(&l->queue);
 	(void)close(l->fd);
 	l->why = "is closed";
 	l->closed = true;

@@ -195,6 +195,7 @@ chunks(struct http1_body *b, const char *p, size_t len, char *out, size_t *data)
 {
 	size_t i = 0, n;
 
+	ASSERT(p != NULL || len == 0);
 	while (i < len && !b->done && b->error == HTTP1_OK) {
 		if (b->state != DATA) {
 			chunk_byte(b, p[i]);

@@ -420,6 +420,7 @@ act(struct child *c, const struct sup_act *a)
 	struct process *p = a->slot < SUP_SLOTS ? &c->process[a->slot] : NULL;
 	char key[FACT_KEY_LEN];
 
+	ASSERT(p != NULL || a->type == SUP_ACT_STATUS);
 	switch (a->type) {
 	case SUP_ACT_SPAWN:
 		spawn(c, a->slot);

@@ -39,8 +39,8 @@ release(struct sockets *s, struct held *h)
 void
 sockets_done(struct sockets *s)
 {
-	while (!list_empty(&s->all))
-		release(s, CONTAINER(s->all.next, struct held, node));
+	LIST_EACH(n, tmp, &s->all)
+	release(s, CONTAINER(n, struct held, node));
 }
 
 static struct held *
