@@ -61,7 +61,7 @@ priv_drop(const char *user, const int *caps, size_t n)
 }
 
 int
-priv_filter_syscalls(void)
+priv_filter_syscalls(bool bpf)
 {
 	static const int refused[] = {
 	    SCMP_SYS(init_module),
@@ -94,7 +94,6 @@ priv_filter_syscalls(void)
 	    SCMP_SYS(setns),
 	    SCMP_SYS(unshare),
 	    SCMP_SYS(open_by_handle_at),
-	    SCMP_SYS(bpf),
 	};
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int err = 0;
@@ -103,6 +102,8 @@ priv_filter_syscalls(void)
 		return -ENOMEM;
 	for (size_t i = 0; err == 0 && i < ARRAY_LEN(refused); i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	if (err == 0 && !bpf)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(bpf), 0);
 	if (err == 0)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -5,6 +5,7 @@
 #ifndef NINES_OS_PRIV_H
 #define NINES_OS_PRIV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/check.h"
@@ -18,9 +19,10 @@ int priv_drop(const char *user, const int *caps, size_t n) MUST_CHECK;
 
 /*
  * Refuses, with EPERM and for ever, the system calls that no part has any business
- * with (loading kernel code, mounting, tracing others, changing the clock, ...).
+ * with (loading kernel code, mounting, tracing others, changing the clock, ...). With
+ * `bpf` the process may load BPF programs, as far as its capabilities let it.
  */
-int priv_filter_syscalls(void) MUST_CHECK;
+int priv_filter_syscalls(bool bpf) MUST_CHECK;
 
 /*
  * Forbids, for ever and for children too, to change the file system anywhere but below

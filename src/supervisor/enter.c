@@ -5,6 +5,7 @@
  * given up here, before any of its code runs.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,16 @@ warn(const char *event, int err)
 		log_event(LOG_WARN, event, "error=\"%s\"", strerror(-err));
 }
 
+static bool
+keeps(const struct part_row *row, int cap)
+{
+	for (size_t i = 0; i < row->n_caps; i++) {
+		if (row->caps[i] == cap)
+			return true;
+	}
+	return false;
+}
+
 /* 0 or -errno. What only makes it slower or less confined is told and borne. */
 static int
 confine(const struct part_row *row)
@@ -43,7 +54,7 @@ confine(const struct part_row *row)
 	if (row->writes != NULL)
 		warn("landlock", priv_write_only_below(row->writes));
 	err = priv_drop(row->user, row->caps, row->n_caps);
-	return err == 0 ? priv_filter_syscalls() : err;
+	return err == 0 ? priv_filter_syscalls(keeps(row, CAP_BPF)) : err;
 }
 
 static int

@@ -81,8 +81,9 @@ const struct part_row parts[PARTS_MAX] = {
 	.wanted = vip_wanted,
 	.spare = true,
 	.hang_ns = vip_hang,
-	.caps = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK},
-	.n_caps = 4,
+	/* CAP_BPF: the steering of connections after a planned move. */
+	.caps = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK, CAP_BPF},
+	.n_caps = 5,
 	.realtime = 50,
 	.writes = vip_writes,
 	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
