@@ -25,23 +25,31 @@ move(struct sup_proc *p, enum sup_proc_state next)
 	ASSERT(next_states[p->state] & (1U << next));
 	p->state = next;
 	p->waiting = false;
-	p->excuses = 0;
 	p->due = MONO_NEVER;
 }
 
+/* From now on something must happen within `ns`, or the process is killed. */
 static void
-wait_for(struct sup *s, struct sup_proc *p, int64_t patience)
+allow(struct sup *s, struct sup_proc *p, int64_t ns)
 {
-	p->excuses = 0;
-	p->patience = patience;
-	p->due = mono_add(s->now, patience);
+	p->left = SUP_SLICES;
+	p->slice = ns / SUP_SLICES;
+	p->due = mono_add(s->now, p->slice);
+}
+
+/* The next ping is due after a rest of `ns`. */
+static void
+rest(struct sup *s, struct sup_proc *p, int64_t ns)
+{
+	p->waiting = false;
+	p->due = mono_add(s->now, ns);
 }
 
 static void
 ping(struct sup *s, unsigned slot, int64_t patience, struct sup_out *out)
 {
 	s->proc[slot].waiting = true;
-	wait_for(s, &s->proc[slot], patience);
+	allow(s, &s->proc[slot], patience);
 	emit(out, SUP_ACT_PING, slot);
 }
 
@@ -155,7 +163,7 @@ fill_slots(struct sup *s, struct sup_out *out)
 	if (s->acting != SUP_NOBODY && !s->conf.spare)
 		return;
 	move(&s->proc[slot], SUP_PROC_BOOTING);
-	wait_for(s, &s->proc[slot], SUP_BOOT_NS);
+	allow(s, &s->proc[slot], SUP_BOOT_NS);
 	emit(out, SUP_ACT_SPAWN, slot);
 }
 
@@ -182,7 +190,7 @@ unwant(struct sup *s, struct sup_out *out)
 
 		if (p->state == SUP_PROC_BOOTING || p->state == SUP_PROC_READY) {
 			move(p, SUP_PROC_LEAVING);
-			wait_for(s, p, s->conf.stop_ns);
+			allow(s, p, s->conf.stop_ns);
 			emit(out, SUP_ACT_STOP, i);
 		}
 	}
@@ -197,7 +205,7 @@ ready(struct sup *s, unsigned slot)
 
 	if (p->state == SUP_PROC_BOOTING) {
 		move(p, SUP_PROC_READY);
-		wait_for(s, p, SUP_SPARE_PING_NS);
+		rest(s, p, SUP_SPARE_PING_NS);
 	}
 }
 
@@ -206,10 +214,8 @@ pong(struct sup *s, unsigned slot)
 {
 	struct sup_proc *p = &s->proc[slot];
 
-	if (p->state == SUP_PROC_READY && p->waiting) {
-		p->waiting = false;
-		wait_for(s, p, slot == s->acting ? s->conf.ping_ns : SUP_SPARE_PING_NS);
-	}
+	if (p->state == SUP_PROC_READY && p->waiting)
+		rest(s, p, slot == s->acting ? s->conf.ping_ns : SUP_SPARE_PING_NS);
 }
 
 static void
@@ -256,10 +262,8 @@ tick_proc(struct sup *s, unsigned slot, struct sup_out *out)
 	if (p->state == SUP_PROC_READY && !p->waiting) {
 		ping(s, slot, slot == s->acting ? s->conf.hang_ns : SUP_SPARE_HANG_NS,
 		    out);
-	} else if (mono_sub(s->now, p->due) > p->patience / 4 &&
-		   p->excuses < SUP_EXCUSES) {
-		p->excuses++;
-		p->due = mono_add(s->now, p->patience);
+	} else if (--p->left > 0) {
+		p->due = mono_add(s->now, p->slice);
 	} else {
 		end(s, slot, out);
 	}

@@ -13,9 +13,9 @@
  *	- SUP_LOOP_DEATHS deaths within SUP_LOOP_NS: the part is `down`, so that
  *	  floating addresses leave, and is tried on. It is `up` again when a process
  *	  has acted for SUP_STABLE_NS.
- *	- A process that does not answer a ping in time is killed. If the supervisor
- *	  itself is late (a paused host, a starved processor), the wait starts anew:
- *	  who was held up with it could not answer. But not for ever.
+ *	- A process that does not answer a ping in time is killed. Waits are counted
+ *	  in slices, each seen to its end: however long the whole host was paused, it
+ *	  costs those who could not answer one slice.
  */
 #ifndef NINES_SUPERVISOR_SUPERVISOR_CORE_H
 #define NINES_SUPERVISOR_SUPERVISOR_CORE_H
@@ -37,7 +37,7 @@
 #define SUP_SPARE_PING_NS   (500 * MS_NS)
 #define SUP_SPARE_HANG_NS   SEC_NS /* it may be short of processor: it has time */
 #define SUP_FIRST_PING_HANG 4	   /* times hang_ns, while it takes the work over */
-#define SUP_EXCUSES	    3	   /* of one wait, for our own lateness */
+#define SUP_SLICES	    8	   /* of one wait */
 #define SUP_OUT_MAX	    8
 
 enum sup_status { SUP_OFF, SUP_STARTING, SUP_UP, SUP_RESTARTING, SUP_DOWN };
@@ -100,10 +100,10 @@ struct sup_out {
 
 struct sup_proc {
 	enum sup_proc_state state;
-	bool waiting;	  /* READY: for the answer to a ping */
-	unsigned excuses; /* how often this wait was started anew */
-	int64_t patience; /* how long the present wait is */
-	mono_t due;	  /* its end; DYING: never */
+	bool waiting;  /* READY: for the answer to a ping */
+	unsigned left; /* slices of this wait, the present one included */
+	int64_t slice; /* how long one is */
+	mono_t due;    /* the end of the slice, or the next ping; DYING: never */
 };
 
 struct sup {

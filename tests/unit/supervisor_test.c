@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a part as rows, the store of facts, the sockets that are held. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "supervisor/facts.h"
+#include "supervisor/parts.h"
+#include "supervisor/sockets.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/supervisor_core.h"
+
+const struct part_program part_programs[] = {{.name = NULL}};
+
+/*
+ * One row: at `ms` the event (with its slot) is fed; `acts` are the actions expected,
+ * as letters with their slot: Spawn, Ping, Activate, sTop, Kill, and what the status is
+ * then, if it changed: o(ff) s(tarting) u(p) r(estarting) d(own).
+ */
+struct row {
+	int ms;
+	enum sup_ev_type type;
+	unsigned slot;
+	const char *acts;
+};
+
+#define NO SUP_NOBODY
+
+static void
+describe(const struct sup *s, const struct sup_out *out, char text[static 64])
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < out->n; i++) {
+		const struct sup_act *a = &out->act[i];
+
+		if (i > 0)
+			text[n++] = ' ';
+		if (a->type == SUP_ACT_STATUS)
+			text[n++] = "osurd"[s->status];
+		else
+			n += (size_t)snprintf(
+			    text + n, 64 - n, "%c%u", "SPATK"[a->type], a -> slot);
+		text[n] = '\0';
+	}
+}
+
+static void
+play(const struct sup_conf *conf, const struct row *row, size_t n)
+{
+	struct sup_out out;
+	char got[64];
+	struct sup s;
+
+	sup_init(&s, conf);
+	for (size_t i = 0; i < n; i++) {
+		const struct sup_ev ev = {.type = row[i].type, .slot = row[i].slot};
+
+		sup_input(&s, (mono_t){SEC_NS + row[i].ms * MS_NS}, &ev, &out);
+		assert_true(sup_check(&s));
+		describe(&s, &out, got);
+		if (strcmp(got, row[i].acts) != 0)
+			fail_msg(
+			    "row %zu: \"%s\" instead of \"%s\"", i, got, row[i].acts);
+	}
+}
+
+static const struct sup_conf with_spare = {
+    .spare = true, .ping_ns = 20 * MS_NS, .hang_ns = 80 * MS_NS, .stop_ns = SEC_NS};
+static const struct sup_conf alone = {
+    .ping_ns = 20 * MS_NS, .hang_ns = 80 * MS_NS, .stop_ns = SEC_NS};
+
+static void
+test_spare_takes_over(void **state)
+{
+	static const struct row rows[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {5, SUP_EV_READY, 0, "A0 P0 u S1"},
+	    {9, SUP_EV_READY, 1, ""},
+	    {10, SUP_EV_PONG, 0, ""},
+	    /* The link breaks before the process is reaped: it counts once. */
+	    {20, SUP_EV_BROKEN, 0, "K0 A1 P1"},
+	    {21, SUP_EV_DIED, 0, "S0"},
+	    {25, SUP_EV_READY, 0, ""},
+	    /* The second death in a row: the next spare waits 10 ms. */
+	    {30, SUP_EV_DIED, 1, "A0 P0"},
+	    {39, SUP_EV_TICK, NO, ""},
+	    {40, SUP_EV_TICK, NO, "S1"},
+	};
+
+	(void)state;
+	play(&with_spare, rows, ARRAY_LEN(rows));
+}
+
+static void
+test_hang(void **state)
+{
+	static const struct row rows[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {5, SUP_EV_READY, 0, "A0 P0 u"},
+	    {6, SUP_EV_PONG, 0, ""},
+	    {26, SUP_EV_TICK, NO, "P0"},
+	    {36, SUP_EV_TICK, NO, ""},
+	    /* Five seconds of pause cost one slice of eight. */
+	    {5046, SUP_EV_TICK, NO, ""},
+	    {5056, SUP_EV_TICK, NO, ""},
+	    {5066, SUP_EV_TICK, NO, ""},
+	    {5076, SUP_EV_TICK, NO, ""},
+	    {5086, SUP_EV_TICK, NO, ""},
+	    {5096, SUP_EV_TICK, NO, ""},
+	    {5105, SUP_EV_TICK, NO, ""},
+	    {5106, SUP_EV_TICK, NO, "K0 r S1"},
+	    {5107, SUP_EV_DIED, 0, ""},
+	    {5110, SUP_EV_READY, 1, "A1 P1 u"},
+	};
+
+	(void)state;
+	play(&alone, rows, ARRAY_LEN(rows));
+}
+
+static void
+test_crash_loop(void **state)
+{
+	static const struct row rows[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {1, SUP_EV_READY, 0, "A0 P0 u"},
+	    {10, SUP_EV_DIED, 0, "r S0"},
+	    {11, SUP_EV_READY, 0, "A0 P0 u"},
+	    {20, SUP_EV_DIED, 0, "r"},
+	    {30, SUP_EV_TICK, NO, "S0"},
+	    {31, SUP_EV_READY, 0, "A0 P0 u"},
+	    {40, SUP_EV_DIED, 0, "d"},
+	    {140, SUP_EV_TICK, NO, "S0"},
+	    {150, SUP_EV_READY, 0, "A0 P0"},
+	    {151, SUP_EV_PONG, 0, ""},
+	    {5149, SUP_EV_TICK, NO, "P0"},
+	    {5149, SUP_EV_PONG, 0, ""},
+	    {5150, SUP_EV_TICK, NO, "u"},
+	};
+
+	(void)state;
+	play(&alone, rows, ARRAY_LEN(rows));
+}
+
+static void
+test_leaving(void **state)
+{
+	static const struct row rows[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {1, SUP_EV_READY, 0, "A0 P0 u S1"},
+	    {2, SUP_EV_UNWANT, NO, "T0 T1"},
+	    /* It lets go of its link before it ends: no reason to kill it. */
+	    {3, SUP_EV_BROKEN, 0, ""},
+	    {4, SUP_EV_DIED, 0, ""},
+	    /* The other does not listen. */
+	    {900, SUP_EV_TICK, NO, ""},
+	    {910, SUP_EV_KILL, 1, "K1"},
+	    {911, SUP_EV_DIED, 1, "o"},
+	    {912, SUP_EV_DIED, 1, ""},
+	    {913, SUP_EV_WANT, NO, "s S0"},
+	    {914, SUP_EV_UNWANT, NO, "T0"},
+	    {915, SUP_EV_WANT, NO, "S1"},
+	    {916, SUP_EV_DIED, 0, ""},
+	};
+
+	(void)state;
+	play(&with_spare, rows, ARRAY_LEN(rows));
+}
+
+static void
+test_facts(void **state)
+{
+	static struct facts f;
+	char key[FACT_KEY_LEN];
+	unsigned n = 0;
+
+	(void)state;
+	facts_init(&f);
+	assert_true(facts_set(&f, (mono_t){1}, "vip", "vip www", "active"));
+	assert_false(facts_set(&f, (mono_t){2}, "vip", "vip www", "active"));
+	assert_true(facts_set(&f, (mono_t){3}, "vip", "vip www", "backup"));
+	assert_string_equal(facts_get(&f, "vip www"), "backup");
+	assert_string_equal(facts_get(&f, "vip ww"), "");
+	assert_false(facts_set(&f, (mono_t){4}, "vip", "vip none", ""));
+	assert_true(facts_set(&f, (mono_t){5}, "vip", "vip www", ""));
+	assert_string_equal(facts_get(&f, "vip www"), "");
+	/* More keys than buckets, and no more than the limit. */
+	for (unsigned i = 0; i <= FACTS_MAX; i++) {
+		(void)snprintf(key, sizeof(key), "vip %u", i);
+		assert_int_equal(
+		    facts_set(&f, (mono_t){6}, "vip", key, "up"), i < FACTS_MAX);
+	}
+	LIST_EACH(node, tmp, &f.all)
+	{
+		(void)snprintf(key, sizeof(key), "vip %u", n++);
+		assert_string_equal(CONTAINER(node, struct fact, node)->key, key);
+	}
+	assert_int_equal(n, FACTS_MAX);
+	facts_done(&f);
+}
+
+static const char *const files[] = {
+    "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\n"
+    "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
+    "services:\n  s: {listen: [www:65480, a:65481, b:65482], servers: [b:1]}\n",
+    "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\n"
+    "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
+    "services:\n  s: {listen: [www:65480], servers: [b:1]}\n",
+};
+
+static const struct cluster *
+parse(const char *text)
+{
+	struct diag_list diags;
+	const struct cluster *c;
+
+	diag_init(&diags, "test");
+	c = cluster_parse(text, strlen(text), &diags);
+	if (c == NULL)
+		fail_msg("%s", diags.n > 0 ? diags.item[0].text : "?");
+	diag_done(&diags);
+	return c;
+}
+
+static void
+test_sockets(void **state)
+{
+	static const struct {
+		const char *name;
+		int result; /* 0: a descriptor */
+	} rows[] = {
+	    {"tcp/127.0.9.9:65480/0", 0},
+	    {"tcp/127.0.9.9:65480/1", 0},
+	    {"tcp/127.0.0.1:65481/0", 0},
+	    {"tcp/127.0.0.2:65482/0", -EPERM},
+	    {"tcp/127.0.9.9:22/0", -EPERM},
+	    {"tcp/127.0.9.9:65480", -EINVAL},
+	    {"tcp/127.0.9.9:65480/", -EINVAL},
+	    {"tcp/127.0.9.9:65480/-1", -EINVAL},
+	    {"tcp/127.0.9.9:65480/1024", -EINVAL},
+	    {"tcp/127.0.9.9:65480/1x", -EINVAL},
+	    {"tcp//0", -EINVAL},
+	    {"udp/127.0.9.9:65480/0", -EINVAL},
+	    {"ping/5", -EINVAL},
+	    {"", -EINVAL},
+	};
+	const struct cluster *c = parse(files[0]), *later = parse(files[1]);
+	struct sockets s;
+	int fd;
+
+	(void)state;
+	sockets_init(&s);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fd = sockets_get(&s, c, cluster_host(c, "a"), rows[i].name);
+		if (rows[i].result != 0 ? fd != rows[i].result : fd < 0)
+			fail_msg("%s: %d", rows[i].name, fd);
+	}
+	assert_int_equal(s.n, 3);
+	/* Held: the same again, also over a generation that still gives it. */
+	fd = sockets_get(&s, c, cluster_host(c, "a"), rows[0].name);
+	sockets_adopt(&s, later, cluster_host(later, "a"));
+	assert_int_equal(s.n, 2);
+	assert_int_equal(
+	    sockets_get(&s, later, cluster_host(later, "a"), rows[0].name), fd);
+	sockets_drop(&s, rows[1].name);
+	sockets_drop(&s, rows[1].name);
+	assert_int_equal(s.n, 1);
+	sockets_done(&s);
+	cluster_unref(c);
+	cluster_unref(later);
+}
+
+static void
+test_rows_of_parts(void **state)
+{
+	const struct part_row *proxy = parts_find("proxy");
+
+	(void)state;
+	assert_non_null(proxy);
+	assert_null(parts_find("nothing"));
+	assert_true(parts_prefix(proxy->publish, "passive site web1:80"));
+	assert_false(parts_prefix(proxy->publish, "admin web1"));
+	assert_false(parts_prefix(proxy->publish, "server site web1:80"));
+	assert_false(parts_prefix(proxy->sockets, "ping/4"));
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		/* What it subscribed to comes back to it after its death. */
+		for (size_t k = 0; parts[i].publish[k] != NULL; k++) {
+			if (strcmp(parts[i].publish[k], "proxy ") != 0)
+				assert_true(parts_prefix(
+				    parts[i].subscribe, parts[i].publish[k]));
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_spare_takes_over),
+	    cmocka_unit_test(test_hang),
+	    cmocka_unit_test(test_crash_loop),
+	    cmocka_unit_test(test_leaving),
+	    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_sockets),
+	    cmocka_unit_test(test_rows_of_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
