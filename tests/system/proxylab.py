@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the proxy's system tests share: one namespace with a nines, scripted servers
+and raw clients in it.
+
+      client 10.9.0.9 ──> lb1 10.9.0.1 (nines) ──> web1..web3 10.9.0.11..13
+
+All addresses are on the namespace's loopback. Scripted servers are threads of the test
+with sockets made inside the namespace; real ones (nginx, haproxy) are processes there.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
+DEADLINE = 10
+CLIENT, LB = "10.9.0.9", "10.9.0.1"
+WEB = {"web1": "10.9.0.11", "web2": "10.9.0.12", "web3": "10.9.0.13"}
+HEAD = f"""cluster: t
+network: 10.9.0.0/24
+workers: 2
+hosts:
+  lb1: {LB}
+  web1: {WEB["web1"]}
+  web2: {WEB["web2"]}
+  web3: {WEB["web3"]}
+services:
+"""
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def run(*words, check=True):
+    r = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert not check or r.returncode == 0, f"{words}: {r.stderr}"
+    return r.stdout
+
+
+def until(what, why, deadline=DEADLINE):
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {deadline} s: {why}")
+
+
+class Stream:
+    """A connection with a read buffer and a deadline for everything."""
+
+    def __init__(self, sock):
+        sock.settimeout(DEADLINE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.buffer = b""
+
+    def send(self, data):
+        self.sock.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+
+    def more(self):
+        data = self.sock.recv(1 << 16)
+        self.buffer += data
+        return len(data) > 0
+
+    def take(self, n):
+        data, self.buffer = self.buffer[:n], self.buffer[n:]
+        return data
+
+    def read(self, n):
+        while len(self.buffer) < n:
+            if not self.more():
+                raise EOFError(f"after {self.buffer!r}")
+        return self.take(n)
+
+    def until(self, mark):
+        while mark not in self.buffer:
+            if not self.more():
+                raise EOFError(f"after {self.buffer!r}")
+        return self.take(self.buffer.index(mark) + len(mark))
+
+    def rest(self):
+        while self.more():
+            pass
+        return self.take(len(self.buffer))
+
+    def at_end(self):
+        """True once the peer has ended its direction, with nothing more said."""
+        try:
+            return not self.buffer and not self.more()
+        except ConnectionResetError:
+            return True
+
+    def head(self):
+        return Head(self.until(b"\r\n\r\n"))
+
+    def chunks(self):
+        """Data and trailer section of a chunked body."""
+        data = b""
+        while True:
+            size = int(self.until(b"\r\n").split(b";")[0], 16)
+            if size == 0:
+                break
+            data += self.read(size)
+            assert self.read(2) == b"\r\n"
+        trailers = b""
+        while True:
+            line = self.until(b"\r\n")
+            if line == b"\r\n":
+                return data, trailers
+            trailers += line
+
+    def body(self, head):
+        if head["transfer-encoding"] == "chunked":
+            return self.chunks()[0]
+        return self.read(int(head["content-length"] or 0))
+
+    def answer(self):
+        """A final response: (head, body)."""
+        head = self.head()
+        if head["content-length"] is None and head["transfer-encoding"] is None:
+            return head, b"" if head.status in (204, 304) else self.rest()
+        return head, self.body(head)
+
+    def finish(self):
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.sock.close()
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+
+class Head:
+    def __init__(self, data):
+        self.data = data
+        lines = data.decode("latin-1")[:-4].split("\r\n")
+        self.line = lines[0]
+        self.fields = [(n.lower(), v) for n, v in (x.split(": ", 1) for x in lines[1:])]
+        match = re.match(r"HTTP/1\.[01] (\d{3})", self.line)
+        self.status = int(match.group(1)) if match else None
+
+    def all(self, name):
+        return [v for n, v in self.fields if n == name]
+
+    def __getitem__(self, name):
+        values = self.all(name)
+        return values[0] if values else None
+
+
+class Server:
+    """Calls `script(stream, n)` for the n-th connection, each in a thread of its own."""
+
+    def __init__(self, lab, address, port, script):
+        self.script = script
+        self.connections = 0
+        self.errors = []
+        self.streams = []
+        with lab.inside():
+            self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind((address, port))
+        self.sock.listen(128)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:
+                return
+            self.connections += 1
+            stream = Stream(sock)
+            self.streams.append(stream)
+            threading.Thread(target=self.serve, args=(stream, self.connections),
+                             daemon=True).start()
+
+    def serve(self, stream, n):
+        try:
+            self.script(stream, n)
+        except (OSError, EOFError):
+            pass
+        except Exception as e:  # shown by the test that sees a wrong answer
+            self.errors.append(repr(e))
+        finally:
+            stream.close()
+
+    def close(self):
+        # Wakes accept(), which close() alone does not.
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        for stream in self.streams:
+            with contextlib.suppress(OSError):
+                stream.sock.shutdown(socket.SHUT_RDWR)
+
+
+def echo(name):
+    """A keep-alive HTTP server that answers with what it was sent, as JSON."""
+    def script(stream, n):
+        while True:
+            head = stream.head()
+            if head["expect"]:
+                stream.send("HTTP/1.1 100 Continue\r\n\r\n")
+            trailers = b""
+            if head["transfer-encoding"] == "chunked":
+                body, trailers = stream.chunks()
+            else:
+                body = stream.read(int(head["content-length"] or 0))
+            text = json.dumps({
+                "server": name, "connection": n, "line": head.line,
+                "fields": head.fields, "body": body.decode("latin-1"),
+                "trailers": trailers.decode("latin-1")}).encode()
+            stream.send(f"HTTP/1.1 200 OK\r\nX-Server: {name}\r\n"
+                        f"Content-Length: {len(text)}\r\n\r\n")
+            if not head.line.startswith("HEAD "):
+                stream.send(text)
+    return script
+
+
+class Lab:
+    def __init__(self, folder):
+        self.name = f"proxy-{os.getpid()}-{id(self) & 0xffff:x}"
+        self.folder = str(folder)
+        self.run_dir = os.path.join(self.folder, "run")
+        self.file = os.path.join(self.folder, "cluster.yaml")
+        self.procs, self.servers, self.nines = [], [], None
+        run("ip", "netns", "add", self.name)
+        run("ip", "-n", self.name, "link", "set", "lo", "up")
+        for ip in [LB, CLIENT, *WEB.values()]:
+            run("ip", "-n", self.name, "addr", "add", ip + "/24", "dev", "lo")
+
+    @contextlib.contextmanager
+    def inside(self):
+        """This thread is in the namespace: sockets that it makes stay there."""
+        with open("/proc/thread-self/ns/net", "rb") as home, \
+                open(f"/run/netns/{self.name}", "rb") as there:
+            assert LIBC.setns(there.fileno(), 0) == 0
+            try:
+                yield
+            finally:
+                assert LIBC.setns(home.fileno(), 0) == 0
+
+    def spawn(self, *words, log="log"):
+        with open(os.path.join(self.folder, log), "ab") as out:
+            p = subprocess.Popen(["ip", "netns", "exec", self.name, *words],
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                 start_new_session=True)
+        self.procs.append(p)
+        return p
+
+    def at(self, *words, check=True):
+        return run("ip", "netns", "exec", self.name, *words, check=check)
+
+    def serve(self, host, port, script):
+        server = Server(self, WEB[host], port, script)
+        self.servers.append(server)
+        return server
+
+    def write(self, services):
+        with open(self.file, "w", encoding="utf-8") as f:
+            f.write(HEAD + services)
+
+    def start(self, services):
+        self.write(services)
+        self.nines = self.spawn(NINES, "run", "--host", "lb1", "-f", self.file,
+                                "--run-dir", self.run_dir, log="nines.log")
+        until(lambda: self.fact("proxy listen") == "up", "nines accepts")
+
+    def log(self, name="nines.log"):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as f:
+            return f.read()
+
+    def control(self, *words):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(DEADLINE)
+            try:
+                s.connect(os.path.join(self.run_dir, "control.sock"))
+            except OSError:
+                return {"ok": False, "error": "nobody answers"}
+            s.sendall(("\t".join(words) + "\n").encode())
+            return json.loads(b"".join(iter(lambda: s.recv(65536), b"")))
+
+    def order(self, *words):
+        answer = self.control(*words)
+        assert answer["ok"], answer
+
+    def fact(self, key):
+        answer = self.control("status")
+        return next((f["value"] for f in answer.get("facts", []) if f["key"] == key), "")
+
+    def connect(self, port, address=LB):
+        with self.inside():
+            s = socket.socket()
+        s.settimeout(DEADLINE)
+        s.bind((CLIENT, 0))
+        s.connect((address, port))
+        return Stream(s)
+
+    def ask(self, port, text):
+        """One request on a connection of its own: (head, body)."""
+        stream = self.connect(port)
+        try:
+            stream.send(text)
+            return stream.answer()
+        finally:
+            stream.close()
+
+    def get(self, port, path="/", fields=""):
+        return self.ask(port, f"GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+
+    def curl(self, *words):
+        return self.at("curl", "-sS", "--max-time", str(DEADLINE), *words)
+
+    def close(self):
+        for s in self.servers:
+            s.close()
+        for p in reversed(self.procs):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(p.pid, signal.SIGKILL)
+            p.wait()
+        run("ip", "netns", "del", self.name, check=False)
