@@ -22,6 +22,7 @@
 #define READY_NS   (20 * SEC_NS)
 #define SETTLE_NS  (20 * SEC_NS)
 #define STEADY_NS  (300 * MS_NS)
+#define PAUSE_NS   (100 * MS_NS) /* of the prober: its figures are in doubt */
 #define HOLD_NS	   (500 * MS_NS) /* at least this long is each phase */
 #define SOAK_MAX   1000		 /* seconds; the prober remembers that much */
 #define ROUNDS_MAX 1000
@@ -233,6 +234,10 @@ play(struct drill *d, const struct drill_case *c, struct drill_round *r)
 	err = phase_broken(d, c, &r->phase[0]);
 	if (err == 0)
 		err = phase_mended(d, c, &r->phase[1]);
+	for (size_t i = 0; i < ARRAY_LEN(r->phase); i++) {
+		if (r->phase[i].probes.pause_ns > PAUSE_NS)
+			complain(d, "this machine stood still: measure it again");
+	}
 	r->n_events = owners_events(d->owners, r->phase[0].from, r->event, EVENTS_MAX);
 	(void)snprintf(r->trouble, sizeof(r->trouble), "%s", d->trouble);
 	r->settled = d->trouble[0] == '\0';

@@ -332,6 +332,7 @@ struct tally {
 	struct outage_list *list;
 	struct outage current;
 	bool out;
+	mono_t last; /* sent */
 };
 
 static void
@@ -350,6 +351,9 @@ count(struct tally *t, const struct probe_sample *s)
 {
 	enum probe_result r = atomic_load_explicit(&s->result, memory_order_acquire);
 
+	if (t->last.ns != 0 && mono_sub(s->sent, t->last) > t->sum->pause_ns)
+		t->sum->pause_ns = mono_sub(s->sent, t->last);
+	t->last = s->sent;
 	if (r == PROBE_WAITING)
 		return;
 	if (r == PROBE_OK) {

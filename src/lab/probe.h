@@ -58,6 +58,7 @@ struct probe_sum {
 	int64_t outage_ns; /* of all outages */
 	unsigned outages, failed, answered;
 	uint32_t slowest_us; /* of those answered */
+	int64_t pause_ns;    /* longest time between two probes: we stood still too */
 };
 
 struct prober;

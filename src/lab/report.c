@@ -260,15 +260,15 @@ phase_json(const struct phase *p)
 			    json_integer((json_int_t)p->load.failed[i]));
 	}
 	return json_pack(
-	    "{s:f,s:f,s:i,s:i,s:i,s:f,s:I,s:I,s:o,s:I,s:I,s:f,s:f,s:f,s:i}",
+	    "{s:f,s:f,s:i,s:i,s:i,s:f,s:f,s:I,s:I,s:o,s:I,s:I,s:f,s:f,s:f,s:i}",
 	    "lasted_ms", ms(mono_sub(p->to, p->from)), "outage_ms",
 	    ms(p->probes.outage_ns), "outages", (int)p->probes.outages,
 	    "probes_answered", (int)p->probes.answered, "probes_failed",
 	    (int)p->probes.failed, "slowest_probe_ms",
-	    (double)p->probes.slowest_us / 1e3, "requests",
-	    (json_int_t)p->load.requests, "requests_failed",
-	    (json_int_t)p->load.failures, "failures", failed, "requests_retried",
-	    (json_int_t)p->load.retried, "connections_broken",
+	    (double)p->probes.slowest_us / 1e3, "prober_pause_ms",
+	    ms(p->probes.pause_ns), "requests", (json_int_t)p->load.requests,
+	    "requests_failed", (json_int_t)p->load.failures, "failures", failed,
+	    "requests_retried", (json_int_t)p->load.retried, "connections_broken",
 	    (json_int_t)p->load.broken, "slowest_request_ms",
 	    (double)p->load.slowest_us / 1e3, "two_owners_ms", ms(p->owners.two_ns),
 	    "no_owner_ms", ms(p->owners.none_ns), "moves", (int)p->owners.moves);
