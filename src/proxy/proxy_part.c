@@ -593,8 +593,7 @@ on_start(void *self, struct part *part)
 static void
 finish(struct proxy *p)
 {
-	for (unsigned w = 0; w < p->n_workers; w++)
-		worker_end(p->worker[w]);
+	workers_end(p->worker, p->n_workers);
 	while (p->n_known > 0)
 		forget(p, p->n_known - 1);
 	free(p->known);

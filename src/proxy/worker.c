@@ -779,12 +779,22 @@ worker_start(struct worker **out, const struct worker_conf *conf)
 }
 
 void
-worker_end(struct worker *w)
+workers_end(struct worker **w, unsigned n)
 {
-	if (w == NULL)
-		return;
-	atomic_store(&w->end, true);
-	worker_poke(w);
-	(void)pthread_join(w->thread, NULL);
-	free_worker(w);
+	for (unsigned i = 0; i < n; i++) {
+		if (w[i] == NULL)
+			continue;
+		atomic_store(&w[i]->end, true);
+		worker_poke(w[i]);
+	}
+	/* They poke each other until the last has ended. */
+	for (unsigned i = 0; i < n; i++) {
+		if (w[i] != NULL)
+			(void)pthread_join(w[i]->thread, NULL);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (w[i] != NULL)
+			free_worker(w[i]);
+		w[i] = NULL;
+	}
 }

@@ -31,8 +31,8 @@ struct worker_conf {
 /* Starts the thread, which idles until its first view. 0 or -errno. */
 int worker_start(struct worker **w, const struct worker_conf *conf) MUST_CHECK;
 
-/* Ends the thread, cutting what is open, and frees the worker. NULL is fine. */
-void worker_end(struct worker *w);
+/* Ends the `n` threads, cutting what is open, and frees the workers. NULLs are fine. */
+void workers_end(struct worker **w, unsigned n);
 
 /* Hands over one reference of `v`; the worker adopts it at once. */
 void worker_show(struct worker *w, struct view *v);
