@@ -76,6 +76,7 @@ client_close(struct worker *w, struct client *c)
 		return;
 	leave_queue(c);
 	c->state = CLIENT_DEAD;
+	log_end(w, c, c->up.shut && c->down.shut ? "ok" : "client-abort");
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	stats_add(&s->counter[SVC_BYTES_IN], c->up.bytes);
@@ -142,10 +143,12 @@ static void
 unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 {
 	count(c->service->counter, SVC_UNSERVED);
-	if (c->tcp)
+	if (c->tcp) {
+		log_end(w, c, "unserved");
 		client_close(w, c);
-	else
+	} else {
 		http_refuse(w, c, status, why);
+	}
 }
 
 static void
@@ -193,6 +196,7 @@ tunnel_connected(struct worker *w, struct client *c)
 static void
 connected(struct worker *w, struct client *c)
 {
+	c->connected = w->now;
 	if (c->tcp)
 		tunnel_connected(w, c);
 	else
@@ -226,6 +230,7 @@ client_dispatch(struct worker *w, struct client *c)
 	int i, r;
 
 	ASSERT(c->peer == NULL);
+	c->served = w->now;
 	c->state = CLIENT_CONNECTING;
 	for (;;) {
 		i = upstream_pick(w, s, c);
@@ -255,6 +260,7 @@ client_dispatch(struct worker *w, struct client *c)
 			return;
 		}
 		count(up->counter, SRV_RETRIES);
+		c->repeats++;
 	}
 	if (c->peer->connected)
 		connected(w, c);
@@ -298,6 +304,7 @@ client_lost_server(struct worker *w, struct client *c, int error)
 		return;
 	}
 	count(up->counter, SRV_RETRIES);
+	c->repeats++;
 	c->req_sent = 0;
 	c->unclean = false;
 	client_dispatch(w, c);
@@ -326,6 +333,7 @@ client_start(struct worker *w, struct client *c)
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = client_hash(c->from.ip.byte, ip_len(&c->from.ip));
 	count(c->service->counter, SVC_REQUESTS);
+	log_begin(w, c);
 	client_dispatch(w, c);
 }
 
@@ -472,6 +480,7 @@ client_timeout(struct worker *w, struct client *c)
 	case CLIENT_ANSWERING:
 	case CLIENT_TUNNEL:
 		count(counter, SVC_TIMEOUTS);
+		log_end(w, c, "timeout");
 		client_close(w, c);
 		return;
 	case CLIENT_IDLE:

@@ -77,6 +77,7 @@ enum flow_result {
 	FLOW_SINK_FAILED
 };
 
+struct access_ring;
 struct wservice;
 
 /* One server of one service. Lives while its service or a connection needs it. */
@@ -86,6 +87,7 @@ struct upstream {
 	size_t index; /* in the service */
 	struct wservice *service;
 	const struct server *conf;
+	char *name; /* outlives the file */
 	struct sockaddr_storage address;
 	socklen_t address_len;
 	uint8_t state; /* enum server_state and flag, by the view */
@@ -157,6 +159,7 @@ struct client {
 	bool upgrade;  /* the request asks for another protocol */
 	bool streamed; /* bytes of the request's body are gone: it cannot be repeated */
 	bool unclean;  /* close after the answer whatever it says */
+	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
 	uint16_t status;	/* of the answer */
 	struct list link;	/* service->clients */
@@ -169,9 +172,11 @@ struct client {
 	struct flow up, down;
 	struct buf *req;   /* the head as it goes to servers, until an answer comes */
 	uint32_t req_sent; /* bytes of it */
+	uint16_t req_head; /* where in it the head begins: behind a PROXY header */
+	uint16_t repeats;  /* servers that were asked in vain */
 	uint32_t tried[TRIES_MAX];
 	uint64_t hash;
-	mono_t started;
+	mono_t started, served, connected, first; /* for the access log */
 	struct ip_endpoint from;
 	char address[IP_STR_LEN];
 };
@@ -196,6 +201,7 @@ struct worker {
 	int reserve; /* a descriptor to give up when there are no more */
 	_Atomic(struct view *) next; /* shown, not yet adopted */
 	atomic_bool end;
+	_Atomic(struct access_ring *) shared_ring; /* `ring`, for the control thread */
 	atomic_size_t n_clients;
 	_Atomic int64_t busy_since; /* 0: waits for events */
 	struct view *view;
@@ -210,6 +216,7 @@ struct worker {
 	size_t n_free_clients, n_free_servers;
 	struct pipe *pipes; /* empty ones */
 	unsigned n_pipes;
+	struct access_ring *ring; /* NULL: no service wants a log */
 	struct http1_head head;
 	char out[OUT_MAX];
 };
@@ -272,7 +279,12 @@ void http_pump(struct worker *w, struct client *c);
 void http_refuse(struct worker *w, struct client *c, unsigned status, const char *why);
 void http_linger(struct worker *w, struct client *c);
 
+/* request_log.c */
+void log_begin(struct worker *w, struct client *c);
+void log_end(struct worker *w, struct client *c, const char *end);
+
 /* worker.c */
+int64_t worker_wall_us(void);
 void listener_unref(struct worker *w, struct wlistener *l);
 void listener_resume(struct worker *w, struct wservice *s);
 void worker_poke_set(struct worker *w, uint64_t set);

@@ -79,6 +79,7 @@ answered(struct worker *w, struct client *c)
 	bool clean = c->up.body.done && !flow_pending(&c->up) &&
 		     (c->req == NULL || c->req_sent == c->req->len) && !c->unclean;
 
+	log_end(w, c, "ok");
 	if (c->peer != NULL)
 		server_release(w, c->peer, c->peer->keep && clean);
 	settle_bytes(c);
@@ -154,6 +155,7 @@ pump_down(struct worker *w, struct client *c)
 	}
 	/* Cut short: the client must not take it for whole, so the connection ends
 	 * before its framing does (RFC 9112 section 8). */
+	log_end(w, c, "server-abort");
 	if (c->peer != NULL)
 		count(c->peer->up->counter, SRV_ERRORS);
 	client_close(w, c);
@@ -168,6 +170,8 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 	char body[256];
 	int n, len;
 
+	c->status = (uint16_t)status;
+	log_end(w, c, status < 500 ? "refused" : "unserved");
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);
@@ -189,7 +193,6 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 	c->req = NULL;
 	flow_done(w, &c->up);
 	c->unclean = !c->up.body.done;
-	c->status = (uint16_t)status;
 	c->state = CLIENT_ANSWERING;
 	count_status(c, status);
 	client_progress(w, c);
@@ -207,6 +210,10 @@ refuse_head(struct worker *w, struct client *c, enum http1_error e)
 	c->keep = false;
 	c->minor = 1;
 	c->method = HTTP1_OTHER;
+	if (c->req == NULL) { /* the head itself: nothing of it is known */
+		c->started = w->now;
+		log_begin(w, c);
+	}
 	http1_body_init(&c->up.body, HTTP1_UNTIL_CLOSE, 0);
 	http_refuse(w, c, r->status, r->text);
 }
@@ -261,6 +268,7 @@ write_request(struct worker *w, struct client *c, const char *p)
 		return n;
 	}
 	b->len = (uint32_t)at + (uint32_t)n;
+	c->req_head = (uint16_t)at;
 	c->req = b;
 	return 0;
 }
@@ -275,6 +283,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 
 	count(c->service->counter, SVC_REQUESTS);
 	c->started = w->now;
+	log_begin(w, c);
 	c->method = (uint8_t)h->method;
 	c->minor = h->minor;
 	c->keep = h->keep_alive;
@@ -486,8 +495,11 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
 	send_answer(w, c, (size_t)head, body, n);
-	buf_put(&w->bufs, c->req);
-	c->req = NULL;
+	c->first = w->now;
+	if (!c->log) {
+		buf_put(&w->bufs, c->req);
+		c->req = NULL;
+	}
 	if (side_rest(w, &sc->s, b, h->len + used) != 0) {
 		client_close(w, c);
 		return;

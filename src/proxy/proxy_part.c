@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "part/fact.h"
 #include "part/part.h"
+#include "proxy/access_log.h"
 #include "proxy/counters.h"
 #include "proxy/gen.h"
 #include "proxy/proxy.h"
@@ -22,6 +23,7 @@
 
 #define LISTENERS_MAX 256
 #define FACTS_MAX     65536
+#define LOG_EVERY_NS  (20 * MS_NS)
 #define STUCK_NS      (250 * MS_NS) /* a worker's round of events takes microseconds */
 
 /* A fact that matters here, and what it is about in the present generation. */
@@ -55,6 +57,9 @@ struct proxy {
 	uint64_t *failures;	/* published, by the order of view.server */
 	struct loop_timer show; /* one view for all the news of a wake-up */
 	struct loop_timer deadline;
+	struct loop_timer log;
+	unsigned log_at;   /* the worker whose ring is written out */
+	uint64_t log_lost; /* lines dropped, as last told */
 	bool active, stopping, stopped;
 };
 
@@ -232,6 +237,50 @@ notified(void *arg, unsigned events)
 		clients += worker_clients(p->worker[w]);
 	if (clients == 0)
 		stop_now(p);
+}
+
+/* The access log */
+
+/*
+ * Writes the workers' lines to standard output, and comes again soon. Once a ring is
+ * begun it is finished before the next: a line may be half written.
+ */
+static void
+write_log(void *arg)
+{
+	struct proxy *p = arg;
+	uint64_t lost = 0;
+	int r = 0;
+
+	for (unsigned n = 0; n < p->n_workers && r == 0; n++) {
+		struct access_ring *ring = worker_ring(p->worker[p->log_at]);
+
+		if (ring != NULL)
+			r = access_ring_drain(ring, STDOUT_FILENO);
+		if (r == 0)
+			p->log_at = (p->log_at + 1) % p->n_workers;
+	}
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (worker_ring(p->worker[w]) != NULL)
+			lost += access_ring_dropped(worker_ring(p->worker[w]));
+	}
+	if (lost != p->log_lost)
+		log_event(LOG_WARN, "access_log", "dropped=%llu",
+		    (unsigned long long)(lost - p->log_lost));
+	p->log_lost = lost;
+	loop_timer_set(part_loop(p->part), &p->log,
+	    mono_add(loop_now(part_loop(p->part)), LOG_EVERY_NS));
+}
+
+static void
+want_log(struct proxy *p)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < p->cluster->n_services; i++)
+		any |= p->cluster->service[i].log != LOG_MODE_OFF;
+	if (any && p->active)
+		write_log(p);
 }
 
 /* Configuration */
@@ -412,6 +461,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 	}
 	adopt_gen(p, p->active);
 	want_listeners(p);
+	want_log(p);
 	cluster_unref(old);
 	show_soon(p);
 }
@@ -526,6 +576,7 @@ on_activate(void *self)
 	adopt_gen(p, true);
 	if (p->gen != NULL)
 		gen_reset_gauges(p->gen);
+	want_log(p);
 	show(p);
 }
 
@@ -582,6 +633,7 @@ on_start(void *self, struct part *part)
 
 	p->part = part;
 	p->show = (struct loop_timer){.cb = show, .arg = p};
+	p->log = (struct loop_timer){.cb = write_log, .arg = p};
 	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
 	p->notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (p->notify < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ upstream_new(struct wservice *s, const struct server *conf)
 	up->refs = 1;
 	up->service = s;
 	up->conf = conf;
+	up->name = strdup(conf->name);
+	ASSERT(up->name != NULL);
 	up->address_len = ip_to_sockaddr(&conf->at, &up->address);
 	list_init(&up->idle);
 	list_init(&up->busy);
@@ -37,6 +40,7 @@ upstream_unref(struct upstream *up)
 		return;
 	ASSERT(list_empty(&up->idle) && list_empty(&up->busy));
 	limit_unref(up->limit);
+	free(up->name);
 	free(up);
 }
 

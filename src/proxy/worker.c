@@ -16,12 +16,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/access_log.h"
 #include "proxy/conn.h"
 
 #define EVENTS	      256	   /* of one round */
 #define ACCEPTS	      64	   /* of one listener in one round */
 #define BUFFERS	      4096	   /* large ones of a worker: 256 MiB */
 #define SPARE_OBJECTS 4096	   /* freed connections kept for later */
+#define RING_SIZE     (256 * 1024) /* of the access log: about 1,000 lines */
 #define PAUSE_NS      (50 * MS_NS) /* no accepting when out of descriptors */
 
 static mono_t
@@ -31,6 +33,15 @@ clock_now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (mono_t){(int64_t)t.tv_sec * SEC_NS + t.tv_nsec};
+}
+
+int64_t
+worker_wall_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 void
@@ -70,6 +81,12 @@ worker_clients(const struct worker *w)
 {
 	return atomic_load_explicit(
 	    (atomic_size_t *)(uintptr_t)&w->n_clients, memory_order_relaxed);
+}
+
+struct access_ring *
+worker_ring(struct worker *w)
+{
+	return atomic_load(&w->shared_ring);
 }
 
 bool
@@ -403,12 +420,32 @@ service_bury(struct worker *w, struct wservice *s)
 
 /* Views */
 
+/* The ring is made when the first service wants a log, and stays. */
+static void
+want_ring(struct worker *w, const struct cluster *c)
+{
+	struct access_ring *r;
+	char *data;
+
+	for (size_t i = 0; i < c->n_services && w->ring == NULL; i++) {
+		if (c->service[i].log == LOG_MODE_OFF)
+			continue;
+		r = aligned_alloc(_Alignof(struct access_ring), sizeof(*r));
+		data = malloc(RING_SIZE);
+		ASSERT(r != NULL && data != NULL);
+		access_ring_init(r, data, RING_SIZE);
+		w->ring = r;
+		atomic_store(&w->shared_ring, r);
+	}
+}
+
 static void
 adopt_services(struct worker *w, const struct view *v)
 {
 	struct gen *g = v->gen;
 	bool fresh = w->view == NULL || w->view->gen != g;
 
+	want_ring(w, g->cluster);
 	for (size_t i = 0; i < g->cluster->n_services; i++) {
 		const struct gen_service *gs = &g->service[i];
 		struct wservice *s = find_service(w, gs->conf->name);
@@ -719,6 +756,9 @@ free_worker(struct worker *w)
 {
 	view_unref(atomic_load(&w->next));
 	view_unref(w->view);
+	if (w->ring != NULL)
+		free(w->ring->data);
+	free(w->ring);
 	if (w->wake.fd >= 0)
 		(void)close(w->wake.fd);
 	if (w->epfd >= 0)

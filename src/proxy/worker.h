@@ -18,6 +18,7 @@
 #include "base/mono.h"
 #include "proxy/view.h"
 
+struct access_ring;
 struct worker;
 
 struct worker_conf {
@@ -39,6 +40,9 @@ void worker_show(struct worker *w, struct view *v);
 
 /* From any thread: something it waits for may have become free. */
 void worker_poke(struct worker *w);
+
+/* Its lines for the access log; NULL as long as no service wants one. */
+struct access_ring *worker_ring(struct worker *w);
 
 /* Client connections it has open. */
 size_t worker_clients(const struct worker *w);
