@@ -15,6 +15,7 @@ for folder in /run/netns /run/nines /run/nines-lab; do
 	mount -t tmpfs -o mode=755 none "$folder"
 done
 unset NINES_SANDBOX
+export NINES_ALONE=1 # every namespace in here is ours
 # The shell stays as process 1, which collects orphans; signals are for the command.
 trap : INT TERM
 "$@"

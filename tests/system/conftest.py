@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every system test: the program is there, we may build namespaces, and
+whoever leaves a namespace or a process behind fails."""
+import os
+import pathlib
+import signal
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+os.environ.setdefault("NINES", str(ROOT / "build/dbg/nines"))
+
+
+def namespaces():
+    folder = pathlib.Path("/run/netns")
+    return {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+
+
+def interrupted(_signo, _frame):
+    raise KeyboardInterrupt
+
+
+def pytest_configure():
+    signal.signal(signal.SIGTERM, interrupted)  # fixtures clean up, as after Ctrl-C
+    if os.geteuid() != 0:
+        pytest.exit("system tests build network namespaces: run them as root", 2)
+    if not os.access(os.environ["NINES"], os.X_OK):
+        pytest.exit(f"no program {os.environ['NINES']}: make debug, or set NINES", 2)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_behind():
+    """By name: other namespaces of this machine are none of our business, but those that
+    appear while a module runs bear the number of one of our processes, or are gone."""
+    before = namespaces()
+    yield
+    ours = os.environ.get("NINES_ALONE") == "1"  # set by scripts/sandbox.sh
+    left = {n for n in namespaces() - before if ours or str(os.getpid()) in n}
+    assert not left, f"left behind: {sorted(left)}"
