@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One target: its core, its probe, its fact. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,8 +384,10 @@ target_passive(struct target *t, const char *why)
 	if (t->check->type == CHECK_NONE)
 		return;
 	count(t, COUNT_PASSIVE);
-	if (t->core.state != HEALTH_DOWN)
+	if (t->core.state != HEALTH_DOWN) {
 		(void)snprintf(t->why, sizeof(t->why), "%s, by real traffic",
 		    why[0] != '\0' ? why : "connection failed");
+		t->why[0] = (char)tolower((unsigned char)t->why[0]);
+	}
 	give(t, &(struct health_ev){.type = HEALTH_EV_PASSIVE});
 }

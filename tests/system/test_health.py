@@ -430,7 +430,7 @@ def test_passive(place):
                                     "check: {tcp: true, every: 1s, rise: 2}"))
     key = "server site web1:8003"
     part.wait(key, "up")
-    part.fact("passive site web1:8003", "fail 1 connection refused")
+    part.fact("passive site web1:8003", "fail 1 Connection refused")
     assert part.wait(key, "down") == "down connection refused, by real traffic"
     part.wait(key, "up")
     assert part.said(key) == \
@@ -568,4 +568,31 @@ def test_in_nines(place):
     wait_fact(place, "check here", "down HTTP 500, wanted 200-399")
     place.end(p)
     for s in (server, own):
+        place.end(s)
+
+
+def test_real_traffic(place):
+    """The proxy meets a dead server long before its check would."""
+    servers = [place.server("echo", 8011, host=h) for h in ("10.9.0.2", "10.9.0.3")]
+    config = os.path.join(place.folder, "cluster.yaml")
+    with open(config, "w", encoding="ascii") as f:
+        f.write(cluster(site="servers: [web1:8011, web2:8011], "
+                             "check: {tcp: true, every: 5s, fall: 10}"))
+    p = place.start(NINES, "run", "--host", "lb1", "-f", config, "--run-dir",
+                    place.folder + "/run", stderr=subprocess.DEVNULL)
+    wait_fact(place, "service site", "up 2/2")
+    wait_fact(place, "proxy listen", "up")
+    place.end(servers.pop())
+    for _ in range(4):
+        got = subprocess.run(
+            ["ip", "netns", "exec", place.space, sys.executable, "-c",
+             "import urllib.request as r; print(r.urlopen('http://10.9.0.1:9001/').status)"],
+            capture_output=True, text=True, check=False)
+        assert got.stdout == "200\n", got.stderr
+    wait_fact(place, "server site web2:8011", "down connection refused, by real traffic")
+    assert facts(place)["server site web1:8011"] == "up"
+    servers.append(place.server("echo", 8011, host="10.9.0.3"))
+    wait_fact(place, "server site web2:8011", "up")
+    place.end(p)
+    for s in servers:
         place.end(s)
