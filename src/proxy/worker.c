@@ -21,6 +21,7 @@
 
 #define EVENTS	      256	   /* of one round */
 #define ACCEPTS	      64	   /* of one listener in one round */
+#define BACKLOG	      4096	   /* of a listener that is about to close */
 #define BUFFERS	      4096	   /* large ones of a worker: 256 MiB */
 #define SPARE_OBJECTS 4096	   /* freed connections kept for later */
 #define RING_SIZE     (256 * 1024) /* of the access log: about 1,000 lines */
@@ -207,6 +208,16 @@ static void
 accept_clients(struct worker *w, struct wlistener *l)
 {
 	for (int i = 0; i < ACCEPTS && l->watched; i++) {
+		if (!accept_one(w, l))
+			return;
+	}
+}
+
+/* Before it closes: who got as far as the backlog is served, not reset. */
+static void
+accept_last(struct worker *w, struct wlistener *l)
+{
+	for (int i = 0; i < BACKLOG && l->watched; i++) {
 		if (!accept_one(w, l))
 			return;
 	}
@@ -481,6 +492,7 @@ adopt_listeners(struct worker *w, const struct view *v)
 		struct wlistener *l = find_listener(w, &vl->at);
 
 		if (l != NULL && l->sock != sock) {
+			accept_last(w, l);
 			close_listener(w, l);
 			l = NULL;
 		}
@@ -499,8 +511,10 @@ adopt_listeners(struct worker *w, const struct view *v)
 	{
 		struct wlistener *l = CONTAINER(n, struct wlistener, link);
 
-		if (l->s.eof)
-			close_listener(w, l);
+		if (!l->s.eof)
+			continue;
+		accept_last(w, l);
+		close_listener(w, l);
 	}
 }
 
