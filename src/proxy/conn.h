@@ -203,6 +203,7 @@ struct worker {
 	atomic_bool end;
 	_Atomic(struct access_ring *) shared_ring; /* `ring`, for the control thread */
 	atomic_size_t n_clients;
+	atomic_bool deaf;	    /* stopping, and accepts nobody any more */
 	_Atomic int64_t busy_since; /* 0: waits for events */
 	struct view *view;
 	mono_t now;

@@ -24,7 +24,6 @@
 #define LISTENERS_MAX 256
 #define FACTS_MAX     65536
 #define LOG_EVERY_NS  (20 * MS_NS)
-#define LEAVE_NS      (20 * MS_NS)  /* the supervisor's and the spare's copies go */
 #define STUCK_NS      (250 * MS_NS) /* a worker's round of events takes microseconds */
 
 /* A fact that matters here, and what it is about in the present generation. */
@@ -55,13 +54,13 @@ struct proxy {
 	size_t n_wants;
 	struct known *known;
 	size_t n_known, room_known;
-	uint64_t *failures;	 /* published, by the order of view.server */
-	struct loop_timer show;	 /* one view for all the news of a wake-up */
-	struct loop_timer timer; /* of leaving: the listeners', then all of it */
+	uint64_t *failures;	/* published, by the order of view.server */
+	struct loop_timer show; /* one view for all the news of a wake-up */
+	struct loop_timer deadline;
 	struct loop_timer log;
 	unsigned log_at;   /* the worker whose ring is written out */
 	uint64_t log_lost; /* lines dropped, as last told */
-	bool active, leaving, stopping, stopped;
+	bool active, stopping, stopped;
 };
 
 /* Views */
@@ -226,7 +225,6 @@ static void
 notified(void *arg, unsigned events)
 {
 	struct proxy *p = arg;
-	size_t clients = 0;
 	uint64_t n;
 
 	(void)events;
@@ -234,10 +232,11 @@ notified(void *arg, unsigned events)
 	publish_failures(p);
 	if (!p->stopping)
 		return;
-	for (unsigned w = 0; w < p->n_workers; w++)
-		clients += worker_clients(p->worker[w]);
-	if (clients == 0)
-		stop_now(p);
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (!worker_done(p->worker[w]))
+			return;
+	}
+	stop_now(p);
 }
 
 /* The access log */
@@ -412,24 +411,16 @@ want_listener(struct proxy *p, const struct listener *l, size_t service)
 	want->used = true;
 }
 
-/* The supervisor closes its copies. */
 static void
-drop_sockets(struct proxy *p, const struct want *want)
+forget_listener(struct proxy *p, size_t i)
 {
 	char name[IP_ENDPOINT_LEN + 16];
 
 	for (unsigned w = 0; w < p->n_workers; w++) {
-		socket_name(want, w, name, sizeof(name));
+		socket_name(&p->want[i], w, name, sizeof(name));
 		part_socket_drop(p->part, name);
-	}
-}
-
-/* We close ours, when the workers have seen that it is gone. */
-static void
-release_listener(struct proxy *p, size_t i)
-{
-	for (unsigned w = 0; w < p->n_workers; w++)
 		lsock_unref(p->want[i].sock[w]);
+	}
 	p->want[i] = p->want[--p->n_wants];
 }
 
@@ -449,10 +440,8 @@ want_listeners(struct proxy *p)
 		}
 	}
 	for (size_t i = p->n_wants; i-- > 0;) {
-		if (p->want[i].used)
-			continue;
-		drop_sockets(p, &p->want[i]);
-		release_listener(p, i);
+		if (!p->want[i].used)
+			forget_listener(p, i);
 	}
 }
 
@@ -471,7 +460,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 		exit(EXIT_FAILURE); /* the supervisor starts another process */
 	}
 	adopt_gen(p, p->active);
-	if (!p->leaving)
+	if (!p->stopping)
 		want_listeners(p);
 	want_log(p);
 	cluster_unref(old);
@@ -602,46 +591,30 @@ on_command(void *self, uint64_t id, const char *const *argv, size_t argc)
 	part_reply(p->part, id, false, "the proxy knows no such order", NULL);
 }
 
-/*
- * Nobody new from now on: a socket left open would let clients connect and then wait.
- * Ours is the last copy by now, so whoever is in its backlog is still served.
- */
+/* The supervisor stops us when the floating addresses are gone (they leave first). */
 static void
-leave(void *arg)
+on_stop(void *self)
 {
-	struct proxy *p = arg;
+	struct proxy *p = self;
 	int64_t longest = 0;
 
+	if (p->stopping || p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
 	p->stopping = true;
+	/* Nobody new: a socket left open would let clients connect and then wait. */
 	while (p->n_wants > 0)
-		release_listener(p, p->n_wants - 1);
+		forget_listener(p, p->n_wants - 1);
 	for (size_t i = 0; i < p->cluster->n_services; i++) {
 		const struct service *s = &p->cluster->service[i];
 
 		if (s->drain_timeout_ns > longest)
 			longest = s->drain_timeout_ns;
 	}
-	p->timer.cb = stop_now;
-	loop_timer_set(part_loop(p->part), &p->timer,
+	loop_timer_set(part_loop(p->part), &p->deadline,
 	    mono_add(loop_now(part_loop(p->part)), longest));
 	show(p);
-}
-
-/* The supervisor stops us when the floating addresses are gone (they leave first). */
-static void
-on_stop(void *self)
-{
-	struct proxy *p = self;
-
-	if (p->leaving || p->cluster == NULL || !p->active) {
-		stop_now(p);
-		return;
-	}
-	p->leaving = true;
-	for (size_t i = 0; i < p->n_wants; i++)
-		drop_sockets(p, &p->want[i]);
-	loop_timer_set(part_loop(p->part), &p->timer,
-	    mono_add(loop_now(part_loop(p->part)), LEAVE_NS));
 }
 
 static bool
@@ -665,7 +638,7 @@ on_start(void *self, struct part *part)
 	p->part = part;
 	p->show = (struct loop_timer){.cb = show, .arg = p};
 	p->log = (struct loop_timer){.cb = write_log, .arg = p};
-	p->timer = (struct loop_timer){.cb = leave, .arg = p};
+	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
 	p->notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (p->notify < 0)
 		return -errno;

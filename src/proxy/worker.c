@@ -77,11 +77,11 @@ worker_show(struct worker *w, struct view *v)
 	worker_poke(w);
 }
 
-size_t
-worker_clients(const struct worker *w)
+bool
+worker_done(const struct worker *w)
 {
-	return atomic_load_explicit(
-	    (atomic_size_t *)(uintptr_t)&w->n_clients, memory_order_relaxed);
+	return atomic_load((atomic_bool *)(uintptr_t)&w->deaf) &&
+	       atomic_load((atomic_size_t *)(uintptr_t)&w->n_clients) == 0;
 }
 
 struct access_ring *
@@ -213,14 +213,19 @@ accept_clients(struct worker *w, struct wlistener *l)
 	}
 }
 
-/* Before it closes: who got as far as the backlog is served, not reset. */
+/*
+ * It is gone for good: who got as far as the backlog is served, later ones are refused.
+ * Not close() but shutdown(), for the supervisor and the spare have the socket too, and
+ * as long as one of them did clients would go on to connect and then be reset.
+ */
 static void
-accept_last(struct worker *w, struct wlistener *l)
+retire_listener(struct worker *w, struct wlistener *l)
 {
 	for (int i = 0; i < BACKLOG && l->watched; i++) {
 		if (!accept_one(w, l))
-			return;
+			break;
 	}
+	(void)shutdown(l->s.fd, SHUT_RD);
 }
 
 static struct wlistener *
@@ -492,7 +497,6 @@ adopt_listeners(struct worker *w, const struct view *v)
 		struct wlistener *l = find_listener(w, &vl->at);
 
 		if (l != NULL && l->sock != sock) {
-			accept_last(w, l);
 			close_listener(w, l);
 			l = NULL;
 		}
@@ -513,7 +517,7 @@ adopt_listeners(struct worker *w, const struct view *v)
 
 		if (!l->s.eof)
 			continue;
-		accept_last(w, l);
+		retire_listener(w, l);
 		close_listener(w, l);
 	}
 }
@@ -539,8 +543,10 @@ adopt(struct worker *w, struct view *v)
 		}
 	}
 	view_unref(old);
-	if (v->stopping)
-		worker_notify(w);
+	if (!v->stopping)
+		return;
+	atomic_store(&w->deaf, true);
+	worker_notify(w);
 }
 
 /* The thread */

@@ -44,8 +44,8 @@ void worker_poke(struct worker *w);
 /* Its lines for the access log; NULL as long as no service wants one. */
 struct access_ring *worker_ring(struct worker *w);
 
-/* Client connections it has open. */
-size_t worker_clients(const struct worker *w);
+/* True once it was shown that all ends, listens no more and has no client left. */
+bool worker_done(const struct worker *w);
 
 /* True if it has been busy with one round of events since before `since`. */
 bool worker_stuck(const struct worker *w, mono_t since);
