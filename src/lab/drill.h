@@ -86,6 +86,7 @@ struct drill_round {
 	const struct drill_case *what;
 	char victim[CLUSTER_NAME_MAX + 1];
 	bool settled;
+	bool doubtful; /* the machine stood still while it measured */
 	char trouble[TROUBLE_LEN];
 	struct phase phase[2]; /* broken, mended */
 	struct owner_event event[EVENTS_MAX];

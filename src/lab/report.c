@@ -17,7 +17,7 @@ struct spread {
 /* All rounds of one case. */
 struct group {
 	const struct drill_case *what;
-	size_t n, unsettled;
+	size_t n, unsettled, doubtful;
 	struct spread outage, back, two, two_back, none;
 	uint64_t failed, retried, broken, requests;
 	unsigned moves;
@@ -106,6 +106,7 @@ gather(const struct drill_report *r, size_t first, struct group *g)
 		if (k->what != what)
 			continue;
 		g->unsettled += !k->settled;
+		g->doubtful += k->doubtful;
 		for (size_t p = 0; p < ARRAY_LEN(k->phase); p++) {
 			g->failed += k->phase[p].load.failures;
 			g->retried += k->phase[p].load.retried;
@@ -122,6 +123,7 @@ report_table(const struct drill_report *r, FILE *f, bool colour)
 {
 	const char *bold = colour ? "\033[1m" : "", *red = colour ? "\033[31m" : "";
 	const char *plain = colour ? "\033[0m" : "";
+	size_t doubtful = 0;
 	struct group g;
 
 	(void)fprintf(f,
@@ -142,7 +144,11 @@ report_table(const struct drill_report *r, FILE *f, bool colour)
 		    "%-18s %26s %9.1f %7llu %7llu %8.1f %8.1f %7.1f %6u%s\n",
 		    g.what->name, outage, g.back.max, (unsigned long long)g.failed,
 		    (unsigned long long)g.broken, g.two.max, g.two_back.max, g.none.max,
-		    g.moves, g.unsettled > 0 ? " !" : "");
+		    g.moves,
+		    g.unsettled > 0  ? " !"
+		    : g.doubtful > 0 ? " ~"
+				     : "");
+		doubtful += g.doubtful;
 	}
 	for (size_t i = 0; i < r->n; i++) {
 		if (!r->round[i].settled)
@@ -150,6 +156,11 @@ report_table(const struct drill_report *r, FILE *f, bool colour)
 			    r->round[i].what->name, r->round[i].victim,
 			    r->round[i].trouble, plain);
 	}
+	if (doubtful > 0)
+		(void)fprintf(f,
+		    "~ this machine stood still in %zu round%s (the prober itself did "
+		    "not run): measure again\n",
+		    doubtful, doubtful == 1 ? "" : "s");
 }
 
 static void tell(struct moment *m, size_t max, size_t *n, int64_t at_ns,
@@ -284,10 +295,10 @@ round_json(const struct drill_report *r, const struct drill_round *round)
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(story,
 		    json_pack("{s:f,s:s}", "at_ms", ms(m[i].at_ns), "what", m[i].text));
-	return json_pack("{s:s,s:b,s:s,s:o,s:o,s:o}", "victim", round->victim,
-	    "settled", (int)round->settled, "trouble", round->trouble, "during",
-	    phase_json(&round->phase[0]), "after", phase_json(&round->phase[1]),
-	    "story", story);
+	return json_pack("{s:s,s:b,s:b,s:s,s:o,s:o,s:o}", "victim", round->victim,
+	    "settled", (int)round->settled, "doubtful", (int)round->doubtful, "trouble",
+	    round->trouble, "during", phase_json(&round->phase[0]), "after",
+	    phase_json(&round->phase[1]), "story", story);
 }
 
 int
