@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One target: its core, its probe, its fact. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,7 +386,8 @@ target_passive(struct target *t, const char *why)
 	if (t->core.state != HEALTH_DOWN) {
 		(void)snprintf(t->why, sizeof(t->why), "%s, by real traffic",
 		    why[0] != '\0' ? why : "connection failed");
-		t->why[0] = (char)tolower((unsigned char)t->why[0]);
+		if (t->why[0] >= 'A' && t->why[0] <= 'Z') /* as our own words */
+			t->why[0] |= 'a' ^ 'A';
 	}
 	give(t, &(struct health_ev){.type = HEALTH_EV_PASSIVE});
 }
