@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "base/sbuf.h"
-#include "config/names.h"
 #include "supervisor/tree.h"
 
 #define REQUEST_MAX 1024
@@ -187,36 +186,14 @@ do_reload(struct client *c)
 	control_progress(c->tree);
 }
 
-/* True if `name` is a host or a server; else the nearest such name, if any is near,
- * goes to *near. */
-static bool
-is_drainable(const struct cluster *cl, const char *name, const char **near)
-{
-	*near = NULL;
-	if (cluster_host(cl, name) != NULL)
-		return true;
-	for (size_t i = 0; i < cl->n_hosts; i++)
-		*near = name_nearer(name, *near, cl->host[i].name);
-	for (size_t i = 0; i < cl->n_services; i++) {
-		for (size_t k = 0; k < cl->service[i].n_servers; k++) {
-			const char *server = cl->service[i].server[k].name;
-
-			if (strcmp(server, name) == 0)
-				return true;
-			*near = name_nearer(name, *near, server);
-		}
-	}
-	return false;
-}
-
 static void
 do_drain(struct client *c, const char *name, bool drain)
 {
-	char key[FACT_KEY_LEN], text[512];
 	const char *near;
-	bool was;
+	char text[512];
+	bool changed;
 
-	if (!is_drainable(c->tree->cluster, name, &near)) {
+	if (!drains_known(c->tree->cluster, name, &near)) {
 		(void)snprintf(text, sizeof(text),
 		    "no host or server named \"%s\"%s%s%s", name,
 		    near != NULL ? "; did you mean \"" : "",
@@ -225,15 +202,13 @@ do_drain(struct client *c, const char *name, bool drain)
 		answer(c, false, text, NULL, 0);
 		return;
 	}
-	(void)snprintf(key, sizeof(key), "admin %s", name);
-	was = facts_get(&c->tree->facts, key)[0] != '\0';
-	tree_publish(c->tree, "supervisor", key, drain ? "drain" : "");
+	changed = drains_set(c->tree, name, drain);
 	if (drain)
 		(void)snprintf(text, sizeof(text), "%s %s", name,
-		    was ? "is draining already" : "drains: no new work goes there");
+		    changed ? "drains: no new work goes there" : "is draining already");
 	else
 		(void)snprintf(text, sizeof(text), "%s %s", name,
-		    was ? "is enabled" : "was not drained");
+		    changed ? "is enabled" : "was not drained");
 	answer(c, true, text, NULL, 0);
 }
 

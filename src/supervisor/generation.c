@@ -228,6 +228,7 @@ apply(struct tree *t, struct reading *r, struct sbuf *b)
 	log_event(LOG_INFO, "reload", "result=ok generation=%llu change=\"%s\"",
 	    (unsigned long long)t->generation, sbuf_text(&change));
 	sbuf_done(&change);
+	drains_adopt(t);
 	sockets_adopt(&t->sockets, t->cluster, t->me);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_adopt(&t->child[i]);

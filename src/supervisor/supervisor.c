@@ -226,6 +226,7 @@ run(struct tree *t)
 	prepare_process();
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_init(&t->child[i], t, &parts[i]);
+	drains_load(t);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_adopt(&t->child[i]);
 	notify(t, "READY=1");

@@ -7,6 +7,7 @@
  *	process.c	processes of parts: what supervisor_core.h decides, done
  *	enter.c		the other side of exec: from `nines part NAME` to its main
  *	control.c	the control socket
+ *	drains.c	what an operator has drained
  */
 #ifndef NINES_SUPERVISOR_TREE_H
 #define NINES_SUPERVISOR_TREE_H
@@ -104,6 +105,17 @@ int tree_log_level(const char *name) MUST_CHECK;
 void tree_stop(struct tree *t);
 /* A process is gone or has adopted a generation: something may be finished now. */
 void tree_progress(struct tree *t);
+
+/* drains.c */
+/* True if `name` is a host or a server; else the nearest such name, if any is near,
+ * goes to *near. */
+bool drains_known(const struct cluster *cl, const char *name, const char **near);
+/* True if this changed something. */
+bool drains_set(struct tree *t, const char *name, bool drain);
+/* What an earlier supervisor on this run directory had. */
+void drains_load(struct tree *t);
+/* Forgets what the present generation does not know. */
+void drains_adopt(struct tree *t);
 
 /* control.c */
 int control_open(struct tree *t) MUST_CHECK;

@@ -426,6 +426,10 @@ own_level(const struct vip_router *r, char *why, size_t size)
 		(void)snprintf(why, size, "link %s down", r->interface);
 		return VIP_OUT;
 	}
+	if (fact_is(vip_shell_fact(sh, "part", "vip"), "down")) {
+		(void)snprintf(why, size, "this part keeps dying");
+		return VIP_BROKEN;
+	}
 	if (proxy_level(r, why, size) < VIP_FIT)
 		return VIP_BROKEN;
 	if (fact_is(check, "down")) {

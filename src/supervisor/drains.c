@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator has drained stays drained over the death of the supervisor: the
+ * names stand in RUN_DIR/drained, one a line. A reboot, which empties /run, ends it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sbuf.h"
+#include "config/names.h"
+#include "supervisor/tree.h"
+
+#define FILE_MAX ((size_t)1 << 20)
+#define PREFIX	 "admin "
+
+bool
+drains_known(const struct cluster *cl, const char *name, const char **near)
+{
+	*near = NULL;
+	if (cluster_host(cl, name) != NULL)
+		return true;
+	for (size_t i = 0; i < cl->n_hosts; i++)
+		*near = name_nearer(name, *near, cl->host[i].name);
+	for (size_t i = 0; i < cl->n_services; i++) {
+		for (size_t k = 0; k < cl->service[i].n_servers; k++) {
+			const char *server = cl->service[i].server[k].name;
+
+			if (strcmp(server, name) == 0)
+				return true;
+			*near = name_nearer(name, *near, server);
+		}
+	}
+	return false;
+}
+
+static int
+write_file(const char *path, const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len)
+		err = -EIO;
+	if (close(fd) != 0 && err == 0)
+		err = -errno;
+	return err;
+}
+
+static void
+save(const struct tree *t)
+{
+	char path[4096], draft[4096];
+	struct sbuf b;
+	int err;
+
+	sbuf_init(&b, FILE_MAX);
+	LIST_EACH(n, tmp, &t->facts.all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+
+		if (strncmp(f->key, PREFIX, strlen(PREFIX)) == 0)
+			sbuf_printf(&b, "%s\n", f->key + strlen(PREFIX));
+	}
+	(void)snprintf(path, sizeof(path), "%s/drained", t->run_dir);
+	(void)snprintf(draft, sizeof(draft), "%s/drained.new", t->run_dir);
+	err = b.bad ? -ENOMEM : write_file(draft, sbuf_text(&b), b.len);
+	if (err == 0 && rename(draft, path) != 0)
+		err = -errno;
+	if (err != 0)
+		log_event(LOG_ERR, "drained", "error=\"%s\"", strerror(-err));
+	sbuf_done(&b);
+}
+
+bool
+drains_set(struct tree *t, const char *name, bool drain)
+{
+	char key[FACT_KEY_LEN];
+	bool was;
+
+	(void)snprintf(key, sizeof(key), PREFIX "%s", name);
+	was = facts_get(&t->facts, key)[0] != '\0';
+	if (was == drain)
+		return false;
+	tree_publish(t, "supervisor", key, drain ? "drain" : "");
+	save(t);
+	return true;
+}
+
+void
+drains_adopt(struct tree *t)
+{
+	char name[FACT_KEY_LEN];
+	const char *near;
+
+	LIST_EACH(n, tmp, &t->facts.all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+
+		if (strncmp(f->key, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		(void)snprintf(name, sizeof(name), "%s", f->key + strlen(PREFIX));
+		if (!drains_known(t->cluster, name, &near))
+			(void)drains_set(t, name, false);
+	}
+}
+
+void
+drains_load(struct tree *t)
+{
+	char path[4096], line[FACT_KEY_LEN];
+	const char *near;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/drained", t->run_dir);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (drains_known(t->cluster, line, &near))
+			(void)drains_set(t, line, true);
+	}
+	(void)fclose(f);
+}
