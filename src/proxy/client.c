@@ -468,7 +468,8 @@ client_timeout(struct worker *w, struct client *c)
 			client_lost_server(w, c, ETIMEDOUT);
 		return;
 	case CLIENT_WAITING:
-		if (!c->up.body.done || flow_pending(&c->up)) {
+		/* What came and is stuck is so for want of a server that reads. */
+		if (!c->up.body.done && !flow_pending(&c->up)) {
 			count(counter, SVC_TIMEOUTS);
 			http_refuse(
 			    w, c, 408, "the request's body did not come in time");

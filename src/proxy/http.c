@@ -172,6 +172,11 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 
 	c->status = (uint16_t)status;
 	log_end(w, c, status < 500 ? "refused" : "unserved");
+	/* Within an interim answer another would be taken for a part of it. */
+	if (flow_pending(&c->down)) {
+		client_close(w, c);
+		return;
+	}
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);

@@ -319,7 +319,7 @@ def kill_proxy(lab):
     """kill -9 of the acting process; returns when another one acts."""
     pid = proxies(lab)[0]["pid"]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: proxies(lab)[0]["pid"] not in (pid, 0), "another one acts")
+    until(lambda: proxies(lab)[0].get("pid", 0) not in (pid, 0), "another one acts")
 
 
 def test_killed_proxy_refuses_nobody(lab):

@@ -230,12 +230,13 @@ def test_http_1_0_client(lab, raw):
 # --- answers on their way -------------------------------------------------------------
 
 def once(answer, close=True):
-    """A server that reads one request and says `answer`."""
+    """A server that says `answer` to each request; or to one, and then closes."""
     def script(stream, _):
         stream.head()
         stream.send(answer)
-        if not close:
-            stream.rest()
+        while not close:
+            stream.head()
+            stream.send(answer)
     return script
 
 
@@ -513,6 +514,57 @@ def test_504_when_the_server_is_silent(lab, raw):
     raw(lambda stream, _: stream.rest(), 8083)
     head, body = lab.get(83)
     assert head.status == 504 and b"504 Gateway Timeout" in body
+
+
+def test_504_when_the_server_does_not_read(lab, raw):
+    """The body is stuck for want of a reader, which is not the client's fault."""
+    raw(lambda stream, _: stream.sock.recv(1) and hold.wait(20), 8083)
+    hold = threading.Event()
+    stream = lab.connect(83)
+
+    def send():
+        try:
+            stream.send(POST + "Content-Length: 100000000\r\n\r\n")
+            stream.send(b"x" * 100000000)
+        except OSError:
+            pass
+    sender = threading.Thread(target=send)
+    sender.start()
+    head = stream.head()
+    hold.set()
+    stream.sock.shutdown(socket.SHUT_RDWR)
+    sender.join()
+    stream.close()
+    assert head.status == 504
+
+
+def test_408_when_the_body_does_not_come(lab, raw):
+    raw(lambda stream, _: stream.rest(), 8083)
+    head, _ = lab.ask(83, POST + "Content-Length: 10\r\n\r\nhello")
+    assert head.status == 408 and head["connection"] == "close"
+
+
+def test_no_page_within_an_interim_answer(lab, raw):
+    """The client is slow to read 103s and the server times out: an answer of our own
+    must not stand in the middle of a head."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 2000 + b">\r\n\r\n"
+    given_up = threading.Event()
+
+    def script(stream, _):
+        stream.head()
+        try:
+            while True:
+                stream.send(hints)
+        except ConnectionError:
+            given_up.set()
+    raw(script, 8083)
+    stream = lab.connect(83)
+    stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert given_up.wait(5)
+    got = stream.rest()
+    stream.close()
+    at = got.find(b"HTTP/1.1 504")
+    assert at <= 0 or got[:at].endswith(b"\r\n\r\n"), got[at - 100:at + 100]
 
 
 def test_safe_request_is_retried_when_the_server_dies(lab, raw):
