@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define SMALL_CAP   (BUF_SMALL - sizeof(struct buf))
-#define SPARE_LARGE 64 /* large buffers kept for later; more go back to the system */
+#define SPARE_SMALL 1024 /* the same of small ones */
+#define SPARE_LARGE 64	 /* large buffers kept for later; more go back to the system */
 
 static struct buf *
 make(size_t cap)
@@ -80,6 +81,7 @@ buf_get(struct bufs *b, size_t size)
 		buf = get_large(b);
 	} else if (buf != NULL) {
 		b->small = buf->next;
+		b->n_free_small--;
 	} else {
 		buf = make(SMALL_CAP);
 	}
@@ -94,8 +96,13 @@ buf_put(struct bufs *b, struct buf *buf)
 	if (buf == NULL)
 		return;
 	if (buf->cap == SMALL_CAP) {
+		if (b->n_free_small >= SPARE_SMALL) {
+			free(buf);
+			return;
+		}
 		buf->next = b->small;
 		b->small = buf;
+		b->n_free_small++;
 		return;
 	}
 	if (b->n_free_large >= SPARE_LARGE) {

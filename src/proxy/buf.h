@@ -27,7 +27,7 @@ struct buf {
 struct bufs {
 	struct buf *small, *large; /* free */
 	size_t n_large, max_large; /* in being */
-	size_t n_free_large;
+	size_t n_free_small, n_free_large;
 	struct buf *scratch; /* empty, large; always there */
 };
 

@@ -27,55 +27,13 @@
 #include "proxy/buf.h"
 #include "proxy/counters.h"
 #include "proxy/http1.h"
+#include "proxy/side.h"
 #include "proxy/view.h"
 #include "proxy/wheel.h"
 #include "proxy/worker.h"
 
-#define TRIES_MAX  11 /* servers tried for one request: the first and 10 retries */
-#define OUT_MAX	   (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA)
-#define PIPES_MAX  64		/* a worker's pipes for splice(2) */
-#define PIPE_SIZE  (512 * 1024) /* 64 of them: half of what a user may have */
-#define SPLICE_MIN (128 * 1024) /* bytes to come that are worth a pipe */
-
-enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
-
-struct side {
-	int fd; /* -1: closed */
-	uint8_t kind;
-	bool readable, writable;
-	bool rdhup;  /* a FIN is in: read until 0 */
-	bool eof;    /* read 0 */
-	bool gone;   /* both ways closed, or reset: nothing more will be taken */
-	bool failed; /* cannot be read; `error` says why */
-	bool broken; /* cannot be written; `error` says why */
-	int error;
-	struct buf *in; /* read and not yet used */
-};
-
-struct pipe {
-	struct pipe *next;
-	int fd[2];
-	size_t len; /* bytes in it */
-};
-
-struct flow {
-	struct http1_body body;
-	bool dechunk;
-	bool bulk;	   /* a tunnel in which much comes at once: splice */
-	bool shut;	   /* its end was passed on */
-	struct buf *out;   /* taken from the source, not yet by the sink */
-	struct pipe *pipe; /* the same */
-	uint64_t bytes;
-};
-
-enum flow_result {
-	FLOW_WAIT, /* for the source or the sink */
-	FLOW_DONE, /* all of the body has been taken by the sink */
-	FLOW_EOF,  /* the source ended before the body did */
-	FLOW_BAD,  /* the body is malformed */
-	FLOW_SOURCE_FAILED,
-	FLOW_SINK_FAILED
-};
+#define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
+#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA)
 
 struct access_ring;
 struct wservice;
@@ -91,6 +49,7 @@ struct upstream {
 	struct sockaddr_storage address;
 	socklen_t address_len;
 	uint8_t state; /* enum server_state and flag, by the view */
+	uint8_t was;   /* `state` before the last news */
 	bool failed;   /* real traffic says so, until `retry` or news */
 	struct wheel_timer retry;
 	struct list idle; /* connections, the last used first */
@@ -225,25 +184,11 @@ struct worker {
 /* What a timer belongs to. */
 enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_LISTENER };
 
-/* side.c: sockets, buffers, flows */
-int side_watch(struct worker *w, struct side *s);
-void side_event(struct side *s, uint32_t events);
-void side_close(struct worker *w, struct side *s);
-bool side_quiet(struct side *s);
-struct buf *side_data(struct worker *w, struct side *s);
-struct buf *side_more(struct worker *w, struct side *s);
-int side_rest(struct worker *w, struct side *s, struct buf *b, size_t used);
-ssize_t side_send(struct side *s, const struct iovec *iov, size_t n);
-void flow_init(struct flow *f, enum http1_framing framing, uint64_t length);
-void flow_done(struct worker *w, struct flow *f);
-bool flow_pending(const struct flow *f);
-enum flow_result flow_pump(
-    struct worker *w, struct flow *f, struct side *src, struct side *dst);
-
 /* upstream.c: servers of a service */
 struct upstream *upstream_new(struct wservice *s, const struct server *conf);
 void upstream_unref(struct upstream *up);
 void upstream_state(struct worker *w, struct upstream *up, uint8_t state);
+void upstream_settle(struct worker *w, struct upstream *up);
 void upstream_retire(struct worker *w, struct upstream *up);
 void upstream_usable(struct upstream *up);
 void upstream_failed(struct worker *w, struct upstream *up, int error);

@@ -86,13 +86,13 @@ rescue(struct worker *w, struct upstream *up)
 	}
 }
 
-/* What the view says of it. */
+/* What the view says of it. What follows from that is upstream_settle()'s, when the
+ * news of all servers are in: who leaves this one needs to know where to go. */
 void
 upstream_state(struct worker *w, struct upstream *up, uint8_t state)
 {
-	uint8_t old = up->state;
-
-	if (state == old)
+	up->was = up->state;
+	if (state == up->state)
 		return;
 	up->state = state;
 	if ((state & ~SERVER_DRAINING) != SERVER_DOWN) {
@@ -100,13 +100,23 @@ upstream_state(struct worker *w, struct upstream *up, uint8_t state)
 		wheel_clear(&w->wheel, &up->retry);
 	}
 	upstream_usable(up);
+}
+
+void
+upstream_settle(struct worker *w, struct upstream *up)
+{
+	uint8_t was = up->was;
+
+	if (was == up->state)
+		return;
+	up->was = up->state;
 	if (wanted(up)) {
 		client_requeue(w, up->service);
 		return;
 	}
 	close_idle(w, up);
-	if ((state & ~SERVER_DRAINING) == SERVER_DOWN &&
-	    (old & ~SERVER_DRAINING) != SERVER_DOWN)
+	if ((up->state & ~SERVER_DRAINING) == SERVER_DOWN &&
+	    (was & ~SERVER_DRAINING) != SERVER_DOWN)
 		rescue(w, up);
 }
 

@@ -474,6 +474,8 @@ adopt_services(struct worker *w, const struct view *v)
 			service_update(w, s, g, i);
 		for (size_t j = 0; j < s->n_up; j++)
 			upstream_state(w, s->up[j], v->server[gs->first + j]);
+		for (size_t j = 0; j < s->n_up; j++)
+			upstream_settle(w, s->up[j]);
 	}
 	LIST_EACH(n, tmp, &w->services)
 	{

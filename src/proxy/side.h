@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * side.h - one end of a connection, and the flow of a body from one end to another.
+ * Private to the room.
+ *
+ * A side is registered with epoll once, edge-triggered, for everything; `readable` and
+ * `writable` remember the edges until the kernel says EAGAIN. It holds a buffer only
+ * while it has bytes that nobody has used yet, a flow only while it has bytes that the
+ * sink did not take: a body of any size passes in constant memory.
+ */
+#ifndef NINES_PROXY_SIDE_H
+#define NINES_PROXY_SIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/check.h"
+#include "proxy/buf.h"
+#include "proxy/http1.h"
+
+struct worker;
+
+#define PIPES_MAX  64		/* a worker's pipes for splice(2) */
+#define PIPE_SIZE  (512 * 1024) /* 64 of them: half of what a user may have */
+#define SPLICE_MIN (128 * 1024) /* bytes to come that are worth a pipe */
+
+enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
+
+struct side {
+	int fd; /* -1: closed */
+	uint8_t kind;
+	bool readable, writable;
+	bool rdhup;  /* a FIN is in: read until 0 */
+	bool eof;    /* read 0 */
+	bool gone;   /* both ways closed, or reset: nothing more will be taken */
+	bool failed; /* cannot be read; `error` says why */
+	bool broken; /* cannot be written; `error` says why */
+	int error;
+	struct buf *in; /* read and not yet used */
+};
+
+struct pipe {
+	struct pipe *next;
+	int fd[2];
+	size_t len; /* bytes in it */
+};
+
+struct flow {
+	struct http1_body body;
+	bool dechunk;
+	bool bulk;	   /* a tunnel in which much comes at once: splice */
+	bool shut;	   /* its end was passed on */
+	struct buf *out;   /* taken from the source, not yet by the sink */
+	struct pipe *pipe; /* the same */
+	uint64_t bytes;
+};
+
+enum flow_result {
+	FLOW_WAIT, /* for the source or the sink */
+	FLOW_DONE, /* all of the body has been taken by the sink */
+	FLOW_EOF,  /* the source ended before the body did */
+	FLOW_BAD,  /* the body is malformed */
+	FLOW_SOURCE_FAILED,
+	FLOW_SINK_FAILED
+};
+
+int side_watch(struct worker *w, struct side *s);
+/* What epoll reported. */
+void side_event(struct side *s, uint32_t events);
+void side_close(struct worker *w, struct side *s);
+
+/* True if nothing is waiting to be read, not even an end. */
+bool side_quiet(struct side *s);
+
+/*
+ * What has been read and not used, else what has arrived; side_more() gives at least
+ * one byte more than there was. NULL: nothing. The caller says by side_rest() how much
+ * of it he used; that gives -ENOBUFS when the rest cannot be kept.
+ */
+struct buf *side_data(struct worker *w, struct side *s);
+struct buf *side_more(struct worker *w, struct side *s);
+int side_rest(struct worker *w, struct side *s, struct buf *b, size_t used);
+
+/* Sends what fits; 0 if nothing does or the side is broken. */
+ssize_t side_send(struct side *s, const struct iovec *iov, size_t n);
+
+void flow_init(struct flow *f, enum http1_framing framing, uint64_t length);
+void flow_done(struct worker *w, struct flow *f); /* gives back what it holds */
+bool flow_pending(const struct flow *f);
+
+/* Moves what can be moved from `src` to `dst`. */
+enum flow_result flow_pump(
+    struct worker *w, struct flow *f, struct side *src, struct side *dst);
+
+#endif /* NINES_PROXY_SIDE_H */
