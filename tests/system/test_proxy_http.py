@@ -40,6 +40,13 @@ SERVICES = """
     timeouts: {head: 200ms, idle: 300ms}
   few:    {listen: "lb1:88", servers: ["web1:8080"], check: none, max_connections: 2}
   named:  {listen: "lb1:89", servers: ["web1:8089"], check: none, proxy_protocol: v1}
+  logged:
+    listen: lb1:70
+    servers: ["web1:8080"]
+    check: none
+    log: full
+  sampled: {listen: "lb1:71", servers: ["web1:8080"], check: none, log: {sample: 10}}
+  quick:   {mode: tcp, listen: "lb1:72", servers: ["web1:8080"], check: none, log: full}
 """
 
 
@@ -737,6 +744,50 @@ def test_client_limit(lab):
     assert third.answer()[0].status == 200
     streams[1].close()
     third.close()
+
+
+# --- access log -----------------------------------------------------------------------
+
+def lines(lab, service):
+    return [x for x in lab.log().splitlines() if f" access service={service} " in x]
+
+
+def test_access_log(lab):
+    stream = lab.connect(70)
+    port = stream.sock.getsockname()[1]
+    stream.send('GET /a"b%20 HTTP/1.1\r\nHost: h:80\r\n\r\n')
+    assert stream.answer()[0].status == 200
+    stream.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n"
+                "Content-Length: 2\r\n\r\nx")
+    assert stream.answer()[0].status == 400
+    stream.close()
+    until(lambda: len(lines(lab, "logged")) == 2, "two lines")
+    first, second = lines(lab, "logged")
+    assert (f' client={CLIENT}:{port} server=web1:8080 method="GET" host="h:80" '
+            'target="/a\\x22b%20" version=1.1 status=200 ') in first
+    assert first.endswith(" retries=0 end=ok")
+    assert " server=- " in second and " status=400 " in second
+    assert second.endswith(" end=refused")
+
+
+def test_access_log_of_tcp(lab):
+    stream = lab.connect(72)
+    stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert stream.answer()[0].status == 200
+    stream.close()
+    line = until(lambda: lines(lab, "quick"), "a line")[0]
+    assert " server=web1:8080 in=27 out=" in line and "method" not in line
+
+
+def test_sampled_access_log(lab):
+    """One of ten, more or less: 10 to 90 of 500 is six sigma to each side of 50."""
+    stream = lab.connect(71)
+    for _ in range(500):
+        stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert stream.answer()[0].status == 200
+    stream.close()
+    until(lambda: len(lines(lab, "sampled")) >= 10, "some lines")
+    assert 10 <= len(lines(lab, "sampled")) <= 90
 
 
 # --- real peers -----------------------------------------------------------------------
