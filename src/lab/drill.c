@@ -384,8 +384,7 @@ static int
 watch(struct drill *d)
 {
 	const char *ns[OWNERS_HOSTS_MAX];
-	char client[WORLD_NS_LEN];
-	struct load_conf load = {.netns = client,
+	struct load_conf load = {.netns = d->client,
 	    .target = d->target,
 	    .busy = BUSY,
 	    .held = HELD,
@@ -394,12 +393,12 @@ watch(struct drill *d)
 
 	for (size_t i = 0; i < d->world.n_hosts; i++)
 		ns[i] = d->world.host[i].ns;
-	world_client(&d->world, d->ip->network, client);
+	world_client(&d->world, d->ip->network, d->client);
 	d->owners = owners_start(ns, d->world.n_hosts, &d->target.ip);
 	if (d->owners == NULL)
 		return -errno;
 	(void)!drill_until(d, drill_owner_right, READY_NS);
-	d->prober = prober_start(client, &d->target);
+	d->prober = prober_start(d->client, &d->target);
 	d->load = d->prober != NULL ? load_start(&load) : NULL;
 	if (d->load == NULL)
 		return -errno;
@@ -407,10 +406,18 @@ watch(struct drill *d)
 }
 
 static void
+interrupted(void)
+{
+	(void)fprintf(stderr, "nines drill: interrupted\n");
+}
+
+static void
 explain_start(const struct drill *d, int err)
 {
-	if (err == -EINTR)
+	if (err == -EINTR) {
+		interrupted();
 		return;
+	}
 	(void)fprintf(stderr,
 	    "nines drill: the lab does not serve: %s\n"
 	    "  last words of the programs:\n",
@@ -451,7 +458,7 @@ rehearse(struct drill *d, const struct options *o)
 		status |= !report.round[i].settled;
 	free(report.round);
 	if (err == -EINTR)
-		(void)fprintf(stderr, "nines drill: interrupted\n");
+		interrupted();
 	return err != 0 ? 1 : status;
 }
 

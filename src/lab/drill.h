@@ -36,6 +36,7 @@ struct drill {
 	struct rng rng;
 	int signals; /* readable: to be ended */
 	int64_t soak_ns;
+	char client[WORLD_NS_LEN];  /* namespace of those who ask */
 	struct world_change change; /* of the file, since the start */
 	/* the round at hand */
 	size_t owner, other; /* who had the address, who is to get it */

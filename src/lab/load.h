@@ -20,7 +20,7 @@
 #define LOAD_TIMEOUT_NS (2 * SEC_NS)
 
 struct load_conf {
-	const char *netns;
+	const char *netns; /* stays the caller's, until load_stop() */
 	struct ip_endpoint target;
 	unsigned busy, held;		      /* connections of each kind */
 	int64_t busy_every_ns, held_every_ns; /* between requests of one connection */

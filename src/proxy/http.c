@@ -534,6 +534,7 @@ await_answer(struct worker *w, struct client *c)
 	struct buf *b;
 	int r;
 
+	ASSERT(sc != NULL);
 	for (;;) {
 		if (flow_pending(&c->down) && /* an interim answer is on its way */
 		    flow_pump(w, &c->down, s, &c->s) != FLOW_DONE)

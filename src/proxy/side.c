@@ -240,7 +240,8 @@ pipe_get(struct worker *w)
 		free(p);
 		return NULL;
 	}
-	(void)fcntl(p->fd[1], F_SETPIPE_SZ, PIPE_SIZE); /* or what the system gives */
+	(void)fcntl(
+	    p->fd[1], F_SETPIPE_SZ, (int)PIPE_SIZE); /* or what the system gives */
 	w->n_pipes++;
 	return p;
 }

@@ -23,9 +23,9 @@
 
 struct worker;
 
-#define PIPES_MAX  64		/* a worker's pipes for splice(2) */
-#define PIPE_SIZE  (512 * 1024) /* 64 of them: half of what a user may have */
-#define SPLICE_MIN (128 * 1024) /* bytes to come that are worth a pipe */
+#define PIPES_MAX  64			  /* a worker's pipes for splice(2) */
+#define PIPE_SIZE  ((size_t)512 * 1024)	  /* 64 of them: half of what a user may have */
+#define SPLICE_MIN ((uint64_t)128 * 1024) /* bytes to come that are worth a pipe */
 
 enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
 

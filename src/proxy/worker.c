@@ -19,13 +19,13 @@
 #include "proxy/access_log.h"
 #include "proxy/conn.h"
 
-#define EVENTS	      256	   /* of one round */
-#define ACCEPTS	      64	   /* of one listener in one round */
-#define BACKLOG	      4096	   /* of a listener that is about to close */
-#define BUFFERS	      4096	   /* large ones of a worker: 256 MiB */
-#define SPARE_OBJECTS 4096	   /* freed connections kept for later */
-#define RING_SIZE     (256 * 1024) /* of the access log: about 1,000 lines */
-#define PAUSE_NS      (50 * MS_NS) /* no accepting when out of descriptors */
+#define EVENTS	      256		   /* of one round */
+#define ACCEPTS	      64		   /* of one listener in one round */
+#define BACKLOG	      4096		   /* of a listener that is about to close */
+#define BUFFERS	      4096		   /* large ones of a worker: 256 MiB */
+#define SPARE_OBJECTS 4096		   /* freed connections kept for later */
+#define RING_SIZE     ((size_t)256 * 1024) /* of the access log: about 1,000 lines */
+#define PAUSE_NS      (50 * MS_NS)	   /* no accepting when out of descriptors */
 
 static mono_t
 clock_now(void)
@@ -391,6 +391,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->up = up;
 	s->n_up = conf->n_servers;
 	for (size_t i = 0; i < s->n_up; i++) {
+		ASSERT(up[i] != NULL);
 		up[i]->index = i;
 		up[i]->counter = gs->server[i].counter[w->conf.index];
 		replace_limit(&up[i]->limit, gs->server[i].limit);

@@ -30,7 +30,7 @@ struct worker_conf {
 };
 
 /* Starts the thread, which idles until its first view. 0 or -errno. */
-int worker_start(struct worker **w, const struct worker_conf *conf) MUST_CHECK;
+int worker_start(struct worker **out, const struct worker_conf *conf) MUST_CHECK;
 
 /* Ends the `n` threads, cutting what is open, and frees the workers. NULLs are fine. */
 void workers_end(struct worker **w, unsigned n);

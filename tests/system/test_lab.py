@@ -149,8 +149,8 @@ def test_interrupted(lab, signo):
     mine = f"nines-drill-{run.pid}-"
     wait_for(lambda: len(namespaces(mine)) == 5)
     run.send_signal(signo)
-    run.communicate(timeout=20)
-    assert run.returncode == 1
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == 1 and "interrupted" in said, said
     assert namespaces(mine) == []
     assert not pathlib.Path(f"/run/nines-lab/drill-{run.pid}").exists()
 

@@ -5,6 +5,7 @@
 
 lb2 is in the file but switched off.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -91,7 +92,8 @@ class Host:
         for ns in (self.lb, self.web):
             pids = subprocess.run(["ip", "netns", "pids", ns], capture_output=True, text=True)
             for pid in pids.stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", ns], capture_output=True)
 
     def start(self, *words, **more):

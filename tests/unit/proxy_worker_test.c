@@ -552,11 +552,11 @@ test_stops(void **state)
 	}
 	assert_true(last);
 	for (int i = 0; i < 5000; i++) {
-		if (worker_clients(l.worker[0]) + worker_clients(l.worker[1]) == 0)
+		if (worker_done(l.worker[0]) && worker_done(l.worker[1]))
 			break;
 		(void)poll(NULL, 0, 1);
 	}
-	assert_int_equal(worker_clients(l.worker[0]) + worker_clients(l.worker[1]), 0);
+	assert_true(worker_done(l.worker[0]) && worker_done(l.worker[1]));
 	(void)close(fd);
 	close_lab(&l);
 }
