@@ -302,7 +302,7 @@ worth_a_pipe(const struct flow *f, const struct side *src)
 	if (src->in != NULL)
 		return false;
 	if (f->body.framing == HTTP1_LENGTH)
-		return f->body.left >= SPLICE_MIN || (f->pipe != NULL && f->bulk);
+		return f->body.left >= SPLICE_MIN || f->bulk;
 	return f->bulk;
 }
 
@@ -326,6 +326,7 @@ splice_in(struct worker *w, struct flow *f, struct side *src)
 	if (n > 0) {
 		f->pipe->len += (size_t)n;
 		f->bytes += (size_t)n;
+		f->burst += (size_t)n;
 		f->bulk = true;
 		if (f->body.framing == HTTP1_LENGTH) {
 			f->body.left -= (uint64_t)n;
@@ -333,10 +334,11 @@ splice_in(struct worker *w, struct flow *f, struct side *src)
 		}
 		return true;
 	}
-	/* recv() tells the end and errors apart; a pause ends the bulk of a tunnel. */
+	/* recv() tells the end and errors apart. A small burst ends the bulk. */
 	if (n < 0 && (errno == EAGAIN || errno == EINTR) && !src->rdhup)
 		src->readable = false;
-	f->bulk = false;
+	f->bulk = f->burst >= BURST_MIN;
+	f->burst = 0;
 	return false;
 }
 
@@ -351,7 +353,7 @@ copy(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 	if (b == NULL)
 		return false;
 	if (f->body.framing == HTTP1_UNTIL_CLOSE || f->body.framing == HTTP1_TUNNEL)
-		f->bulk = b->len == BUF_LARGE;
+		f->bulk = b->len == BUF_LARGE; /* the rest of it, and what follows */
 	if (f->dechunk) {
 		used = http1_body_dechunk(&f->body, buf_bytes(b), b->len, &n);
 	} else {
@@ -359,6 +361,7 @@ copy(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 		n = used;
 	}
 	f->bytes += n;
+	f->burst += n;
 	sent = 0;
 	if (n > 0) {
 		struct iovec v = {buf_bytes(b), n};
@@ -419,7 +422,7 @@ flow_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 			return FLOW_SINK_FAILED;
 		if (copy(w, f, src, dst))
 			continue;
-		if (f->pipe != NULL && !f->bulk) { /* nobody holds an idle pipe */
+		if (f->pipe != NULL) { /* nobody holds an idle pipe */
 			pipe_put(w, f->pipe);
 			f->pipe = NULL;
 		}

@@ -27,6 +27,8 @@ struct worker;
 #define PIPE_SIZE  ((size_t)512 * 1024)	  /* 64 of them: half of what a user may have */
 #define SPLICE_MIN ((uint64_t)128 * 1024) /* bytes to come that are worth a pipe */
 
+#define BURST_MIN  ((uint64_t)16 * 1024)  /* the same, when the next ones come */
+
 enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
 
 struct side {
@@ -51,11 +53,12 @@ struct pipe {
 struct flow {
 	struct http1_body body;
 	bool dechunk;
-	bool bulk;	   /* a tunnel in which much comes at once: splice */
+	bool bulk;	   /* much comes at once: splice */
 	bool shut;	   /* its end was passed on */
 	struct buf *out;   /* taken from the source, not yet by the sink */
 	struct pipe *pipe; /* the same */
 	uint64_t bytes;
+	uint64_t burst; /* the same, since the source last ran dry */
 };
 
 enum flow_result {

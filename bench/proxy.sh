@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The data plane beside HAProxy and nginx: CPU per request, rate, latency, memory of idle
+# connections. DRIVER is the folder of bench.sh with its floor programs (default: beside
+# this tree); SCENARIOS, ROUNDS, SECS and THREADS come from the environment.
+set -eu
+cd "$(dirname "$0")/.."
+driver=${DRIVER:-../shared/bench/proxy}
+[ -x "$driver/bench.sh" ] || {
+	echo "bench/proxy.sh: no bench.sh in $driver: set DRIVER" >&2
+	exit 1
+}
+export NINES="${NINES:-$PWD/build/release/nines}"
+export ROUNDS="${ROUNDS:-5}" SECS="${SECS:-2}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+cp -rL "$driver/." "$work"
+cp bench/proxy/nines.start "$work"
+# A checkout may keep links as files with the target's name.
+for name in haproxysplice haproxybuf64k; do
+	rm -f "$work/$name.start"
+	ln -s haproxy.start "$work/$name.start"
+done
+rows=$work/rows
+: >"$rows"
+for scenario in ${SCENARIOS:-small conn tcp big64k big1m tcp64k tcp1m idle idleused}; do
+	case $scenario in
+	small | conn) others="haproxy nginx floor" ;;
+	big*) others="haproxy haproxysplice nginx floorsplice" ;;
+	tcp64k | tcp1m) others="haproxy haproxysplice nginx" ;;
+	*) others="haproxy nginx" ;;
+	esac
+	# shellcheck disable=SC2086 # others are words
+	(cd "$work" && ./bench.sh "$scenario" nines $others) >"$work/out" 2>"$work/err" || {
+		cat "$work/err" >&2
+		exit 1
+	}
+	cat "$work/out" >>"$rows"
+	echo "proxy.sh: $scenario" >&2
+done
+python3 bench/proxy_table.py <"$rows"
