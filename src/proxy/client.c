@@ -341,7 +341,7 @@ static void
 half_close(struct flow *f, struct side *dst)
 {
 	f->shut = f->body.done = true;
-	(void)shutdown(dst->fd, SHUT_WR);
+	side_shut(dst);
 }
 
 /* One way of a tunnel. False: it is over. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.h - a worker's inside: connections, flows, services. Private to the room.
+ * conn.h - a worker's inside: connections and flows. Private to the room.
  *
  * A client connection and a server connection each begin with a `struct side`, which
  * is what epoll reports. Both are registered once, edge-triggered, for everything;
@@ -20,77 +20,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/list.h"
 #include "base/rng.h"
-#include "base/stats.h"
-#include "proxy/balance.h"
 #include "proxy/buf.h"
 #include "proxy/counters.h"
 #include "proxy/http1.h"
-#include "proxy/side.h"
-#include "proxy/view.h"
-#include "proxy/wheel.h"
+#include "proxy/service.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
 #define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA)
 
 struct access_ring;
-struct wservice;
-
-/* One server of one service. Lives while its service or a connection needs it. */
-struct upstream {
-	unsigned refs;
-	bool gone;    /* not in the file any more */
-	size_t index; /* in the service */
-	struct wservice *service;
-	const struct server *conf;
-	char *name; /* outlives the file */
-	struct sockaddr_storage address;
-	socklen_t address_len;
-	uint8_t state; /* enum server_state and flag, by the view */
-	uint8_t was;   /* `state` before the last news */
-	bool failed;   /* real traffic says so, until `retry` or news */
-	struct wheel_timer retry;
-	struct list idle; /* connections, the last used first */
-	unsigned n_idle;
-	struct list busy;
-	struct limit *limit;
-	stats_t *counter;
-};
-
-/* One service; its name is its identity over reloads. */
-struct wservice {
-	struct list link;
-	struct gen *gen; /* where `conf` lives */
-	const struct service *conf;
-	bool gone;
-	struct upstream **up;
-	size_t n_up;
-	struct balancer balancer;
-	uint32_t *heap;		    /* the balancer's memory */
-	struct balance_point *ring; /* the same */
-	struct list clients;
-	size_t n_clients;
-	struct list queue; /* clients waiting for a server */
-	unsigned n_queue;
-	struct limit *limit;
-	stats_t *counter;
-};
-
-/* One listening socket. Lives while it listens or a client came by it. */
-struct wlistener {
-	struct side s;
-	struct list link;
-	unsigned refs;
-	struct ip_endpoint at;
-	struct lsock *sock; /* NULL: it listens no more */
-	struct wservice *service;
-	bool leaving;
-	bool watched; /* by epoll: not while paused */
-	bool full;    /* paused: the service has all the connections it may have */
-	struct wheel_timer pause;
-};
 
 enum client_state {
 	CLIENT_IDLE,	   /* before the first byte of a request */
@@ -183,21 +123,6 @@ struct worker {
 
 /* What a timer belongs to. */
 enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_LISTENER };
-
-/* upstream.c: servers of a service */
-struct upstream *upstream_new(struct wservice *s, const struct server *conf);
-void upstream_unref(struct upstream *up);
-void upstream_state(struct worker *w, struct upstream *up, uint8_t state);
-void upstream_settle(struct worker *w, struct upstream *up);
-void upstream_retire(struct worker *w, struct upstream *up);
-void upstream_usable(struct upstream *up);
-void upstream_failed(struct worker *w, struct upstream *up, int error);
-void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
-void upstream_retry_due(struct worker *w, struct upstream *up);
-int upstream_pick(struct worker *w, struct wservice *s, struct client *c);
-int server_open(struct worker *w, struct client *c, struct upstream *up);
-void server_release(struct worker *w, struct server_conn *sc, bool keep);
-void server_close(struct worker *w, struct server_conn *sc);
 
 /* client.c: what http and tcp have in common */
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);

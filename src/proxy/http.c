@@ -49,7 +49,7 @@ http_linger(struct worker *w, struct client *c)
 		client_close(w, c);
 		return;
 	}
-	(void)shutdown(c->s.fd, SHUT_WR);
+	side_shut(&c->s);
 	c->state = CLIENT_LINGER;
 	wheel_set(&w->wheel, &c->timer, mono_add(w->now, LINGER_NS));
 	client_make_ready(w, c);

@@ -40,6 +40,9 @@ side_event(struct side *s, uint32_t events)
 void
 side_close(struct worker *w, struct side *s)
 {
+	if (s->via != NULL)
+		s->via->close(w, s);
+	s->via = NULL;
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	s->fd = -1;
@@ -66,6 +69,12 @@ snap(struct side *s, int error)
 	s->writable = false;
 }
 
+static ssize_t
+take(struct side *s, void *p, size_t n)
+{
+	return s->via != NULL ? s->via->recv(s, p, n) : recv(s->fd, p, n, 0);
+}
+
 /* Appends to `b` what has arrived. True if something did. */
 static bool
 receive(struct side *s, struct buf *b)
@@ -77,13 +86,14 @@ receive(struct side *s, struct buf *b)
 		return false;
 	ASSERT(room > 0);
 	do
-		n = recv(s->fd, b->data + b->off + b->len, room, 0);
+		n = take(s, b->data + b->off + b->len, room);
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		b->len += (uint32_t)n;
 		/* A short read drained the socket: the next byte raises a new edge.
-		 * Behind a FIN there is none, so that the 0 must be read for. */
-		if ((size_t)n < room && !s->rdhup)
+		 * Behind a FIN there is none, so that the 0 must be read for; of what
+		 * lies in other layers the socket knows nothing. */
+		if ((size_t)n < room && !s->rdhup && s->via == NULL)
 			s->readable = false;
 		return true;
 	}
@@ -104,6 +114,8 @@ side_quiet(struct side *s)
 
 	if (s->in != NULL || s->rdhup || s->eof || s->failed)
 		return false;
+	if (s->via != NULL)
+		return s->via->quiet(s);
 	if (s->readable && recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	    errno == EAGAIN)
 		s->readable = false;
@@ -173,11 +185,30 @@ side_rest(struct worker *w, struct side *s, struct buf *b, size_t used)
 	return -ENOBUFS;
 }
 
+void
+side_shut(struct side *s)
+{
+	if (s->via != NULL)
+		s->via->shut(s);
+	else
+		(void)shutdown(s->fd, SHUT_WR);
+}
+
+static ssize_t
+give(struct side *s, const struct iovec *iov, size_t n)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n};
+
+	if (s->via != NULL)
+		return s->via->send(s, iov, n);
+	return n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+		      : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+}
+
 /* Sends what fits; 0 if nothing does or the side has failed. */
 ssize_t
 side_send(struct side *s, const struct iovec *iov, size_t n)
 {
-	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n};
 	size_t want = 0;
 	ssize_t sent;
 
@@ -186,8 +217,7 @@ side_send(struct side *s, const struct iovec *iov, size_t n)
 	for (size_t i = 0; i < n; i++)
 		want += iov[i].iov_len;
 	do
-		sent = n == 1 ? send(s->fd, iov->iov_base, want, MSG_NOSIGNAL)
-			      : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+		sent = give(s, iov, n);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0) {
 		s->writable = false;
@@ -297,9 +327,9 @@ flush(struct worker *w, struct flow *f, struct side *dst)
 }
 
 static bool
-worth_a_pipe(const struct flow *f, const struct side *src)
+worth_a_pipe(const struct flow *f, const struct side *src, const struct side *dst)
 {
-	if (src->in != NULL)
+	if (src->in != NULL || src->via != NULL || dst->via != NULL)
 		return false;
 	if (f->body.framing == HTTP1_LENGTH)
 		return f->body.left >= SPLICE_MIN || f->bulk;
@@ -416,7 +446,7 @@ flow_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 		}
 		if (f->body.error != HTTP1_OK)
 			return FLOW_BAD;
-		if (src->readable && worth_a_pipe(f, src) && splice_in(w, f, src))
+		if (src->readable && worth_a_pipe(f, src, dst) && splice_in(w, f, src))
 			continue;
 		if (dst->broken)
 			return FLOW_SINK_FAILED;

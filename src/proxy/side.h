@@ -21,18 +21,38 @@
 #include "proxy/buf.h"
 #include "proxy/http1.h"
 
+struct side;
 struct worker;
 
 #define PIPES_MAX  64			  /* a worker's pipes for splice(2) */
 #define PIPE_SIZE  ((size_t)512 * 1024)	  /* 64 of them: half of what a user may have */
 #define SPLICE_MIN ((uint64_t)128 * 1024) /* bytes to come that are worth a pipe */
 
-#define BURST_MIN  ((uint64_t)16 * 1024)  /* the same, when the next ones come */
+#define BURST_MIN ((uint64_t)16 * 1024) /* the same, when the next ones come */
 
 enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
 
+/*
+ * What lies between a side and the network when it is not just a socket: TLS, or a
+ * stream of an HTTP/2 connection. All of it behaves as a socket that does not block,
+ * so that whoever reads and sends need not know.
+ */
+struct transport {
+	/* As recv(2): bytes; 0 at the end; -1 with errno, EAGAIN for "not yet". */
+	ssize_t (*recv)(struct side *s, void *p, size_t n);
+	/* As sendmsg(2). What it took is gone from the caller's point of view; after a
+	 * short count or EAGAIN, `writable` is set again when there is room. */
+	ssize_t (*send)(struct side *s, const struct iovec *iov, size_t n);
+	/* As shutdown(2) of the sending half. */
+	void (*shut)(struct side *s);
+	/* False if bytes or an end wait to be read; may read ahead. */
+	bool (*quiet)(struct side *s);
+	/* Frees side.layer. The socket, if there is one, is closed afterwards. */
+	void (*close)(struct worker *w, struct side *s);
+};
+
 struct side {
-	int fd; /* -1: closed */
+	int fd; /* -1: closed, or a stream */
 	uint8_t kind;
 	bool readable, writable;
 	bool rdhup;  /* a FIN is in: read until 0 */
@@ -41,7 +61,9 @@ struct side {
 	bool failed; /* cannot be read; `error` says why */
 	bool broken; /* cannot be written; `error` says why */
 	int error;
-	struct buf *in; /* read and not yet used */
+	struct buf *in;		     /* read and not yet used */
+	const struct transport *via; /* NULL: the socket itself */
+	void *layer;		     /* what belongs to `via` */
 };
 
 struct pipe {
@@ -74,6 +96,9 @@ int side_watch(struct worker *w, struct side *s);
 /* What epoll reported. */
 void side_event(struct side *s, uint32_t events);
 void side_close(struct worker *w, struct side *s);
+
+/* Says to the other end that nothing more will be sent. */
+void side_shut(struct side *s);
 
 /* True if nothing is waiting to be read, not even an end. */
 bool side_quiet(struct side *s);

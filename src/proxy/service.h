@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * service.h - a worker's services, their servers and listeners. Private to the room.
+ */
+#ifndef NINES_PROXY_SERVICE_H
+#define NINES_PROXY_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/list.h"
+#include "base/stats.h"
+#include "proxy/balance.h"
+#include "proxy/side.h"
+#include "proxy/view.h"
+#include "proxy/wheel.h"
+
+struct client;
+struct server_conn;
+struct worker;
+struct wservice;
+
+/* One server of one service. Lives while its service or a connection needs it. */
+struct upstream {
+	unsigned refs;
+	bool gone;    /* not in the file any more */
+	size_t index; /* in the service */
+	struct wservice *service;
+	const struct server *conf;
+	char *name; /* outlives the file */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	uint8_t state; /* enum server_state and flag, by the view */
+	uint8_t was;   /* `state` before the last news */
+	bool failed;   /* real traffic says so, until `retry` or news */
+	struct wheel_timer retry;
+	struct list idle; /* connections, the last used first */
+	unsigned n_idle;
+	struct list busy;
+	struct limit *limit;
+	stats_t *counter;
+};
+
+/* One service; its name is its identity over reloads. */
+struct wservice {
+	struct list link;
+	struct gen *gen; /* where `conf` lives */
+	const struct service *conf;
+	bool gone;
+	struct upstream **up;
+	size_t n_up;
+	struct balancer balancer;
+	uint32_t *heap;		    /* the balancer's memory */
+	struct balance_point *ring; /* the same */
+	struct list clients;
+	size_t n_clients;
+	struct list queue; /* clients waiting for a server */
+	unsigned n_queue;
+	struct limit *limit;
+	stats_t *counter;
+};
+
+/* One listening socket. Lives while it listens or a client came by it. */
+struct wlistener {
+	struct side s;
+	struct list link;
+	unsigned refs;
+	struct ip_endpoint at;
+	struct lsock *sock; /* NULL: it listens no more */
+	struct wservice *service;
+	bool leaving;
+	bool watched; /* by epoll: not while paused */
+	bool full;    /* paused: the service has all the connections it may have */
+	struct wheel_timer pause;
+};
+
+/* upstream.c: servers of a service */
+struct upstream *upstream_new(struct wservice *s, const struct server *conf);
+void upstream_unref(struct upstream *up);
+void upstream_state(struct worker *w, struct upstream *up, uint8_t state);
+void upstream_settle(struct worker *w, struct upstream *up);
+void upstream_retire(struct worker *w, struct upstream *up);
+void upstream_usable(struct upstream *up);
+void upstream_failed(struct worker *w, struct upstream *up, int error);
+void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
+void upstream_retry_due(struct worker *w, struct upstream *up);
+int upstream_pick(struct worker *w, struct wservice *s, struct client *c);
+int server_open(struct worker *w, struct client *c, struct upstream *up);
+void server_release(struct worker *w, struct server_conn *sc, bool keep);
+void server_close(struct worker *w, struct server_conn *sc);
+
+#endif /* NINES_PROXY_SERVICE_H */
