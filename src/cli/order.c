@@ -37,6 +37,8 @@ show(const char *verb, const json_t *answer)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *ip = json_string_value(json_object_get(answer, "floating_ip"));
+	const char *host = json_string_value(json_object_get(answer, "host"));
 
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		(void)fprintf(stderr, "nines %s: %s\n", verb,
@@ -45,6 +47,8 @@ show(const char *verb, const json_t *answer)
 	}
 	if (text != NULL && text[0] != '\0')
 		(void)printf("%s\n", text);
+	else if (ip != NULL && host != NULL)
+		(void)printf("%s is on %s now\n", ip, host);
 	return 0;
 }
 
