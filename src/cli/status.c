@@ -293,6 +293,15 @@ show_orders(struct view *v)
 }
 
 static void
+show_advice(const struct view *v)
+{
+	const json_t *fact = find_fact(v, "proxy advice", "");
+
+	if (fact != NULL)
+		(void)printf("\nadvice: %s\n", text_of(fact, "value"));
+}
+
+static void
 show(struct view *v)
 {
 	const char *error = text_of(v->answer, "refused");
@@ -313,6 +322,7 @@ show(struct view *v)
 	show_vips(v);
 	show_services(v);
 	show_orders(v);
+	show_advice(v);
 }
 
 static struct stats *

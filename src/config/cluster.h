@@ -124,8 +124,9 @@ enum log_mode { LOG_MODE_OFF, LOG_MODE_SAMPLED, LOG_MODE_FULL };
 
 struct server {
 	const char *name; /* as in the file, "web1:8080": the name in facts and logs */
-	const struct host *host; /* NULL if the file gives an address */
-	struct ip_endpoint at;
+	const struct host *host;  /* NULL if the file gives an address */
+	struct ip_endpoint at;	  /* of family 0 with `unix_path` */
+	const char *unix_path;	  /* NULL: it is at `at` */
 	unsigned weight;	  /* 0 .. 1000, 1 by default; 0: no new work */
 	unsigned max_connections; /* 0: no limit */
 	bool backup;
@@ -157,9 +158,14 @@ struct service {
 	int64_t idle_timeout_ns; /* keep-alive client without a request; tcp: silence */
 	int64_t server_timeout_ns; /* silence of a server that owes an answer */
 	int64_t drain_timeout_ns;  /* how long leaving connections may finish */
+	int64_t peer_timeout_ns;   /* a peer that acknowledges nothing is gone */
 	unsigned retries;	   /* further servers tried for a safe request */
 	unsigned pool;	    /* idle server connections kept, per worker and server */
 	uint8_t send_proxy; /* PROXY protocol version sent: 0 none, 1, 2 */
+	unsigned backlog;   /* connections that wait to be accepted */
+	struct ip source;   /* of connections to servers; family 0: any ... */
+	const struct network *source_network; /* ... or the host's own address on it */
+	bool transparent;		      /* ... or the client's address */
 	enum log_mode log;
 	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */
 	size_t index;	     /* in cluster.service */

@@ -9,6 +9,7 @@
 #include "base/mono.h"
 #include "config/reader.h"
 #include "config/sections.h"
+#include "config/service_net.h"
 #include "config/units.h"
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
@@ -347,7 +348,8 @@ write_at(const void *base, struct sbuf *out)
 {
 	const struct server *server = base;
 
-	write_text(out, server->name);
+	if (server->unix_path == NULL)
+		write_text(out, server->name);
 }
 
 static const struct form at_form = {
@@ -361,11 +363,16 @@ static const struct key server_key[] = {
     {
 	.name = "at",
 	.kind = VALUE_FORM,
-	.required = true,
 	.form = &at_form,
 	.doc =
 	    "Host and port; the address is the one on a network that the hosts which "
 	    "listen share with it.",
+    },
+    {
+	.name = "unix",
+	.kind = VALUE_FILE,
+	FIELD(struct server, unix_path),
+	.doc = "Instead of `at`: a Unix socket of the load balancer's own host.",
     },
     {
 	.name = "weight",
@@ -408,6 +415,7 @@ static const struct section server_section = {
     .doc = "Something that answers requests.",
     KEYS(server_key),
     .shorthand = "at",
+    .finish = service_net_finish_server,
     .brief = brief_server,
 };
 
@@ -666,6 +674,15 @@ static const struct key timeout_key[] = {
 	.preset = "30s",
 	.doc = "How long connections may finish when their listener or server leaves.",
     },
+    {
+	.name = "peer",
+	.kind = VALUE_DURATION,
+	FIELD(struct service, peer_timeout_ns),
+	.max = 86400 * SEC_NS,
+	.preset = "5m",
+	.doc = "A client or server whose host acknowledges nothing for so long, or "
+	       "takes nothing, is given up; 0: as the kernel does.",
+    },
 };
 
 static void
@@ -781,6 +798,31 @@ static const struct key service_key[] = {
 	.doc = "Idle connections kept to each server, by each worker.",
     },
     {
+	.name = "backlog",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, backlog),
+	.min = 1,
+	.max = 65535,
+	.preset = "4096",
+	.doc = "Connections that may wait to be accepted, for each worker; not more "
+	       "than net.core.somaxconn.",
+    },
+    {
+	.name = "source",
+	.kind = VALUE_FORM,
+	.form = &service_net_source,
+	.doc = "Where connections to servers come from: an address, or this host's own "
+	       "on a network.",
+    },
+    {
+	.name = "transparent",
+	.kind = VALUE_FLAG,
+	FIELD(struct service, transparent),
+	.preset = "false",
+	.doc = "Connections to servers come from the client's address. Answers must be "
+	       "routed through the load balancer; nothing is pooled.",
+    },
+    {
 	.name = "proxy_protocol",
 	.kind = VALUE_WORD,
 	FIELD(struct service, send_proxy),
@@ -820,10 +862,13 @@ check_servers(struct reader *r, const struct service *s, const struct yaml *node
 		const struct server *server = &s->server[i];
 
 		active += !server->backup && server->weight > 0;
-		if (server->at.ip.family == 0)
+		if (server->at.ip.family == 0 && server->unix_path == NULL)
 			continue;
-		(void)ip_endpoint_format(&server->at, text);
-		key = arena_strndup(r->scratch, text, strlen(text));
+		key = server->unix_path;
+		if (key == NULL) {
+			(void)ip_endpoint_format(&server->at, text);
+			key = arena_strndup(r->scratch, text, strlen(text));
+		}
 		if (key != NULL && names_put(&seen, key, (void *)(uintptr_t)s) != NULL)
 			(void)reader_error(r, item, "duplicate-server",
 			    "server \"%s\" is listed twice", server->name);
@@ -845,6 +890,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	(void)given;
 	if (list != NULL)
 		check_servers(r, s, list);
+	service_net_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
 		    "key-conflict",

@@ -177,7 +177,8 @@ environment(struct words *w, const struct probe_job *job)
 		add_word(w, "NINES_SERVER=%s", job->server);
 	if (job->floating_ip != NULL)
 		add_word(w, "NINES_FLOATING_IP=%s", job->floating_ip);
-	add_word(w, "NINES_ADDRESS=%s", ip_format(&job->at.ip, address));
+	add_word(w, "NINES_ADDRESS=%s",
+	    job->unix_path != NULL ? job->unix_path : ip_format(&job->at.ip, address));
 	if (job->at.port != 0)
 		add_word(w, "NINES_PORT=%u", job->at.port);
 	add_word(w, "%s", PATH_ENV);

@@ -44,6 +44,7 @@ struct probe_env {
 struct probe_job {
 	const struct check_conf *check;
 	struct ip_endpoint at;
+	const char *unix_path;	      /* NULL: at `at` */
 	const char *service, *server; /* or NULL ... */
 	const char *floating_ip;      /* ... and this */
 	/* Called once, after probe_begin(), unless aborted; the probe is gone then. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -243,6 +244,8 @@ set_name(SSL *ssl, const struct probe_job *job)
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	struct ip ip;
 
+	if (job->check->host == NULL && job->unix_path != NULL)
+		return SSL_set1_host(ssl, "localhost") == 1;
 	if (job->check->host == NULL) {
 		(void)ip_format(&job->at.ip, name);
 		return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
@@ -443,14 +446,29 @@ write_request(struct sbuf *out, const struct probe_job *job)
 	    "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nines-health\r\n"
 	    "Accept: */*\r\nConnection: close\r\n\r\n",
 	    c->method, c->path,
-	    c->host != NULL ? c->host : ip_endpoint_format(&job->at, at));
+	    c->host != NULL	     ? c->host
+	    : job->unix_path != NULL ? "localhost"
+				     : ip_endpoint_format(&job->at, at));
+}
+
+static socklen_t
+job_address(const struct probe_job *job, struct sockaddr_storage *ss)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+
+	if (job->unix_path == NULL)
+		return ip_to_sockaddr(&job->at, ss);
+	memcpy(sun.sun_path, job->unix_path,
+	    strnlen(job->unix_path, sizeof(sun.sun_path) - 1));
+	memcpy(ss, &sun, sizeof(sun));
+	return sizeof(sun);
 }
 
 static int
 open_stream(struct stream *s)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = ip_to_sockaddr(&s->probe.job.at, &ss);
+	socklen_t len = job_address(&s->probe.job, &ss);
 
 	s->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)

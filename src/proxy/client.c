@@ -208,7 +208,8 @@ static bool
 servers_fault(int error)
 {
 	return error != EMFILE && error != ENFILE && error != ENOBUFS &&
-	       error != ENOMEM && error != EADDRNOTAVAIL;
+	       error != ENOMEM && error != EADDRNOTAVAIL &&
+	       error != EAGAIN /* a Unix socket's backlog is full */;
 }
 
 /* False: enough servers have been tried. */

@@ -16,6 +16,7 @@
 #include "part/fact.h"
 #include "part/part.h"
 #include "proxy/access_log.h"
+#include "proxy/advice.h"
 #include "proxy/counters.h"
 #include "proxy/gen.h"
 #include "proxy/proxy.h"
@@ -148,6 +149,18 @@ publish_listen(struct proxy *p)
 		}
 	}
 	part_publish(p->part, "proxy listen", "up");
+}
+
+/* What of this host's set-up the file would have otherwise. */
+static void
+publish_advice(struct proxy *p)
+{
+	char text[ADVICE_LEN];
+
+	if (!p->active || p->cluster == NULL)
+		return;
+	advice_give(text, p->cluster, p->me);
+	part_publish(p->part, "proxy advice", "%s", text);
 }
 
 /* Tells the workers all that is known now. */
@@ -463,6 +476,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 	if (!p->stopping)
 		want_listeners(p);
 	want_log(p);
+	publish_advice(p);
 	cluster_unref(old);
 	show_soon(p);
 }
@@ -578,6 +592,7 @@ on_activate(void *self)
 	if (p->gen != NULL)
 		gen_reset_gauges(p->gen);
 	want_log(p);
+	publish_advice(p);
 	show(p);
 }
 

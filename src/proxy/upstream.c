@@ -4,13 +4,13 @@
  * real traffic tells about its health.
  */
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "proxy/conn.h"
+#include "proxy/dial.h"
 
 /* How long a failure of real traffic counts when the checks have nothing to say. */
 #define FAILED_NS (5 * SEC_NS)
@@ -26,7 +26,8 @@ upstream_new(struct wservice *s, const struct server *conf)
 	up->conf = conf;
 	up->name = strdup(conf->name);
 	ASSERT(up->name != NULL);
-	up->address_len = ip_to_sockaddr(&conf->at, &up->address);
+	if (conf->unix_path == NULL)
+		up->address_len = ip_to_sockaddr(&conf->at, &up->address);
 	list_init(&up->idle);
 	list_init(&up->busy);
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
@@ -248,20 +249,14 @@ server_new(struct worker *w, struct upstream *up)
 }
 
 static int
-dial(struct worker *w, struct server_conn *sc)
+dial(struct worker *w, struct server_conn *sc, const struct client *c)
 {
-	struct upstream *up = sc->up;
-	int one = 1, r;
+	int fd = dial_server(sc->up, &c->from);
 
-	sc->s.fd = socket(up->address.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (sc->s.fd < 0)
-		return -errno;
-	(void)setsockopt(sc->s.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	r = connect(sc->s.fd, (const struct sockaddr *)&up->address, up->address_len);
-	if (r != 0 && errno != EINPROGRESS)
-		return -errno;
-	count(up->counter, SRV_CONNECTIONS);
+	if (fd < 0)
+		return fd;
+	sc->s.fd = fd;
+	count(sc->up->counter, SRV_CONNECTIONS);
 	return side_watch(w, &sc->s);
 }
 
@@ -295,7 +290,7 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 	sc = server_new(w, up);
 	if (sc == NULL)
 		return -ENOMEM;
-	r = dial(w, sc);
+	r = dial(w, sc, c);
 	if (r != 0) {
 		server_close(w, sc);
 		return r;

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "proxy/access_log.h"
 #include "proxy/conn.h"
+#include "proxy/dial.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */
@@ -257,7 +257,6 @@ static struct wlistener *
 open_listener(struct worker *w, const struct view_listener *vl, struct lsock *sock)
 {
 	struct wlistener *l = calloc(1, sizeof(*l));
-	int one = 1;
 
 	ASSERT(l != NULL);
 	l->s = (struct side){.fd = sock->fd, .kind = SIDE_LISTENER};
@@ -267,8 +266,6 @@ open_listener(struct worker *w, const struct view_listener *vl, struct lsock *so
 	wheel_timer_init(&l->pause, TIMER_LISTENER);
 	list_init(&l->link);
 	list_append(&w->listeners, &l->link);
-	/* Accepted sockets inherit it. */
-	(void)setsockopt(sock->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return l;
 }
 
@@ -488,7 +485,7 @@ adopt_services(struct worker *w, const struct view *v)
 }
 
 static void
-adopt_listeners(struct worker *w, const struct view *v)
+adopt_listeners(struct worker *w, const struct view *v, bool fresh)
 {
 	LIST_EACH(n, tmp, &w->listeners)
 	{
@@ -498,6 +495,7 @@ adopt_listeners(struct worker *w, const struct view *v)
 		const struct view_listener *vl = &v->listener[i];
 		struct lsock *sock = vl->sock[w->conf.index];
 		struct wlistener *l = find_listener(w, &vl->at);
+		bool is_new;
 
 		if (l != NULL && l->sock != sock) {
 			close_listener(w, l);
@@ -505,10 +503,13 @@ adopt_listeners(struct worker *w, const struct view *v)
 		}
 		if (sock == NULL)
 			continue;
-		if (l == NULL)
+		is_new = l == NULL;
+		if (is_new)
 			l = open_listener(w, vl, sock);
 		l->service = find_service(w, v->gen->service[vl->service].conf->name);
 		ASSERT(l->service != NULL);
+		if (fresh || is_new)
+			dial_tune_listener(sock->fd, l->service->conf);
 		l->leaving = vl->leaving;
 		l->s.eof = false;
 		watch_listener(
@@ -529,10 +530,11 @@ static void
 adopt(struct worker *w, struct view *v)
 {
 	struct view *old = w->view;
+	bool fresh = old == NULL || old->gen != v->gen;
 
 	adopt_services(w, v);
 	w->view = v;
-	adopt_listeners(w, v);
+	adopt_listeners(w, v, fresh);
 	LIST_EACH(n, tmp, &w->services)
 	{
 		struct wservice *s = CONTAINER(n, struct wservice, link);

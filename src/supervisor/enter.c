@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The other side of exec: `nines part NAME LEVEL [release HOST]`, with the link (or the
- * cluster file, for release) as descriptor 3. Everything that a part is not to have is
- * given up here, before any of its code runs.
+ * The other side of exec: `nines part NAME LEVEL [more | release HOST]`, with the link
+ * (or the cluster file, for release) as descriptor 3; with `more` it gets the row's
+ * `more_cap`, too. Everything that a part is not to have is given up here, before any
+ * of its code runs.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -41,9 +42,10 @@ keeps(const struct part_row *row, int cap)
 
 /* 0 or -errno. What only makes it slower or less confined is told and borne. */
 static int
-confine(const struct part_row *row)
+confine(const struct part_row *row, bool more)
 {
-	int err;
+	int caps[PARTS_CAPS + 1], err;
+	size_t n = row->n_caps;
 
 	if (chdir("/") != 0)
 		return -errno;
@@ -53,7 +55,10 @@ confine(const struct part_row *row)
 		log_event(LOG_DEBUG, "nice", "refused=%d", row->nice);
 	if (row->writes != NULL)
 		warn("landlock", priv_write_only_below(row->writes));
-	err = priv_drop(row->user, row->caps, row->n_caps);
+	memcpy(caps, row->caps, sizeof(row->caps));
+	if (more)
+		caps[n++] = row->more_cap;
+	err = priv_drop(row->user, caps, n);
 	return err == 0 ? priv_filter_syscalls(keeps(row, CAP_BPF)) : err;
 }
 
@@ -91,7 +96,7 @@ supervisor_part_main(int argc, char **argv)
 		return EXIT_BAD_USE;
 	}
 	log_init(row->name, (enum log_level)level);
-	err = confine(row);
+	err = confine(row, argc == 4 && strcmp(argv[3], "more") == 0);
 	if (err != 0) {
 		log_event(LOG_ERR, "privileges", "error=\"%s\"", strerror(-err));
 		return 1;

@@ -26,6 +26,17 @@ proxy_wanted(const struct cluster *c, const struct host *me)
 	return false;
 }
 
+/* Connections to servers from the clients' addresses. */
+static bool
+proxy_transparent(const struct cluster *c, const struct host *me)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		if (c->service[i].transparent && service_on_host(&c->service[i], me))
+			return true;
+	}
+	return false;
+}
+
 static bool
 health_wanted(const struct cluster *c, const struct host *me)
 {
@@ -95,6 +106,8 @@ const struct part_row parts[PARTS_MAX] = {
 	.spare = true,
 	.hang_ns = proxy_hang,
 	.user = "nobody",
+	.wants_more = proxy_transparent,
+	.more_cap = CAP_NET_RAW, /* IP_TRANSPARENT takes it or CAP_NET_ADMIN */
 	.nice = -5,
 	.writes = nothing,
 	.subscribe = {"server ", "service ", "host ", "admin ", "vip ", "passive "},
@@ -111,6 +124,13 @@ const struct part_row parts[PARTS_MAX] = {
 	.sockets = {"ping/"},
 	.stop_order = 2},
 };
+
+bool
+parts_wants_more(
+    const struct part_row *row, const struct cluster *c, const struct host *me)
+{
+	return row->wants_more != NULL && row->wants_more(c, me);
+}
 
 const struct part_row *
 parts_find(const char *name)

@@ -24,6 +24,9 @@ struct part_row {
 	const char *user; /* NULL: stays root, with nothing but `caps` */
 	int caps[PARTS_CAPS];
 	size_t n_caps;
+	/* One more, where the cluster file asks for what needs it; NULL: never. */
+	bool (*wants_more)(const struct cluster *c, const struct host *me);
+	int more_cap;
 	int realtime;		   /* priority of SCHED_FIFO; 0: a normal process */
 	int nice;		   /* of a normal process */
 	const char *const *writes; /* paths it may write below; NULL ends */
@@ -40,6 +43,10 @@ extern const struct part_row parts[PARTS_MAX];
 
 /* NULL: there is none, or this binary was built without it. */
 const struct part_program *parts_program(const char *name);
+
+/* True if the file asks for what needs `row->more_cap` here. */
+bool parts_wants_more(
+    const struct part_row *row, const struct cluster *c, const struct host *me);
 
 /* NULL if there is none. */
 const struct part_row *parts_find(const char *name);

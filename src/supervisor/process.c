@@ -285,15 +285,20 @@ greet(struct process *p)
 }
 
 /*
- * In the child: becomes `nines part NAME LEVEL [release HOST]` with the standard
+ * In the child: becomes `nines part NAME LEVEL [more | release HOST]` with the standard
  * streams and `fd` as LINK_FD; every other descriptor is close-on-exec.
  */
 NORETURN static void
 become(const struct child *c, int fd, bool release)
 {
 	const struct tree *t = c->tree;
-	const char *argv[] = {"nines", "part", c->row->name, t->log_level,
-	    release ? "release" : NULL, t->me->name, NULL};
+	const char *argv[] = {"nines", "part", c->row->name, t->log_level, NULL,
+	    release ? t->me->name : NULL, NULL};
+
+	if (release)
+		argv[4] = "release";
+	else if (parts_wants_more(c->row, t->cluster, t->me))
+		argv[4] = "more";
 
 	/* A new session: a terminal's ^C is for the supervisor, who leaves in order. */
 	(void)setsid();

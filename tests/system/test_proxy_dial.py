@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the proxy connects: Unix sockets, source addresses, options of sockets.
+
+      client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1 10.9.0.11, Unix sockets
+
+A transparent source needs a server behind the load balancer, in a namespace of its own:
+
+      lb1 10.9.9.1 ── 10.9.9.2 back (routes everything through lb1)
+"""
+import contextlib
+import os
+import re
+import socket
+import threading
+
+import pytest
+
+from proxylab import CLIENT, LB, Lab, Stream, echo, run, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+
+SERVICES = """
+  unix:    {{listen: "lb1:80", servers: [{{unix: {dir}/app.sock}}], check: /}}
+  gone:    {{listen: "lb1:81", servers: [{{unix: {dir}/gone.sock}}], check: none}}
+  mixed:   {{listen: "lb1:82", servers: [{{unix: {dir}/gone.sock}}, "web1:8080"], check: none}}
+  tunnel:  {{mode: tcp, listen: "lb1:83", servers: [{{unix: {dir}/app.sock}}], check: tcp}}
+  source:  {{listen: "lb1:84", servers: ["web1:8081"], source: 10.9.0.77, check: none}}
+  network: {{listen: "lb1:85", servers: ["web1:8081"], source: main, check: none}}
+  absent:  {{listen: "lb1:86", servers: ["web1:8081"], source: 10.7.0.78, check: none}}
+  tuned:   {{listen: "lb1:87", servers: ["web1:8082"], check: none, backlog: 77,
+             timeouts: {{peer: 40s}}}}
+"""
+GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class UnixServer:
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(path)
+        os.chmod(path, 0o777)
+        self.sock.listen(64)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    @staticmethod
+    def serve(sock):
+        stream = Stream.__new__(Stream)
+        stream.sock, stream.buffer = sock, b""
+        sock.settimeout(10)
+        with contextlib.suppress(OSError, EOFError):
+            echo("unix")(stream, 0)
+        sock.close()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+
+def say_peer(stream, _n):
+    address = stream.sock.getpeername()[0]
+    while True:
+        stream.head()
+        stream.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(address)}\r\n\r\n{address}")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dial")
+    for part in [folder, *folder.parents][:3]:
+        part.chmod(0o755)  # the proxy is `nobody`
+    made = Lab(folder)
+    server = UnixServer(str(folder / "app.sock"))
+    try:
+        run("ip", "-n", made.name, "addr", "add", "10.9.0.77/24", "dev", "lo")
+        made.serve("web1", 8080, echo("web1"))
+        made.serve("web1", 8081, say_peer)
+        made.serve("web1", 8082, echo("tuned"))
+        made.start(SERVICES.format(dir=folder))
+        yield made
+    finally:
+        made.close()
+        server.close()
+
+
+def test_a_unix_socket_is_a_server(lab):
+    until(lambda: lab.fact("service unix") == "up 1/1", "the check over the socket")
+    for _ in range(3):
+        head, body = lab.get(80)
+        assert head.status == 200 and b'"server": "unix"' in body
+
+
+def test_large_bodies_pass_both_ways(lab):
+    data = os.urandom(300_000).hex()
+    head, body = lab.ask(80, f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
+                         + data)
+    assert head.status == 200 and data.encode() in body
+
+
+def test_bytes_go_through_a_unix_socket(lab):
+    head, body = lab.ask(83, GET)
+    assert head.status == 200 and b'"server": "unix"' in body
+
+
+def test_a_unix_socket_that_is_not_there(lab):
+    assert lab.get(81)[0].status == 502
+    assert lab.get(82)[0].status == 200
+
+
+def test_connections_come_from_the_source(lab):
+    assert lab.get(84)[1] == b"10.9.0.77"
+    assert lab.get(85)[1] == LB.encode()
+
+
+def test_a_source_that_is_not_here_is_told(lab):
+    assert lab.get(86)[0].status == 503
+    assert "absent: its source 10.7.0.78 is not on this host" in lab.fact("proxy advice")
+
+
+def test_listeners_have_the_backlog_and_connections_the_patience(lab):
+    listening = lab.at("ss", "-ltnH", "sport = :87").split()
+    assert listening[2] == "77"
+    stream = lab.connect(87)
+    stream.send(GET)
+    stream.answer()
+    for which in ("sport = :87", "dport = :8082"):
+        timers = lab.at("ss", "-tnoH", "state", "established", which)
+        seconds = re.search(r"timer:\(keepalive,(\d+)sec", timers)
+        assert seconds and int(seconds[1]) <= 20, timers
+    stream.close()
+    lab.write(SERVICES.format(dir=lab.folder).replace("backlog: 77", "backlog: 99"))
+    lab.order("reload")
+    until(lambda: lab.at("ss", "-ltnH", "sport = :87").split()[2] == "99", "the new backlog")
