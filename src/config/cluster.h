@@ -133,6 +133,17 @@ struct server {
 	struct place place;
 };
 
+#define GROUP_DEFAULT "default"
+
+/* Servers that requests are balanced among. A server is in one group of its service. */
+struct server_group {
+	const char *name; /* "default" for what `servers:` lists */
+	const struct server *server;
+	size_t n_servers;
+	size_t first; /* of them, in service.server */
+	struct place place;
+};
+
 struct listener {
 	struct ip_endpoint at;
 	const struct floating_ip *floating_ip; /* NULL: a host's own address */
@@ -144,8 +155,15 @@ struct service {
 	enum service_mode mode;
 	const struct listener *listen;
 	size_t n_listen;
-	const struct server *server;
+	const struct server *server; /* of all groups, one group after another */
 	size_t n_servers;
+	const struct server_group *group; /* at least one */
+	size_t n_groups;
+	struct server_group servers;	  /* as the file has them: `servers:` */
+	const struct server_group *extra; /* and `groups:` */
+	size_t n_extra;
+	const char *active_name; /* `active:`; or NULL */
+	size_t active;		 /* in `group`: for what no route sends elsewhere */
 	enum balance balance;
 	enum hash_key hash_key;
 	const char *hash_header;  /* HASH_HEADER */

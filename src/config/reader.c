@@ -102,6 +102,7 @@ name_space_what(enum name_space space)
 	    [NAME_FLOATING_IP] = "floating IP",
 	    [NAME_SERVICE] = "service",
 	    [NAME_ZONE] = "zone",
+	    [NAME_GROUP] = "group",
 	};
 
 	return what[space];
@@ -115,6 +116,7 @@ look_up(struct reader *r, const struct yaml *node, enum name_space space)
 	    [NAME_HOST] = "unknown-host",
 	    [NAME_SERVICE] = "unknown-service",
 	    [NAME_ZONE] = "unknown-zone",
+	    [NAME_GROUP] = "unknown-group",
 	};
 	const char *what = name_space_what(space);
 	char expected[64];

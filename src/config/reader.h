@@ -24,6 +24,7 @@ enum name_space {
 	NAME_FLOATING_IP,
 	NAME_SERVICE,
 	NAME_ZONE,
+	NAME_GROUP, /* of the service being read */
 	NAME_SPACES
 };
 

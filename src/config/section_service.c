@@ -10,6 +10,7 @@
 #include "config/reader.h"
 #include "config/sections.h"
 #include "config/service_net.h"
+#include "config/service_parts.h"
 #include "config/units.h"
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
@@ -410,7 +411,7 @@ brief_server(const void *base, struct sbuf *out)
 	return true;
 }
 
-static const struct section server_section = {
+const struct section server_section = {
     .what = "server",
     .doc = "Something that answers requests.",
     KEYS(server_key),
@@ -422,7 +423,7 @@ static const struct section server_section = {
 static const struct many servers = {
     .section = &server_section,
     .size = sizeof(struct server),
-    .count = offsetof(struct service, n_servers),
+    .count = offsetof(struct service, servers.n_servers),
     .place = offsetof(struct server, place),
     .index = SIZE_MAX,
 };
@@ -738,10 +739,17 @@ static const struct key service_key[] = {
     {
 	.name = "servers",
 	.kind = VALUE_LIST,
-	.required = true,
-	.offset = offsetof(struct service, server),
+	.offset = offsetof(struct service, servers.server),
 	.many = &servers,
-	.doc = "Who answers.",
+	.doc = "Who answers: the group `default`.",
+    },
+    GROUPS_KEY,
+    {
+	.name = "active",
+	.kind = VALUE_FORM,
+	.form = &active_form,
+	.doc = "The group that gets what no route sends elsewhere; `default` or the "
+	       "first one unless said.",
     },
     {
 	.name = "balance",
@@ -844,52 +852,17 @@ static const struct key service_key[] = {
 static void
 begin_service(struct reader *r, const struct yaml *node, void *base)
 {
-	(void)node;
 	r->service = base;
-}
-
-static void
-check_servers(struct reader *r, const struct service *s, const struct yaml *node)
-{
-	size_t n, active = 0;
-	const struct yaml *item = yaml_items(node, &n);
-	char text[IP_ENDPOINT_LEN];
-	const char *key;
-	struct names seen;
-
-	names_init(&seen, r->scratch);
-	for (size_t i = 0; i < s->n_servers && i < n; i++, item = item->next) {
-		const struct server *server = &s->server[i];
-
-		active += !server->backup && server->weight > 0;
-		if (server->at.ip.family == 0 && server->unix_path == NULL)
-			continue;
-		key = server->unix_path;
-		if (key == NULL) {
-			(void)ip_endpoint_format(&server->at, text);
-			key = arena_strndup(r->scratch, text, strlen(text));
-		}
-		if (key != NULL && names_put(&seen, key, (void *)(uintptr_t)s) != NULL)
-			(void)reader_error(r, item, "duplicate-server",
-			    "server \"%s\" is listed twice", server->name);
-	}
-	if (active == 0 && s->n_servers > 0)
-		diag_hint(reader_warning(r, node->key, "no-active-server",
-			      "service \"%s\" has only backup servers or ones without "
-			      "weight",
-			      s->name),
-		    "at least one should be active");
+	groups_begin(r, node, base);
 }
 
 static void
 finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t given)
 {
-	const struct yaml *list = yaml_get(node, "servers");
 	struct service *s = base;
 
 	(void)given;
-	if (list != NULL)
-		check_servers(r, s, list);
+	groups_finish(r, node, s);
 	service_net_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,

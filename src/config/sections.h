@@ -41,6 +41,9 @@ void write_value(const struct key *k, const void *base, struct sbuf *out);
 void write_key(
     const struct key *k, const void *base, bool full, int indent, struct sbuf *out);
 
+/* The keys of a section that has no mappings within, as one flow mapping. */
+void write_flow(const struct section *s, const void *base, bool full, struct sbuf *out);
+
 /* A scalar in flow style, in quotes where it needs them. */
 void write_text(struct sbuf *out, const char *s);
 

@@ -132,8 +132,7 @@ write_line(const char *name, const char *value, int indent, struct sbuf *out)
 		sbuf_printf(out, "%*s%s: %s\n", indent, "", name, value);
 }
 
-/* The keys of a section that has no mappings within, as one flow mapping. */
-static void
+void
 write_flow(const struct section *s, const void *base, bool full, struct sbuf *out)
 {
 	const char *sep = "";

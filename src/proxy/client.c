@@ -32,7 +32,8 @@ client_new(struct worker *w, struct wlistener *l, int fd)
 	    .tcp = s->conf->mode == MODE_TCP,
 	    .listener = l,
 	    .started = w->now,
-	    .service = s};
+	    .service = s,
+	    .group = s->group[s->active]};
 	list_init(&c->ready_link);
 	list_init(&c->link);
 	list_append(&s->clients, &c->link);
@@ -112,15 +113,15 @@ client_make_ready(struct worker *w, struct client *c)
 	list_append(&w->ready, &c->ready_link);
 }
 
-/* A server of `s` may have room: the first who waits for one tries. */
+/* A server of `g` may have room: the first who waits for one tries. */
 void
-client_requeue(struct worker *w, struct wservice *s)
+client_requeue(struct worker *w, struct wgroup *g)
 {
 	struct client *c;
 
-	if (list_empty(&s->queue))
+	if (list_empty(&g->queue))
 		return;
-	c = CONTAINER(s->queue.next, struct client, ready_link);
+	c = CONTAINER(g->queue.next, struct client, ready_link);
 	leave_queue(c);
 	c->state = CLIENT_CONNECTING;
 	c->ready = true;
@@ -162,7 +163,7 @@ enqueue(struct worker *w, struct client *c)
 	}
 	/* Who was called up in vain waits on, but not for longer. */
 	c->state = CLIENT_QUEUED;
-	list_append(&s->queue, &c->ready_link);
+	list_append(&c->group->queue, &c->ready_link);
 	s->n_queue++;
 	stats_add(&s->counter[SVC_QUEUE], 1);
 	wheel_set(
@@ -234,7 +235,7 @@ client_dispatch(struct worker *w, struct client *c)
 	c->served = w->now;
 	c->state = CLIENT_CONNECTING;
 	for (;;) {
-		i = upstream_pick(w, s, c);
+		i = upstream_pick(w, c);
 		if (i == BALANCE_FULL) {
 			enqueue(w, c);
 			return;
@@ -245,7 +246,7 @@ client_dispatch(struct worker *w, struct client *c)
 					   : "no server is healthy");
 			return;
 		}
-		up = s->up[i];
+		up = c->group->up[i];
 		r = server_open(w, c, up);
 		if (r == 0)
 			break;

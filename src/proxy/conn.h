@@ -66,6 +66,7 @@ struct client {
 	struct wheel_timer timer;
 	struct wlistener *listener;
 	struct wservice *service;
+	struct wgroup *group; /* whose servers answer; set for each request */
 	struct server_conn *peer;
 	struct limit *limit; /* that it counts in; or NULL */
 	struct flow up, down;
@@ -130,7 +131,7 @@ void client_start(struct worker *w, struct client *c);
 uint64_t client_hash(const void *bytes, size_t len);
 void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
-void client_requeue(struct worker *w, struct wservice *s);
+void client_requeue(struct worker *w, struct wgroup *g);
 void client_make_ready(struct worker *w, struct client *c);
 void client_ready(struct worker *w, struct client *c);
 void client_event(struct worker *w, struct client *c);

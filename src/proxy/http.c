@@ -306,6 +306,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->n_tried = 0;
 	c->req_sent = 0;
 	c->status = 0;
+	c->group = c->service->group[c->service->active];
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = request_hash(w, c, p);
 	flow_init(&c->up, h->framing, h->length);

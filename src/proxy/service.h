@@ -20,14 +20,18 @@
 struct client;
 struct server_conn;
 struct worker;
+struct wgroup;
 struct wservice;
 
 /* One server of one service. Lives while its service or a connection needs it. */
 struct upstream {
 	unsigned refs;
 	bool gone;    /* not in the file any more */
-	size_t index; /* in the service */
+	size_t index; /* in its group */
+	size_t place; /* in the service */
 	struct wservice *service;
+	struct wgroup *group;
+	uint32_t kept_active; /* from one balancer to the next */
 	const struct server *conf;
 	char *name; /* outlives the file */
 	struct sockaddr_storage address;
@@ -43,21 +47,37 @@ struct upstream {
 	stats_t *counter;
 };
 
+/*
+ * Servers among which requests are balanced; its name is its identity over reloads.
+ * Clients point to it as long as they look for a server or have one.
+ */
+struct wgroup {
+	struct list link; /* service->left, when the file does not name it any more */
+	struct wservice *service;
+	char *name;	      /* outlives the file */
+	struct upstream **up; /* some of the service's */
+	size_t n_up;
+	struct balancer balancer;
+	uint32_t *heap;		    /* the balancer's memory */
+	struct balance_point *ring; /* the same */
+	struct list queue;	    /* clients waiting for one of its servers */
+};
+
 /* One service; its name is its identity over reloads. */
 struct wservice {
 	struct list link;
 	struct gen *gen; /* where `conf` lives */
 	const struct service *conf;
 	bool gone;
-	struct upstream **up;
+	struct upstream **up; /* of all groups, in the file's order */
 	size_t n_up;
-	struct balancer balancer;
-	uint32_t *heap;		    /* the balancer's memory */
-	struct balance_point *ring; /* the same */
+	struct wgroup **group; /* by their index in `conf` */
+	size_t n_groups;
+	size_t active;	  /* the one for what no route sends elsewhere */
+	struct list left; /* groups that clients still point to */
 	struct list clients;
 	size_t n_clients;
-	struct list queue; /* clients waiting for a server */
-	unsigned n_queue;
+	unsigned n_queue; /* clients in the queues of groups */
 	struct limit *limit;
 	stats_t *counter;
 };
@@ -76,6 +96,15 @@ struct wlistener {
 	struct wheel_timer pause;
 };
 
+/* service.c: services and groups, from one generation to the next */
+struct wservice *service_find(struct worker *w, const char *name);
+struct wservice *service_new(struct worker *w);
+/* A new generation: servers that stay keep their connections. */
+void service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index);
+void service_retire(struct worker *w, struct wservice *s);
+void service_bury(struct worker *w, struct wservice *s);
+void service_room(struct worker *w, struct wservice *s);
+
 /* upstream.c: servers of a service */
 struct upstream *upstream_new(struct wservice *s, const struct server *conf);
 void upstream_unref(struct upstream *up);
@@ -86,7 +115,7 @@ void upstream_usable(struct upstream *up);
 void upstream_failed(struct worker *w, struct upstream *up, int error);
 void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
 void upstream_retry_due(struct worker *w, struct upstream *up);
-int upstream_pick(struct worker *w, struct wservice *s, struct client *c);
+int upstream_pick(struct worker *w, struct client *c);
 int server_open(struct worker *w, struct client *c, struct upstream *up);
 void server_release(struct worker *w, struct server_conn *sc, bool keep);
 void server_close(struct worker *w, struct server_conn *sc);

@@ -56,7 +56,7 @@ upstream_usable(struct upstream *up)
 {
 	if (!up->gone)
 		balance_usable(
-		    &up->service->balancer, up->index, wanted(up) && !up->failed);
+		    &up->group->balancer, up->index, wanted(up) && !up->failed);
 }
 
 static void
@@ -112,7 +112,7 @@ upstream_settle(struct worker *w, struct upstream *up)
 		return;
 	up->was = up->state;
 	if (wanted(up)) {
-		client_requeue(w, up->service);
+		client_requeue(w, up->group);
 		return;
 	}
 	close_idle(w, up);
@@ -149,7 +149,7 @@ upstream_retry_due(struct worker *w, struct upstream *up)
 {
 	up->failed = false;
 	upstream_usable(up);
-	client_requeue(w, up->service);
+	client_requeue(w, up->group);
 }
 
 static bool
@@ -167,12 +167,12 @@ was_tried(const struct client *c, size_t i)
  * a request is refused. True if there is one.
  */
 static bool
-revive(struct worker *w, struct wservice *s, const struct client *c)
+revive(struct worker *w, struct wgroup *g, const struct client *c)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < s->n_up; i++) {
-		struct upstream *up = s->up[i];
+	for (size_t i = 0; i < g->n_up; i++) {
+		struct upstream *up = g->up[i];
 
 		if (!up->failed || !wanted(up) || was_tried(c, i))
 			continue;
@@ -187,28 +187,29 @@ revive(struct worker *w, struct wservice *s, const struct client *c)
 /* The server for `c`, which counts as its work until upstream_leave(); or what
  * balance_pick() says. */
 int
-upstream_pick(struct worker *w, struct wservice *s, struct client *c)
+upstream_pick(struct worker *w, struct client *c)
 {
+	struct wgroup *g = c->group;
 	bool revived = false;
 	struct upstream *up;
 	int i;
 
 	for (;;) {
-		i = balance_pick(&s->balancer, &w->rng, c->hash, c->tried, c->n_tried);
+		i = balance_pick(&g->balancer, &w->rng, c->hash, c->tried, c->n_tried);
 		if (i == BALANCE_NONE && !revived) {
 			revived = true;
-			if (revive(w, s, c))
+			if (revive(w, g, c))
 				continue;
 		}
 		if (i < 0)
 			return i;
-		up = s->up[i];
+		up = g->up[i];
 		if (up->limit == NULL ||
 		    limit_take(up->limit, up->conf->max_connections, w->conf.index))
 			break;
-		balance_full(&s->balancer, (size_t)i, true);
+		balance_full(&g->balancer, (size_t)i, true);
 	}
-	balance_take(&s->balancer, (size_t)i);
+	balance_take(&g->balancer, (size_t)i);
 	stats_add(&up->counter[SRV_ACTIVE], 1);
 	return i;
 }
@@ -218,13 +219,13 @@ upstream_leave(struct worker *w, struct upstream *up, struct limit *l)
 {
 	stats_add(&up->counter[SRV_ACTIVE], UINT64_MAX); /* one less */
 	if (!up->gone)
-		balance_put(&up->service->balancer, up->index);
+		balance_put(&up->group->balancer, up->index);
 	if (l == NULL)
 		return;
 	worker_poke_set(w, limit_put(l));
 	if (!up->gone) {
-		balance_full(&up->service->balancer, up->index, false);
-		client_requeue(w, up->service);
+		balance_full(&up->group->balancer, up->index, false);
+		client_requeue(w, up->group);
 	}
 }
 

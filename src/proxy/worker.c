@@ -269,169 +269,6 @@ open_listener(struct worker *w, const struct view_listener *vl, struct lsock *so
 	return l;
 }
 
-/* Services */
-
-static struct wservice *
-find_service(struct worker *w, const char *name)
-{
-	LIST_EACH(n, tmp, &w->services)
-	{
-		struct wservice *s = CONTAINER(n, struct wservice, link);
-
-		if (!s->gone && strcmp(s->conf->name, name) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-static struct wservice *
-service_new(struct worker *w)
-{
-	struct wservice *s = calloc(1, sizeof(*s));
-
-	ASSERT(s != NULL);
-	list_init(&s->link);
-	list_init(&s->clients);
-	list_init(&s->queue);
-	list_append(&w->services, &s->link);
-	return s;
-}
-
-static struct upstream *
-find_upstream(const struct wservice *s, const struct server *conf)
-{
-	for (size_t i = 0; i < s->n_up; i++) {
-		struct upstream *up = s->up[i];
-
-		if (up != NULL && strcmp(up->conf->name, conf->name) == 0 &&
-		    up->conf->at.port == conf->at.port &&
-		    ip_equal(&up->conf->at.ip, &conf->at.ip))
-			return up;
-	}
-	return NULL;
-}
-
-/* The balancer of the servers `conf` names; what they are busy with is not forgotten.
- */
-static void
-build_balancer(struct wservice *s, const struct balancer *old, struct upstream **up)
-{
-	const struct service *conf = s->conf;
-	size_t n = conf->n_servers, points;
-	struct balance_server *server = calloc(n + 1, sizeof(*server));
-	uint32_t *heap = calloc(2 * n + 1, sizeof(*heap));
-	struct balance_point *ring;
-
-	ASSERT(server != NULL && heap != NULL);
-	for (size_t i = 0; i < n; i++) {
-		const char *name = conf->server[i].name;
-
-		server[i].weight = conf->server[i].weight;
-		server[i].backup = conf->server[i].backup;
-		server[i].id = client_hash(name, strlen(name));
-		if (old != NULL && up[i]->counter != NULL) /* not a new one */
-			server[i].active = old->server[up[i]->index].active;
-	}
-	points = balance_ring_size(conf->balance, server, n);
-	ring = calloc(points + 1, sizeof(*ring));
-	ASSERT(ring != NULL);
-	balance_init(&s->balancer, conf->balance, server, n, heap, ring);
-	s->heap = heap;
-	s->ring = ring;
-}
-
-static void
-free_balancer(struct balancer *b, void *heap, void *ring)
-{
-	free(b->server);
-	free(heap);
-	free(ring);
-}
-
-static void
-replace_limit(struct limit **l, struct limit *new)
-{
-	struct limit *old = *l;
-
-	*l = limit_ref(new);
-	limit_unref(old);
-}
-
-/* A service of a new generation: servers that stay keep their connections. */
-static void
-service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index)
-{
-	const struct gen_service *gs = &g->service[index];
-	const struct service *conf = gs->conf;
-	struct upstream **up = calloc(conf->n_servers + 1, sizeof(struct upstream *));
-	struct balancer old = s->balancer;
-	struct gen *old_gen = s->gen;
-	void *heap = s->heap, *ring = s->ring;
-
-	ASSERT(up != NULL);
-	for (size_t i = 0; i < conf->n_servers; i++) {
-		up[i] = find_upstream(s, &conf->server[i]);
-		if (up[i] != NULL)
-			s->up[up[i]->index] = NULL;
-		else
-			up[i] = upstream_new(s, &conf->server[i]);
-		up[i]->conf = &conf->server[i];
-	}
-	for (size_t i = 0; i < s->n_up; i++) {
-		if (s->up[i] != NULL)
-			upstream_retire(w, s->up[i]);
-	}
-	free(s->up);
-	s->gen = gen_ref(g);
-	s->conf = conf;
-	build_balancer(s, old_gen != NULL ? &old : NULL, up);
-	s->up = up;
-	s->n_up = conf->n_servers;
-	for (size_t i = 0; i < s->n_up; i++) {
-		ASSERT(up[i] != NULL);
-		up[i]->index = i;
-		up[i]->counter = gs->server[i].counter[w->conf.index];
-		replace_limit(&up[i]->limit, gs->server[i].limit);
-		upstream_usable(up[i]);
-	}
-	s->counter = gs->counter[w->conf.index];
-	replace_limit(&s->limit, gs->limit);
-	if (old_gen != NULL)
-		free_balancer(&old, heap, ring);
-	gen_unref(old_gen);
-}
-
-static void
-service_free(struct wservice *s)
-{
-	list_remove(&s->link);
-	free_balancer(&s->balancer, s->heap, s->ring);
-	limit_unref(s->limit);
-	gen_unref(s->gen);
-	free(s->up);
-	free(s);
-}
-
-/* The file does not name it any more. It lives on until its last client has gone. */
-static void
-service_retire(struct worker *w, struct wservice *s)
-{
-	s->gone = true;
-	LIST_EACH(n, tmp, &s->clients)
-	{
-		client_drain(w, CONTAINER(n, struct client, link));
-	}
-}
-
-static void
-service_bury(struct worker *w, struct wservice *s)
-{
-	for (size_t i = 0; i < s->n_up; i++)
-		upstream_retire(w, s->up[i]);
-	s->n_up = 0;
-	service_free(s);
-}
-
 /* Views */
 
 /* The ring is made when the first service wants a log, and stays. */
@@ -462,7 +299,7 @@ adopt_services(struct worker *w, const struct view *v)
 	want_ring(w, g->cluster);
 	for (size_t i = 0; i < g->cluster->n_services; i++) {
 		const struct gen_service *gs = &g->service[i];
-		struct wservice *s = find_service(w, gs->conf->name);
+		struct wservice *s = service_find(w, gs->conf->name);
 
 		if (!gs->here)
 			continue;
@@ -506,7 +343,7 @@ adopt_listeners(struct worker *w, const struct view *v, bool fresh)
 		is_new = l == NULL;
 		if (is_new)
 			l = open_listener(w, vl, sock);
-		l->service = find_service(w, v->gen->service[vl->service].conf->name);
+		l->service = service_find(w, v->gen->service[vl->service].conf->name);
 		ASSERT(l->service != NULL);
 		if (fresh || is_new)
 			dial_tune_listener(sock->fd, l->service->conf);
@@ -572,13 +409,9 @@ woken(struct worker *w)
 	{
 		struct wservice *s = CONTAINER(i, struct wservice, link);
 
-		for (size_t j = 0; j < s->n_up; j++) {
-			if (s->up[j]->limit != NULL)
-				balance_full(&s->balancer, j, false);
-		}
 		if (s->limit != NULL)
 			listener_resume(w, s);
-		client_requeue(w, s);
+		service_room(w, s);
 	}
 }
 
