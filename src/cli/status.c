@@ -168,8 +168,8 @@ counters(const struct view *v, const char *name, const char *label,
 static void
 show_parts(struct view *v)
 {
-	const json_t *parts = json_object_get(v->answer, "parts"), *p;
-	size_t i;
+	const json_t *parts = json_object_get(v->answer, "parts"), *p, *pid;
+	size_t i, k;
 
 	title(v, "parts");
 	json_array_foreach(parts, i, p)
@@ -183,7 +183,13 @@ show_parts(struct view *v)
 			(void)printf(
 			    "  spare %" JSON_INTEGER_FORMAT, number_of(p, "spare_pid"));
 		(void)printf(
-		    "  restarts %" JSON_INTEGER_FORMAT "\n", number_of(p, "restarts"));
+		    "  restarts %" JSON_INTEGER_FORMAT, number_of(p, "restarts"));
+		json_array_foreach(json_object_get(p, "finishing"), k, pid)
+		{
+			(void)printf("  finishing %" JSON_INTEGER_FORMAT,
+			    json_integer_value(pid));
+		}
+		(void)printf("\n");
 	}
 }
 

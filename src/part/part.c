@@ -118,6 +118,14 @@ part_stopped(struct part *p)
 	loop_stop(p->loop);
 }
 
+void
+part_yielded(struct part *p)
+{
+	struct part_msg m = {.type = PART_YIELDED};
+
+	link_send(p->link, &m, -1);
+}
+
 /*
  * A large file takes tens of milliseconds to parse, too long for a part with 10 ms
  * heartbeats: a thread does it. Not one of libuv's pool, whose wake-up spins until the
@@ -294,6 +302,18 @@ stop(struct part *p)
 }
 
 static void
+yield(struct part *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	if (p->ops->yield != NULL)
+		p->ops->yield(p->self);
+	else
+		loop_stop(p->loop);
+}
+
+static void
 on_message(void *arg, const struct part_msg *m, int fd)
 {
 	struct part_msg pong = {.type = PART_PONG, .id = m->id};
@@ -329,6 +349,9 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		break;
 	case PART_STOP:
 		stop(p);
+		break;
+	case PART_YIELD:
+		yield(p);
 		break;
 	default: /* the codec lets no other through */
 		break;

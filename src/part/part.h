@@ -54,6 +54,13 @@ struct part_ops {
 	void (*command)(void *self, uint64_t id, const char *const *argv, size_t argc);
 	/* Leave in good order, then call part_stopped(). The supervisor waits. */
 	void (*stop)(void *self);
+	/*
+	 * A successor is ready to act, with the same sockets and facts: act no more,
+	 * undo nothing, call part_yielded(), finish what was begun and then call
+	 * part_stopped(). NULL: the process ends at once, as if it had died. Nothing is
+	 * heard of what it publishes any more.
+	 */
+	void (*yield)(void *self);
 	/* True if the part is alive in all its threads; NULL: the loop's answer is
 	 * enough. Called for each of the supervisor's pings; false answers nothing. */
 	bool (*alive)(void *self);
@@ -92,5 +99,6 @@ void part_reply(
     struct part *p, uint64_t id, bool ok, const char *error, const char *json);
 
 void part_stopped(struct part *p);
+void part_yielded(struct part *p);
 
 #endif /* NINES_PART_PART_H */

@@ -46,7 +46,9 @@ enum part_fd { PART_FD_NONE, PART_FD_ONE, PART_FD_MAYBE };
 	X(REPLY, false, PART_FD_NONE,                                                 \
 	    PART_REPLY_MAX)		/* id, code ok, value error, text */          \
 	X(PONG, false, PART_FD_NONE, 0) /* id */                                      \
-	X(STOPPED, false, PART_FD_NONE, 0)
+	X(STOPPED, false, PART_FD_NONE, 0)                                            \
+	X(YIELD, true, PART_FD_NONE, 0)	   /* a successor is ready */                 \
+	X(YIELDED, false, PART_FD_NONE, 0) /* it may act */
 
 enum part_msg_type {
 #define X(name, to_part, fd, text) PART_##name,

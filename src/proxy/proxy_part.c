@@ -62,6 +62,7 @@ struct proxy {
 	unsigned log_at;   /* the worker whose ring is written out */
 	uint64_t log_lost; /* lines dropped, as last told */
 	bool active, stopping, stopped;
+	bool yielding; /* to a successor, which must not act before all are deaf */
 };
 
 /* Views */
@@ -234,6 +235,16 @@ stop_now(void *arg)
 	part_stopped(p->part);
 }
 
+static bool
+all_deaf(const struct proxy *p)
+{
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (!worker_deaf(p->worker[w]))
+			return false;
+	}
+	return true;
+}
+
 static void
 notified(void *arg, unsigned events)
 {
@@ -245,6 +256,10 @@ notified(void *arg, unsigned events)
 	publish_failures(p);
 	if (!p->stopping)
 		return;
+	if (p->yielding && all_deaf(p)) {
+		p->yielding = false;
+		part_yielded(p->part);
+	}
 	for (unsigned w = 0; w < p->n_workers; w++) {
 		if (!worker_done(p->worker[w]))
 			return;
@@ -606,21 +621,13 @@ on_command(void *self, uint64_t id, const char *const *argv, size_t argc)
 	part_reply(p->part, id, false, "the proxy knows no such order", NULL);
 }
 
-/* The supervisor stops us when the floating addresses are gone (they leave first). */
+/* What is open may finish, within the longest of the services' times for it. */
 static void
-on_stop(void *self)
+begin_leaving(struct proxy *p)
 {
-	struct proxy *p = self;
 	int64_t longest = 0;
 
-	if (p->stopping || p->cluster == NULL || !p->active) {
-		stop_now(p);
-		return;
-	}
 	p->stopping = true;
-	/* Nobody new: a socket left open would let clients connect and then wait. */
-	while (p->n_wants > 0)
-		forget_listener(p, p->n_wants - 1);
 	for (size_t i = 0; i < p->cluster->n_services; i++) {
 		const struct service *s = &p->cluster->service[i];
 
@@ -629,6 +636,39 @@ on_stop(void *self)
 	}
 	loop_timer_set(part_loop(p->part), &p->deadline,
 	    mono_add(loop_now(part_loop(p->part)), longest));
+}
+
+/* The supervisor stops us when the floating addresses are gone (they leave first). */
+static void
+on_stop(void *self)
+{
+	struct proxy *p = self;
+
+	if (p->stopping || p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
+	begin_leaving(p);
+	/* Nobody new: a socket left open would let clients connect and then wait. */
+	while (p->n_wants > 0)
+		forget_listener(p, p->n_wants - 1);
+	show(p);
+}
+
+/* The listeners are the successor's now: no worker may accept, and none may close. The
+ * counters are its own, too: what is finished here is counted for nobody. */
+static void
+on_yield(void *self)
+{
+	struct proxy *p = self;
+
+	if (p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
+	begin_leaving(p);
+	p->yielding = true;
+	adopt_gen(p, false);
 	show(p);
 }
 
@@ -687,6 +727,7 @@ proxy_main(void)
 	    .activate = on_activate,
 	    .command = on_command,
 	    .stop = on_stop,
+	    .yield = on_yield,
 	    .alive = on_alive};
 	struct proxy *p = calloc(1, sizeof(*p));
 	int r;

@@ -78,9 +78,15 @@ worker_show(struct worker *w, struct view *v)
 }
 
 bool
+worker_deaf(const struct worker *w)
+{
+	return atomic_load((atomic_bool *)(uintptr_t)&w->deaf);
+}
+
+bool
 worker_done(const struct worker *w)
 {
-	return atomic_load((atomic_bool *)(uintptr_t)&w->deaf) &&
+	return worker_deaf(w) &&
 	       atomic_load((atomic_size_t *)(uintptr_t)&w->n_clients) == 0;
 }
 

@@ -44,7 +44,10 @@ void worker_poke(struct worker *w);
 /* Its lines for the access log; NULL as long as no service wants one. */
 struct access_ring *worker_ring(struct worker *w);
 
-/* True once it was shown that all ends, listens no more and has no client left. */
+/* True once it was shown that all ends, and accepts nobody any more. */
+bool worker_deaf(const struct worker *w);
+
+/* The same, and it has no client left. */
 bool worker_done(const struct worker *w);
 
 /* True if it has been busy with one round of events since before `since`. */

@@ -97,6 +97,26 @@ answer(struct client *c, bool ok, const char *text, const char *json, size_t jso
 	transmit(c);
 }
 
+/* The spare, and who is finishing what it has begun. */
+static void
+say_others(const struct child *c, struct sbuf *b)
+{
+	const char *sep = "";
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (i != c->core.acting && c->core.proc[i].state == SUP_PROC_READY)
+			sbuf_printf(b, ",\"spare_pid\":%d", (int)c->process[i].pid);
+	}
+	sbuf_puts(b, ",\"finishing\":[");
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (c->core.proc[i].state != SUP_PROC_YIELDED)
+			continue;
+		sbuf_printf(b, "%s%d", sep, (int)c->process[i].pid);
+		sep = ",";
+	}
+	sbuf_puts(b, "]");
+}
+
 static void
 say_parts(const struct tree *t, struct sbuf *b)
 {
@@ -105,7 +125,6 @@ say_parts(const struct tree *t, struct sbuf *b)
 	sbuf_puts(b, ",\"parts\":[");
 	for (size_t i = 0; i < PARTS_MAX; i++) {
 		const struct child *c = &t->child[i];
-		unsigned spare = c->core.acting == 0 ? 1 : 0;
 
 		if (c->core.status == SUP_OFF)
 			continue;
@@ -113,13 +132,10 @@ say_parts(const struct tree *t, struct sbuf *b)
 		    b, "%s{\"name\":\"%s\",\"state\":", first ? "" : ",", c->row->name);
 		sbuf_json(b, child_status(c));
 		sbuf_printf(b, ",\"restarts\":%u", c->core.restarts);
-		if (c->core.acting != SUP_NOBODY) {
+		if (c->core.acting != SUP_NOBODY)
 			sbuf_printf(
 			    b, ",\"pid\":%d", (int)c->process[c->core.acting].pid);
-			if (c->core.proc[spare].state == SUP_PROC_READY)
-				sbuf_printf(
-				    b, ",\"spare_pid\":%d", (int)c->process[spare].pid);
-		}
+		say_others(c, b);
 		sbuf_puts(b, "}");
 		first = false;
 	}

@@ -64,6 +64,13 @@ forget_link(struct process *p)
 	p->link = NULL;
 }
 
+static bool
+was_asked_to(enum sup_proc_state state)
+{
+	return state == SUP_PROC_LEAVING || state == SUP_PROC_YIELDING ||
+	       state == SUP_PROC_YIELDED;
+}
+
 /* The process has ended: reap it. */
 static void
 on_exit_of(void *arg, unsigned events)
@@ -76,7 +83,7 @@ on_exit_of(void *arg, unsigned events)
 	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) != 0 ||
 	    info.si_pid == 0)
 		return;
-	if (c->core.proc[slot_of(p)].state == SUP_PROC_LEAVING && info.si_status == 0)
+	if (was_asked_to(c->core.proc[slot_of(p)].state) && info.si_status == 0)
 		log_event(
 		    LOG_INFO, "part-left", "part=%s pid=%d", c->row->name, (int)p->pid);
 	else
@@ -155,6 +162,10 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		break;
 	case PART_PONG:
 		feed(c, SUP_EV_PONG, slot_of(p));
+		break;
+	case PART_YIELDED:
+		feed(c, SUP_EV_YIELDED, slot_of(p));
+		tree_progress(c->tree);
 		break;
 	case PART_STOPPED: /* its exit follows */
 	default:
@@ -306,7 +317,11 @@ become(const struct child *c, int fd, bool release)
 		(void)fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, LINK_FD) < 0)
 		_exit(126);
-	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+	if (t->program_fd >= 0)
+		(void)execveat(t->program_fd, "", (char *const *)(uintptr_t)argv,
+		    environ, AT_EMPTY_PATH);
+	else
+		(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 
@@ -370,6 +385,7 @@ spawn(struct child *c, unsigned slot)
 		return;
 	}
 	log_event(LOG_INFO, "part-start", "part=%s pid=%d", c->row->name, (int)p->pid);
+	c->more = parts_wants_more(c->row, c->tree->cluster, c->tree->me);
 	greet(p);
 }
 
@@ -437,6 +453,11 @@ act(struct child *c, const struct sup_act *a)
 		log_event(
 		    LOG_INFO, "part-acts", "part=%s pid=%d", c->row->name, (int)p->pid);
 		send_plain(p, PART_ACTIVATE);
+		break;
+	case SUP_ACT_YIELD:
+		log_event(LOG_INFO, "part-yields", "part=%s pid=%d", c->row->name,
+		    (int)p->pid);
+		send_plain(p, PART_YIELD);
 		break;
 	case SUP_ACT_STOP:
 		send_plain(p, PART_STOP);
@@ -521,6 +542,17 @@ child_adopt(struct child *c)
 	for (unsigned i = 0; i < SUP_SLOTS; i++)
 		send_config(&c->process[i]);
 	feed(c, wanted ? SUP_EV_WANT : SUP_EV_UNWANT, SUP_NOBODY);
+	/* Privileges are given at the start only. */
+	if (wanted &&
+	    c->more != parts_wants_more(c->row, c->tree->cluster, c->tree->me))
+		child_replace(c);
+}
+
+void
+child_replace(struct child *c)
+{
+	if (!c->stopping)
+		feed(c, SUP_EV_REPLACE, SUP_NOBODY);
 }
 
 void

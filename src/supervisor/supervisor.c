@@ -285,6 +285,7 @@ supervisor_main(int argc, char **argv)
 	t->run_dir = DEFAULT_RUN_DIR;
 	t->log_level = "info";
 	t->config_fd = -1;
+	t->program_fd = -1;
 	take_environment(t);
 	if (parse_options(t, argc, argv) != 0 || tree_log_level(t->log_level) < 0) {
 		(void)fprintf(stderr,

@@ -112,6 +112,24 @@ find(const struct sup *s, enum sup_proc_state state)
 	return SUP_NOBODY;
 }
 
+/* How many there are, but for those that have yielded. */
+static unsigned
+crew(const struct sup *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		n += s->proc[i].state != SUP_PROC_NONE &&
+		     s->proc[i].state != SUP_PROC_YIELDED;
+	return n;
+}
+
+static bool
+acts_still(const struct sup *s)
+{
+	return s->acting != SUP_NOBODY && s->proc[s->acting].old;
+}
+
 /*
  * A process is lost: it counts at once, not only when it is reaped. One that dies on
  * its way to acting counts like the acting one.
@@ -133,13 +151,35 @@ lose(struct sup *s, unsigned slot, struct sup_out *out)
 	}
 }
 
-/* Someone ready acts. */
+/* A successor is ready: who is to be replaced gives way to it. */
+static void
+succeed(struct sup *s, struct sup_out *out)
+{
+	struct sup_proc *p;
+
+	if (!acts_still(s))
+		return;
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (s->proc[i].state != SUP_PROC_READY || s->proc[i].old)
+			continue;
+		p = &s->proc[s->acting];
+		move(p, SUP_PROC_YIELDING);
+		allow(s, p, SUP_FIRST_PING_HANG * s->conf.hang_ns);
+		emit(out, SUP_ACT_YIELD, s->acting);
+		s->acting = SUP_NOBODY;
+		s->stable = MONO_NEVER;
+		return;
+	}
+}
+
+/* Someone ready acts; not beside one that may act still. */
 static void
 fill_acting(struct sup *s, struct sup_out *out)
 {
 	unsigned slot = find(s, SUP_PROC_READY);
 
-	if (!s->wanted || s->acting != SUP_NOBODY || slot == SUP_NOBODY)
+	if (!s->wanted || s->acting != SUP_NOBODY || slot == SUP_NOBODY ||
+	    find(s, SUP_PROC_YIELDING) != SUP_NOBODY)
 		return;
 	s->acting = slot;
 	emit(out, SUP_ACT_ACTIVATE, slot);
@@ -150,18 +190,26 @@ fill_acting(struct sup *s, struct sup_out *out)
 		set_status(s, SUP_UP, out);
 }
 
+/* True if there is a process to be started, now or when the back-off ends. */
+static bool
+has_room(const struct sup *s)
+{
+	if (!s->wanted || crew(s) >= SUP_CREW || find(s, SUP_PROC_NONE) == SUP_NOBODY ||
+	    find(s, SUP_PROC_BOOTING) != SUP_NOBODY)
+		return false;
+	return s->acting == SUP_NOBODY ? find(s, SUP_PROC_YIELDING) == SUP_NOBODY
+				       : s->conf.spare || acts_still(s);
+}
+
 /* As many processes as there should be; the spare only once somebody acts. */
 static void
 fill_slots(struct sup *s, struct sup_out *out)
 {
 	unsigned slot = find(s, SUP_PROC_NONE);
 
-	if (!s->wanted || slot == SUP_NOBODY || mono_before(s->now, s->spawn))
+	if (!has_room(s) || mono_before(s->now, s->spawn))
 		return;
-	if (find(s, SUP_PROC_BOOTING) != SUP_NOBODY)
-		return;
-	if (s->acting != SUP_NOBODY && !s->conf.spare)
-		return;
+	s->proc[slot].old = false;
 	move(&s->proc[slot], SUP_PROC_BOOTING);
 	allow(s, &s->proc[slot], SUP_BOOT_NS);
 	emit(out, SUP_ACT_SPAWN, slot);
@@ -180,6 +228,42 @@ want(struct sup *s, struct sup_out *out)
 }
 
 static void
+dismiss(struct sup *s, unsigned slot, struct sup_out *out)
+{
+	move(&s->proc[slot], SUP_PROC_LEAVING);
+	allow(s, &s->proc[slot], s->conf.stop_ns);
+	emit(out, SUP_ACT_STOP, slot);
+}
+
+/* The spare goes first, whose place the successor of the acting one takes. */
+static void
+replace(struct sup *s, struct sup_out *out)
+{
+	if (!s->wanted)
+		return;
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		enum sup_proc_state state = s->proc[i].state;
+
+		s->proc[i].old = state != SUP_PROC_NONE;
+		/* One that waits for the acting one to yield is the next to act. */
+		if (state == SUP_PROC_BOOTING ||
+		    (state == SUP_PROC_READY && i != s->acting &&
+			s->acting != SUP_NOBODY))
+			dismiss(s, i, out);
+	}
+	s->spawn = s->now;
+}
+
+static void
+yielded(struct sup *s, unsigned slot)
+{
+	if (s->proc[slot].state != SUP_PROC_YIELDING)
+		return;
+	move(&s->proc[slot], SUP_PROC_YIELDED);
+	allow(s, &s->proc[slot], s->conf.stop_ns);
+}
+
+static void
 unwant(struct sup *s, struct sup_out *out)
 {
 	s->wanted = false;
@@ -188,11 +272,9 @@ unwant(struct sup *s, struct sup_out *out)
 	for (unsigned i = 0; i < SUP_SLOTS; i++) {
 		struct sup_proc *p = &s->proc[i];
 
-		if (p->state == SUP_PROC_BOOTING || p->state == SUP_PROC_READY) {
-			move(p, SUP_PROC_LEAVING);
-			allow(s, p, s->conf.stop_ns);
-			emit(out, SUP_ACT_STOP, i);
-		}
+		if (p->state == SUP_PROC_BOOTING || p->state == SUP_PROC_READY ||
+		    p->state == SUP_PROC_YIELDING)
+			dismiss(s, i, out);
 	}
 	if (sup_is_off(s))
 		set_status(s, SUP_OFF, out);
@@ -226,15 +308,17 @@ end(struct sup *s, unsigned slot, struct sup_out *out)
 	if (state == SUP_PROC_NONE || state == SUP_PROC_DYING)
 		return;
 	kill_proc(s, slot, out);
-	if (state != SUP_PROC_LEAVING)
+	if (state == SUP_PROC_BOOTING || state == SUP_PROC_READY)
 		lose(s, slot, out);
 }
 
 static void
 broken(struct sup *s, unsigned slot, struct sup_out *out)
 {
+	enum sup_proc_state state = s->proc[slot].state;
+
 	/* One that leaves may let go of its link before it ends. */
-	if (s->proc[slot].state != SUP_PROC_LEAVING)
+	if (state == SUP_PROC_BOOTING || state == SUP_PROC_READY)
 		end(s, slot, out);
 }
 
@@ -290,6 +374,31 @@ sup_init(struct sup *s, const struct sup_conf *conf)
 }
 
 void
+sup_resume(struct sup *s, mono_t now, enum sup_status status, unsigned restarts)
+{
+	s->wanted = true;
+	s->status = status;
+	s->restarts = restarts;
+	s->now = s->spawn = now;
+}
+
+void
+sup_resume_process(struct sup *s, unsigned slot, enum sup_proc_state state, bool acting)
+{
+	struct sup_proc *p = &s->proc[slot];
+
+	ASSERT(slot < SUP_SLOTS && p->state == SUP_PROC_NONE);
+	ASSERT(state == SUP_PROC_READY || (state == SUP_PROC_YIELDED && !acting));
+	p->state = state;
+	if (state == SUP_PROC_READY)
+		rest(s, p, acting ? s->conf.ping_ns : SUP_SPARE_PING_NS);
+	else
+		allow(s, p, s->conf.stop_ns);
+	if (acting)
+		s->acting = slot;
+}
+
+void
 sup_reconf(struct sup *s, const struct sup_conf *conf)
 {
 	s->conf = *conf;
@@ -302,7 +411,8 @@ sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *ou
 	s->now = now;
 	out->n = 0;
 	if (ev->slot == SUP_NOBODY && ev->type != SUP_EV_WANT &&
-	    ev->type != SUP_EV_UNWANT && ev->type != SUP_EV_TICK)
+	    ev->type != SUP_EV_UNWANT && ev->type != SUP_EV_REPLACE &&
+	    ev->type != SUP_EV_TICK)
 		return;
 	switch (ev->type) {
 	case SUP_EV_WANT:
@@ -326,10 +436,17 @@ sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *ou
 	case SUP_EV_KILL:
 		end(s, ev->slot, out);
 		break;
+	case SUP_EV_REPLACE:
+		replace(s, out);
+		break;
+	case SUP_EV_YIELDED:
+		yielded(s, ev->slot);
+		break;
 	case SUP_EV_TICK:
 		tick(s, out);
 		break;
 	}
+	succeed(s, out);
 	fill_acting(s, out);
 	fill_slots(s, out);
 }
@@ -338,15 +455,28 @@ mono_t
 sup_deadline(const struct sup *s)
 {
 	mono_t due = s->stable;
-	bool room = find(s, SUP_PROC_NONE) != SUP_NOBODY &&
-		    find(s, SUP_PROC_BOOTING) == SUP_NOBODY &&
-		    (s->acting == SUP_NOBODY || s->conf.spare);
 
 	for (unsigned i = 0; i < SUP_SLOTS; i++)
 		due = mono_min(due, s->proc[i].due);
-	if (s->wanted && room)
+	if (has_room(s))
 		due = mono_min(due, s->spawn);
 	return due;
+}
+
+bool
+sup_is_settled(const struct sup *s)
+{
+	unsigned ready = 0;
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		enum sup_proc_state state = s->proc[i].state;
+
+		if (state == SUP_PROC_READY && !s->proc[i].old)
+			ready++;
+		else if (state != SUP_PROC_NONE && state != SUP_PROC_YIELDED)
+			return false;
+	}
+	return !s->wanted || (s->acting != SUP_NOBODY && !has_room(s) && ready > 0);
 }
 
 bool
@@ -364,7 +494,8 @@ sup_check(const struct sup *s)
 {
 	if (s->acting != SUP_NOBODY && s->proc[s->acting].state != SUP_PROC_READY)
 		return false;
-	if (s->status == SUP_UP && s->wanted && s->acting == SUP_NOBODY)
+	if (s->status == SUP_UP && s->wanted && s->acting == SUP_NOBODY &&
+	    find(s, SUP_PROC_YIELDING) == SUP_NOBODY)
 		return false;
 	if (!mono_is_never(s->stable) &&
 	    (s->status != SUP_DOWN || s->acting == SUP_NOBODY))

@@ -13,6 +13,10 @@
  *	- SUP_LOOP_DEATHS deaths within SUP_LOOP_NS: the part is `down`, so that
  *	  floating addresses leave, and is tried on. It is `up` again when a process
  *	  has acted for SUP_STABLE_NS.
+ *	- All processes are to be replaced (by those of another program): the spare is
+ *	  first, and when the new one is ready the old one yields to it: it acts no
+ *	  more, says so, and finishes what it has begun beside its successor. One that
+ *	  ends instead has yielded as well.
  *	- A process that does not answer a ping in time is killed. Waits are counted
  *	  in slices, each seen to its end: however long the whole host was paused, it
  *	  costs those who could not answer one slice.
@@ -26,7 +30,8 @@
 #include "base/check.h"
 #include "base/mono.h"
 
-#define SUP_SLOTS	2
+#define SUP_SLOTS	3	  /* the third: for one that has yielded */
+#define SUP_CREW	2	  /* of those that have not */
 #define SUP_NOBODY	SUP_SLOTS /* no slot */
 #define SUP_LOOP_DEATHS 3
 #define SUP_LOOP_NS	(10 * SEC_NS)
@@ -43,11 +48,13 @@
 enum sup_status { SUP_OFF, SUP_STARTING, SUP_UP, SUP_RESTARTING, SUP_DOWN };
 
 /*	name		states that may follow */
-#define SUP_PROC_STATES(X)                                         \
-	X(NONE, TO(BOOTING))                                       \
-	X(BOOTING, TO(READY) | TO(LEAVING) | TO(DYING) | TO(NONE)) \
-	X(READY, TO(LEAVING) | TO(DYING) | TO(NONE))               \
-	X(LEAVING, TO(DYING) | TO(NONE)) /* asked to stop */       \
+#define SUP_PROC_STATES(X)                                                \
+	X(NONE, TO(BOOTING))                                              \
+	X(BOOTING, TO(READY) | TO(LEAVING) | TO(DYING) | TO(NONE))        \
+	X(READY, TO(YIELDING) | TO(LEAVING) | TO(DYING) | TO(NONE))       \
+	X(YIELDING, TO(YIELDED) | TO(LEAVING) | TO(DYING) | TO(NONE))     \
+	X(YIELDED, TO(DYING) | TO(NONE)) /* finishes what it has begun */ \
+	X(LEAVING, TO(DYING) | TO(NONE)) /* asked to stop */              \
 	X(DYING, TO(NONE))		 /* killed, not yet gone */
 
 enum sup_proc_state {
@@ -64,13 +71,15 @@ struct sup_conf {
 };
 
 enum sup_ev_type {
-	SUP_EV_WANT,   /* the part is to run */
-	SUP_EV_UNWANT, /* the part is to leave in good order */
-	SUP_EV_READY,  /* `slot` is configured */
-	SUP_EV_PONG,   /* `slot` answered */
-	SUP_EV_DIED,   /* `slot` is gone */
-	SUP_EV_BROKEN, /* the link to `slot` is broken: it is of no use any more */
-	SUP_EV_KILL,   /* `slot` must end at once */
+	SUP_EV_WANT,	/* the part is to run */
+	SUP_EV_UNWANT,	/* the part is to leave in good order */
+	SUP_EV_READY,	/* `slot` is configured */
+	SUP_EV_PONG,	/* `slot` answered */
+	SUP_EV_DIED,	/* `slot` is gone */
+	SUP_EV_BROKEN,	/* the link to `slot` is broken: it is of no use any more */
+	SUP_EV_KILL,	/* `slot` must end at once */
+	SUP_EV_REPLACE, /* all there are: by new ones, without a gap */
+	SUP_EV_YIELDED, /* `slot` acts no more */
 	SUP_EV_TICK,
 };
 
@@ -83,7 +92,8 @@ enum sup_act_type {
 	SUP_ACT_SPAWN,
 	SUP_ACT_PING,
 	SUP_ACT_ACTIVATE,
-	SUP_ACT_STOP, /* ask to leave */
+	SUP_ACT_YIELD, /* a successor is ready: act no more, say so, finish */
+	SUP_ACT_STOP,  /* ask to leave */
 	SUP_ACT_KILL,
 	SUP_ACT_STATUS, /* publish sup_status() */
 };
@@ -100,6 +110,7 @@ struct sup_out {
 
 struct sup_proc {
 	enum sup_proc_state state;
+	bool old;      /* is to be replaced */
 	bool waiting;  /* READY: for the answer to a ping */
 	unsigned left; /* slices of this wait, the present one included */
 	int64_t slice; /* how long one is */
@@ -126,10 +137,21 @@ void sup_init(struct sup *s, const struct sup_conf *conf);
 /* New times; they apply from the next ping on. */
 void sup_reconf(struct sup *s, const struct sup_conf *conf);
 
+/*
+ * The part runs already: for a supervisor that goes on where another has ended. Then
+ * each of its processes, which are ready or have yielded. One at most acts.
+ */
+void sup_resume(struct sup *s, mono_t now, enum sup_status status, unsigned restarts);
+void sup_resume_process(
+    struct sup *s, unsigned slot, enum sup_proc_state state, bool acting);
+
 /* Takes any event in any state; what does not apply is ignored. */
 void sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *out);
 mono_t sup_deadline(const struct sup *s);
 bool sup_check(const struct sup *s);
+
+/* True when nothing is on its way: who should be there is ready, nobody old acts. */
+bool sup_is_settled(const struct sup *s);
 
 /* True when no process is left and none is wanted. */
 bool sup_is_off(const struct sup *s);

@@ -42,6 +42,7 @@ struct child {
 	struct process process[SUP_SLOTS];
 	struct loop_timer timer;
 	bool stopping; /* was told to leave for good */
+	bool more;     /* its processes have the row's `more_cap` */
 };
 
 /* Somebody on the control socket waits for an answer. */
@@ -53,7 +54,8 @@ struct tree {
 	const char *host_option; /* --host, or NULL */
 	const struct cluster *cluster;
 	const struct host *me;
-	int config_fd; /* sealed memfd with the text of `cluster` */
+	int config_fd;	/* sealed memfd with the text of `cluster` */
+	int program_fd; /* what parts are started from; -1: our own program */
 	uint64_t generation;
 	char *refused; /* diagnostics of the last refused file, or NULL */
 	struct facts facts;
@@ -77,6 +79,8 @@ void child_init(struct child *c, struct tree *t, const struct part_row *row);
 /* As the current generation says: starts, reconfigures or stops. */
 void child_adopt(struct child *c);
 void child_stop(struct child *c);
+/* New processes take the place of those it has, without a gap. */
+void child_replace(struct child *c);
 /* At once: kill -9. */
 void child_kill(struct child *c);
 /* Undoes what killed processes of it may have left on the machine. */

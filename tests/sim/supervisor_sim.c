@@ -9,6 +9,8 @@
  *instant;
  *	- one that hangs is killed in time, one that answers never is;
  *	- a part that keeps dying is not restarted faster than the back-off allows;
+ *	- one that is replaced and healthy acts until its successor is ready, and is not
+ *	  killed; afterwards nobody is left of those that were to be replaced;
  *	- once faults end, the part is up within a known time, and gone when unwanted.
  *
  *	supervisor_sim [FIRST-SEED [COUNT]]
@@ -30,8 +32,9 @@
 
 struct actor {
 	bool alive, killed, acting, hung, never_ready, refuses;
-	mono_t since;		 /* it acts, or hangs: whichever came last */
-	mono_t ready, pong, end; /* when it will be; MONO_NEVER */
+	mono_t since;			/* it acts, or hangs: whichever came last */
+	bool old;			/* is to be replaced */
+	mono_t ready, pong, yield, end; /* when it will be; MONO_NEVER */
 };
 
 struct world {
@@ -68,6 +71,7 @@ spawn(struct world *w, struct actor *a)
 	*a = (struct actor){.alive = true,
 	    .ready = later(w, 500, 20000),
 	    .pong = MONO_NEVER,
+	    .yield = MONO_NEVER,
 	    .end = MONO_NEVER};
 	w->spawns++;
 	if (w->calm)
@@ -78,6 +82,17 @@ spawn(struct world *w, struct actor *a)
 	a->refuses = rng_below(&w->rng, 10) == 0;
 	if (a->never_ready)
 		a->ready = MONO_NEVER;
+}
+
+static bool
+has_successor(const struct world *w)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		if (w->actor[i].alive && !w->actor[i].old &&
+		    w->sup.proc[i].state == SUP_PROC_READY)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -104,8 +119,16 @@ do_one(struct world *w, const struct sup_act *act)
 		a->acting = true;
 		a->since = w->now;
 		break;
+	case SUP_ACT_YIELD:
+		CHECK(w, a->old && has_successor(w));
+		a->since = w->now; /* patience begins anew */
+		if (!a->alive || a->hung || a->refuses)
+			break;
+		a->yield = later(w, 10, 20000);
+		break;
 	case SUP_ACT_STOP:
 		a->acting = false;
+		a->yield = MONO_NEVER;
 		if (a->alive && !a->hung && !a->refuses)
 			a->end = mono_min(a->end, later(w, 10, 500000));
 		break;
@@ -153,7 +176,10 @@ die(struct world *w, unsigned slot)
 	bool acted = a->acting, spare = spare_is_ready(w, slot);
 	bool calm = w->sup.wanted;
 
-	*a = (struct actor){.ready = MONO_NEVER, .pong = MONO_NEVER, .end = MONO_NEVER};
+	*a = (struct actor){.ready = MONO_NEVER,
+	    .pong = MONO_NEVER,
+	    .yield = MONO_NEVER,
+	    .end = MONO_NEVER};
 	/* The link breaks first, then the process is reaped; or the other way round. */
 	if (rng_below(&w->rng, 2) == 0)
 		feed(w, SUP_EV_BROKEN, slot);
@@ -181,6 +207,16 @@ live(struct world *w, unsigned slot)
 	if (a->alive && !a->hung && !mono_before(w->now, a->pong)) {
 		a->pong = MONO_NEVER;
 		feed(w, SUP_EV_PONG, slot);
+	}
+	/* It says that it acts no more, and finishes; or it ends at once. */
+	if (a->alive && !a->hung && !mono_before(w->now, a->yield)) {
+		a->yield = MONO_NEVER;
+		a->acting = false;
+		a->end = mono_min(a->end, later(w, 0, 1000000));
+		if (rng_below(&w->rng, 3) == 0)
+			die(w, slot);
+		else
+			feed(w, SUP_EV_YIELDED, slot);
 	}
 	/* Nobody acts and hangs for longer than the pings need to show it. */
 	if (a->alive && a->hung && a->acting && !w->paused_since_hang)
@@ -217,13 +253,21 @@ pause_host(struct world *w)
 }
 
 static void
+replace(struct world *w)
+{
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		w->actor[i].old = w->actor[i].alive;
+	feed(w, SUP_EV_REPLACE, SUP_NOBODY);
+}
+
+static void
 fault(struct world *w)
 {
 	struct actor *a = &w->actor[rng_below(&w->rng, SUP_SLOTS)];
 	unsigned slot = (unsigned)(a - w->actor);
 
 	w->next_fault = later(w, 1000, w->crash_loop ? 20000000 : 4000000);
-	switch (rng_below(&w->rng, 8)) {
+	switch (rng_below(&w->rng, 10)) {
 	case 0:
 	case 1:
 		if (a->alive)
@@ -247,6 +291,11 @@ fault(struct world *w)
 	case 6: /* events that do not fit, from anywhere */
 		feed(w, (enum sup_ev_type)(SUP_EV_READY + rng_below(&w->rng, 2)), slot);
 		break;
+	case 7:
+	case 8:
+		if (w->sup.wanted)
+			replace(w);
+		break;
 	default:
 		feed(w, SUP_EV_WANT, SUP_NOBODY);
 		break;
@@ -264,7 +313,7 @@ next_instant(const struct world *w)
 		t = mono_min(t, a->end);
 		if (a->hung)
 			continue;
-		t = mono_min(t, mono_min(a->ready, a->pong));
+		t = mono_min(t, mono_min(mono_min(a->ready, a->pong), a->yield));
 	}
 	return t;
 }
@@ -312,7 +361,8 @@ simulate(uint64_t seed)
 	conf.spare = rng_below(&w.rng, 4) != 0;
 	w.crash_loop = rng_below(&w.rng, 4) == 0;
 	for (unsigned i = 0; i < SUP_SLOTS; i++)
-		w.actor[i].ready = w.actor[i].pong = w.actor[i].end = MONO_NEVER;
+		w.actor[i].ready = w.actor[i].pong = w.actor[i].yield = w.actor[i].end =
+		    MONO_NEVER;
 	sup_init(&w.sup, &conf);
 	w.next_fault = later(&w, 1000, 1000000);
 	feed(&w, SUP_EV_WANT, SUP_NOBODY);
@@ -327,7 +377,9 @@ simulate(uint64_t seed)
 		struct actor *a = &w.actor[i];
 
 		/* Those that are on their way out go on as they are. */
-		if (a->killed || w.sup.proc[i].state == SUP_PROC_LEAVING)
+		if (a->killed || w.sup.proc[i].state == SUP_PROC_LEAVING ||
+		    w.sup.proc[i].state == SUP_PROC_YIELDING ||
+		    w.sup.proc[i].state == SUP_PROC_YIELDED)
 			continue;
 		a->refuses = false;
 		if (!a->hung)
@@ -338,6 +390,13 @@ simulate(uint64_t seed)
 	CHECK(&w, w.sup.status == SUP_UP);
 	CHECK(&w, w.sup.acting != SUP_NOBODY && w.actor[w.sup.acting].acting);
 	CHECK(&w, living(&w) == (conf.spare ? 2U : 1U));
+	CHECK(&w, sup_is_settled(&w.sup));
+	replace(&w);
+	run_until(&w, mono_add(w.now, SEC_NS + STOP_NS + SUP_BOOT_NS));
+	CHECK(&w, sup_is_settled(&w.sup) && w.sup.status == SUP_UP);
+	CHECK(&w, living(&w) == (conf.spare ? 2U : 1U));
+	for (unsigned i = 0; i < SUP_SLOTS; i++)
+		CHECK(&w, !w.actor[i].old);
 	spawns = w.spawns;
 	run_until(&w, mono_add(w.now, 30 * SEC_NS));
 	CHECK(&w, w.spawns == spawns);

@@ -297,6 +297,22 @@ class Lab:
         answer = self.control("status")
         return next((f["value"] for f in answer.get("facts", []) if f["key"] == key), "")
 
+    def part(self, name):
+        """What `nines status --json` says of the part."""
+        answer = self.control("status")
+        return next((p for p in answer.get("parts", []) if p["name"] == name), None)
+
+    def caps(self, name):
+        """The capabilities of the part's acting process."""
+        pid = (self.part(name) or {}).get("pid")
+        if pid is None:
+            return None
+        try:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                return int(re.search(r"CapEff:\s*(\S+)", f.read())[1], 16)
+        except OSError:
+            return None
+
     def connect(self, port, address=LB):
         with self.inside():
             s = socket.socket()

@@ -138,3 +138,26 @@ def test_listeners_have_the_backlog_and_connections_the_patience(lab):
     lab.write(SERVICES.format(dir=lab.folder).replace("backlog: 77", "backlog: 99"))
     lab.order("reload")
     until(lambda: lab.at("ss", "-ltnH", "sport = :87").split()[2] == "99", "the new backlog")
+
+
+def test_a_transparent_source_is_the_clients_and_costs_no_connection(lab):
+    services = SERVICES.format(dir=lab.folder)
+    kept = lab.connect(80)
+    kept.send(GET)
+    assert kept.answer()[0].status == 200
+    before = lab.part("proxy")["pid"]
+    # The capability that it takes is given at the start: other processes take over.
+    lab.write(services + '  clear: {listen: "lb1:88", servers: ["web1:8081"], check: none,'
+                         " transparent: true}\n")
+    lab.order("reload")
+    until(lambda: lab.part("proxy").get("pid", before) != before, "a successor acts")
+    until(lambda: before in lab.part("proxy")["finishing"], "the old one finishes")
+    assert lab.get(88)[1] == CLIENT.encode()
+    kept.send(GET)
+    head, _ = kept.answer()
+    assert head.status == 200 and head["connection"] == "close"
+    assert kept.at_end()
+    until(lambda: not lab.part("proxy")["finishing"], "and ends")
+    lab.write(services)
+    lab.order("reload")
+    until(lambda: lab.caps("proxy") == 0, "the capability is given up with the service")
