@@ -104,45 +104,6 @@ count(unsigned n)
 	return n < UINT32_MAX ? n + 1 : n;
 }
 
-static void
-succeed(struct health *h, mono_t now, struct health_out *out)
-{
-	h->good = count(h->good);
-	h->bad = 0;
-	if (h->good < h->conf.rise)
-		return;
-	move(h, now, HEALTH_UP, out);
-	settle(h);
-}
-
-static void
-fail(struct health *h, mono_t now, struct health_out *out)
-{
-	h->bad = count(h->bad);
-	h->good = 0;
-	if (h->bad < h->conf.fall)
-		return;
-	move(h, now, HEALTH_DOWN, out);
-	settle(h);
-}
-
-static void
-tick(struct health *h, mono_t now, struct health_out *out)
-{
-	if (h->checking && !mono_before(now, h->expires)) {
-		end(h);
-		act(out, HEALTH_ACT_EXPIRE);
-		fail(h, now, out);
-		return; /* the next check, if due, with the next tick */
-	}
-	if (h->checking || !h->running || mono_before(now, h->due))
-		return;
-	h->checking = true;
-	h->expires = mono_add(now, h->conf.timeout_ns);
-	h->due = mono_add(now, interval(h));
-	act(out, HEALTH_ACT_BEGIN);
-}
-
 /*
  * A check under way may have got its answer before the failure, so it says nothing.
  * A target that is down already is not asked anew: a stream of failures would keep its
@@ -173,6 +134,75 @@ passive(struct health *h, mono_t now, struct health_out *out)
 	move(h, now, HEALTH_DOWN, out);
 }
 
+static void
+succeed(struct health *h, mono_t now, struct health_out *out)
+{
+	h->good = count(h->good);
+	h->bad = 0;
+	if (h->good < h->conf.rise)
+		return;
+	move(h, now, HEALTH_UP, out);
+	settle(h);
+}
+
+static void
+fail(struct health *h, mono_t now, struct health_out *out)
+{
+	if (h->doubted) {
+		passive(h, now, out);
+		return;
+	}
+	h->bad = count(h->bad);
+	h->good = 0;
+	if (h->bad < h->conf.fall)
+		return;
+	move(h, now, HEALTH_DOWN, out);
+	settle(h);
+}
+
+static int64_t
+patience(const struct health *h)
+{
+	if (h->doubted && h->conf.timeout_ns > HEALTH_DOUBT_NS)
+		return HEALTH_DOUBT_NS;
+	return h->conf.timeout_ns;
+}
+
+static void
+tick(struct health *h, mono_t now, struct health_out *out)
+{
+	if (h->checking && !mono_before(now, h->expires)) {
+		end(h);
+		act(out, HEALTH_ACT_EXPIRE);
+		fail(h, now, out);
+		h->doubted = false;
+		return; /* the next check, if due, with the next tick */
+	}
+	if (h->checking || !h->running || mono_before(now, h->due))
+		return;
+	h->checking = true;
+	h->patience_ns = patience(h);
+	h->expires = mono_add(now, h->patience_ns);
+	h->due = mono_add(now, interval(h));
+	act(out, HEALTH_ACT_BEGIN);
+}
+
+/* Asked anew, since a check under way may have been answered before. */
+static void
+doubt(struct health *h, mono_t now, struct health_out *out)
+{
+	if (h->state != HEALTH_UP || h->doubted || mono_before(now, h->doubt_from))
+		return;
+	if (h->checking) {
+		end(h);
+		act(out, HEALTH_ACT_ABORT);
+	}
+	h->doubted = true;
+	h->doubt_from = mono_add(now, haste(&h->conf));
+	h->due = now;
+	tick(h, now, out);
+}
+
 /* What was counted, was counted by other rules. */
 static void
 reconf(struct health *h, mono_t now, const struct health_conf *conf,
@@ -183,6 +213,7 @@ reconf(struct health *h, mono_t now, const struct health_conf *conf,
 	h->conf = *conf;
 	h->haste_ns = haste(conf);
 	h->good = h->bad = 0;
+	h->doubted = false;
 	if (h->checking) {
 		end(h);
 		act(out, HEALTH_ACT_ABORT);
@@ -214,10 +245,16 @@ health_input(
 			succeed(h, now, out);
 		else if (ev->type == HEALTH_EV_BAD)
 			fail(h, now, out);
+		h->doubted = false;
 		break;
 	case HEALTH_EV_PASSIVE:
+		h->doubted = false;
 		if (h->running)
 			passive(h, now, out);
+		break;
+	case HEALTH_EV_DOUBT:
+		if (h->running)
+			doubt(h, now, out);
 		break;
 	case HEALTH_EV_CONF:
 		reconf(h, now, ev->conf, out);
@@ -251,6 +288,8 @@ health_check(const struct health *h)
 	if (h->state != HEALTH_DOWN && h->bad >= h->conf.fall)
 		return false;
 	if (h->hasty && h->state == HEALTH_UP)
+		return false;
+	if (h->doubted && !h->checking)
 		return false;
 	return h->haste_ns >= HEALTH_EVERY_MIN_NS && h->haste_ns <= h->conf.every_ns;
 }

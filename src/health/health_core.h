@@ -11,7 +11,8 @@
  * The rules:
  *   - `fall` failures in a row make it down, `rise` successes in a row make it up.
  * Until the first verdict it is unknown, which is neither.
- *   - A failure of real traffic makes it down at once.
+ *   - A failure of real traffic makes it down at once. Real traffic that waits in vain
+ *     is a doubt: one check at once, with little patience, decides alone.
  *   - Where an answer is wanted soon (unknown, or down by real traffic alone), checks
  *     follow each other `HEALTH_HASTE` times as fast. A target that real traffic takes
  *     down again and again soon after it came up is asked less hastily each time.
@@ -32,7 +33,8 @@
 #define HEALTH_EVERY_MIN_NS (10 * MS_NS)
 #define HEALTH_EVERY_MAX_NS (3600 * SEC_NS)
 #define HEALTH_HASTE	    10
-#define HEALTH_CALM	    10 /* intervals of being up that end damping */
+#define HEALTH_CALM	    10		  /* intervals of being up that end damping */
+#define HEALTH_DOUBT_NS	    (300 * MS_NS) /* what the answer to a doubt may take */
 #define HEALTH_OUT_MAX	    2
 
 enum health_state { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
@@ -50,6 +52,7 @@ enum health_ev_type {
 	HEALTH_EV_BAD,	   /* ... failed */
 	HEALTH_EV_VOID,	   /* ... could not be made, for a reason of this host's own */
 	HEALTH_EV_PASSIVE, /* real traffic failed */
+	HEALTH_EV_DOUBT,   /* real traffic waits for an answer, in vain so far */
 	HEALTH_EV_CONF, /* `conf` changed, and maybe what is asked; `state` remains */
 };
 
@@ -77,12 +80,15 @@ struct health {
 	enum health_state state;
 	bool running;
 	bool checking; /* begun and not ended */
+	bool doubted;  /* the check under way decides alone */
 	bool hasty;
-	unsigned good, bad; /* in a row; one of them is 0 */
-	int64_t haste_ns;   /* interval while hasty */
-	mono_t due;	    /* the next check */
-	mono_t expires;	    /* the one begun */
-	mono_t risen;	    /* when it came up last */
+	unsigned good, bad;  /* in a row; one of them is 0 */
+	int64_t haste_ns;    /* interval while hasty */
+	mono_t due;	     /* the next check */
+	mono_t expires;	     /* the one begun */
+	mono_t risen;	     /* when it came up last */
+	mono_t doubt_from;   /* the next doubt is not heard before */
+	int64_t patience_ns; /* of the check begun last */
 };
 
 /* Returns 0, or -EINVAL if a value of `conf` is out of its range. */

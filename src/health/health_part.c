@@ -323,7 +323,7 @@ op_config(void *self, const struct cluster *c, const struct host *me)
 /* ---- facts ------------------------------------------------------------------------
  */
 
-/* "passive SERVICE SERVER" became "fail N WHY". */
+/* "passive SERVICE SERVER" became "fail N WHY" or "doubt N". */
 static void
 hear_passive(struct health_shell *sh, const char *key, const char *value)
 {
@@ -332,12 +332,16 @@ hear_passive(struct health_shell *sh, const char *key, const char *value)
 	struct site *s;
 	const char *why;
 
-	if (!fact_split(&w, key) || w.n != 3 || !fact_is(value, "fail"))
+	if (!fact_split(&w, key) || w.n != 3)
 		return;
 	s = find_site(sh, w.word[1]);
 	if (s != NULL)
 		t = find_target(&s->targets, w.word[2]);
 	if (t == NULL)
+		return;
+	if (fact_is(value, "doubt"))
+		target_doubt(t);
+	if (!fact_is(value, "fail"))
 		return;
 	why = strchr(value, ' ');
 	if (why != NULL)

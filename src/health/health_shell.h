@@ -87,6 +87,7 @@ void target_adopt(struct target *t, const struct target_plan *plan);
 
 /* Real traffic failed, and why. */
 void target_passive(struct target *t, const char *why);
+void target_doubt(struct target *t);
 
 /* Publishes what the servers of a site make of it, if that changed. */
 void site_judge(struct site *s);

@@ -174,7 +174,7 @@ stop_probe(struct target *t)
 static void
 expire(struct target *t)
 {
-	int64_t ns = t->core.conf.timeout_ns;
+	int64_t ns = t->core.patience_ns;
 
 	stop_probe(t);
 	count(t, COUNT_FAILED);
@@ -391,4 +391,11 @@ target_passive(struct target *t, const char *why)
 			t->why[0] |= 'a' ^ 'A';
 	}
 	give(t, &(struct health_ev){.type = HEALTH_EV_PASSIVE});
+}
+
+void
+target_doubt(struct target *t)
+{
+	if (t->check->type != CHECK_NONE)
+		give(t, &(struct health_ev){.type = HEALTH_EV_DOUBT});
 }

@@ -37,7 +37,7 @@ struct sim {
 	/* the referee's books */
 	enum health_state state;
 	unsigned good, bad; /* in a row, as the world gave them */
-	bool checking;
+	bool checking, doubted;
 	mono_t begun;	      /* the last check */
 	bool was_up;	      /* at that instant */
 	bool punctual;	      /* no late tick and no overlong check since */
@@ -114,17 +114,28 @@ count(struct sim *s, bool good)
 	s->bad = good ? 0 : s->bad + 1;
 }
 
+static int64_t
+patience_of(const struct sim *s)
+{
+	int64_t ns = s->conf.timeout_ns;
+
+	return s->doubted && ns > 300 * MS_NS ? 300 * MS_NS : ns;
+}
+
 static void
 give(struct sim *s, struct health_ev ev)
 {
 	struct health_out out;
 	bool passive = ev.type == HEALTH_EV_PASSIVE;
+	bool alone = s->doubted; /* one bad answer is enough */
 
+	if (alone && s->checking && ev.type == HEALTH_EV_BAD)
+		passive = true;
 	if (s->checking && (ev.type == HEALTH_EV_GOOD || ev.type == HEALTH_EV_BAD))
 		count(s, ev.type == HEALTH_EV_GOOD);
 	if (ev.type == HEALTH_EV_GOOD || ev.type == HEALTH_EV_BAD ||
 	    ev.type == HEALTH_EV_VOID)
-		s->checking = false;
+		s->checking = s->doubted = false;
 	if (passive)
 		s->good = 0;
 	health_input(&s->h, s->now, &ev, &out);
@@ -137,16 +148,16 @@ give(struct sim *s, struct health_ev ev)
 			begun(s);
 			break;
 		case HEALTH_ACT_EXPIRE:
-			if (!s->checking ||
-			    mono_sub(s->now, s->begun) < s->conf.timeout_ns)
+			if (!s->checking || mono_sub(s->now, s->begun) < patience_of(s))
 				fail(s, "expired too early");
-			s->checking = false;
+			passive |= alone;
+			s->checking = s->doubted = false;
 			count(s, false);
 			break;
 		case HEALTH_ACT_ABORT:
 			if (!s->checking)
 				fail(s, "nothing to abort");
-			s->checking = false;
+			s->checking = s->doubted = false;
 			/* The next one is a new beginning. */
 			s->punctual = false;
 			break;
@@ -155,6 +166,11 @@ give(struct sim *s, struct health_ev ev)
 			break;
 		}
 	}
+	if (ev.type == HEALTH_EV_DOUBT && s->state == HEALTH_UP && s->checking &&
+	    s->begun.ns == s->now.ns)
+		s->doubted = true;
+	if (passive && ev.type != HEALTH_EV_PASSIVE)
+		s->bad = s->h.bad; /* counted anew, by real traffic's rule */
 	if (s->h.state != s->state)
 		fail(s, "changed without a word");
 	if (s->good >= s->conf.rise && s->state != HEALTH_UP)
@@ -183,10 +199,10 @@ boot(struct sim *s, enum health_state state)
 		fail(s, "configuration refused");
 	s->state = state;
 	s->good = s->bad = 0;
-	s->checking = false;
+	s->checking = s->doubted = false;
 	s->begun = (mono_t){-1};
 	/* Events before the start mean nothing. */
-	for (int t = HEALTH_EV_TICK; t <= HEALTH_EV_PASSIVE; t++) {
+	for (int t = HEALTH_EV_TICK; t <= HEALTH_EV_DOUBT; t++) {
 		struct health_out out;
 
 		health_input(&s->h, s->now,
@@ -253,6 +269,13 @@ step(struct sim *s)
 	case 3:
 		give(s, (struct health_ev){.type = HEALTH_EV_PASSIVE});
 		s->bad = s->h.bad;
+		s->punctual = false;
+		break;
+	case 8: /* asked at once, however short ago the last one was */
+		s->punctual = false;
+		s->was_up = false;
+		s->begun = (mono_t){-1};
+		give(s, (struct health_ev){.type = HEALTH_EV_DOUBT});
 		s->punctual = false;
 		break;
 	case 4:

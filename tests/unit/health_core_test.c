@@ -184,6 +184,38 @@ test_haste(void **state)
 	assert_in_range(mono_sub(health_deadline(&r.h), r.now), 899 * MS_NS, SEC_NS);
 }
 
+/* Real traffic waits in vain: one check at once, with little patience, decides. */
+static void
+test_doubt(void **state)
+{
+	struct run r = started(HEALTH_UP);
+	struct health_out out;
+
+	(void)state;
+	r.now = mono_add(r.now, MS_NS);
+	out = give(&r, HEALTH_EV_DOUBT);
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.act[0], HEALTH_ACT_BEGIN);
+	assert_int_equal(mono_sub(health_deadline(&r.h), r.now), HEALTH_DOUBT_NS);
+	(void)give(&r, HEALTH_EV_GOOD);
+	assert_int_equal(r.h.state, HEALTH_UP);
+	/* A stream of doubts does not become a stream of checks. */
+	assert_int_equal(give(&r, HEALTH_EV_DOUBT).n, 0);
+	r.now = mono_add(r.now, conf.every_ns / HEALTH_HASTE);
+	out = give(&r, HEALTH_EV_DOUBT);
+	assert_int_equal(out.act[out.n - 1], HEALTH_ACT_BEGIN);
+	assert_int_equal(give(&r, HEALTH_EV_DOUBT).n, 0);
+	r.now = health_deadline(&r.h);
+	out = give(&r, HEALTH_EV_TICK);
+	assert_int_equal(out.n, 2);
+	assert_int_equal(out.act[0], HEALTH_ACT_EXPIRE);
+	assert_int_equal(r.h.state, HEALTH_DOWN);
+	assert_false(health_confirmed(&r.h));
+	/* Down already: nothing to doubt. */
+	r.now = mono_add(r.now, SEC_NS);
+	assert_int_equal(give(&r, HEALTH_EV_DOUBT).n, 0);
+}
+
 /* Two targets in step by chance do not stay so. */
 static void
 test_jitter(void **state)
@@ -270,6 +302,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_haste),
+	    cmocka_unit_test(test_doubt),
 	    cmocka_unit_test(test_jitter),
 	    cmocka_unit_test(test_slow_checks_do_not_overlap),
 	    cmocka_unit_test(test_reload),
