@@ -442,6 +442,7 @@ server_event(struct worker *w, struct server_conn *sc)
 			client_lost_server(w, c, socket_error(sc->s.fd));
 		} else if (sc->s.writable) {
 			sc->connected = true;
+			doubt_reached(w, sc->up);
 			connected(w, c);
 		}
 		return;

@@ -87,6 +87,7 @@ struct server_conn {
 	struct upstream *up;
 	struct client *client; /* NULL: idle */
 	struct limit *limit;   /* that it counts in while busy; or NULL */
+	mono_t since;	       /* the exchange began */
 	bool connected;
 	bool reused;  /* has answered before: may have been closed meanwhile */
 	bool partial; /* s.in is known to be an incomplete head */
@@ -123,7 +124,7 @@ struct worker {
 };
 
 /* What a timer belongs to. */
-enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_LISTENER };
+enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_WATCH, TIMER_LISTENER };
 
 /* client.c: what http and tcp have in common */
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);

@@ -35,7 +35,8 @@
 	X(ERRORS, "errors")	/* broken or malformed answers */           \
 	X(RESPONSES_5XX, "responses_5xx")                                   \
 	X(FAILURES, "failures")	    /* that took it out of rotation */      \
-	X(LAST_ERRNO, "last_errno") /* of the last failure */
+	X(LAST_ERRNO, "last_errno") /* of the last failure */               \
+	X(DOUBTS, "doubts")	    /* that it would ever answer */
 
 enum service_counter {
 #define X(id, name) SVC_##id,

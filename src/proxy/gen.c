@@ -178,6 +178,17 @@ gen_reset_gauges(struct gen *g)
 }
 
 uint64_t
+gen_doubts(const struct gen *g, size_t i, size_t j)
+{
+	const struct gen_server *s = &g->service[i].server[j];
+	uint64_t sum = 0;
+
+	for (unsigned w = 0; w < g->n_workers; w++)
+		sum += stats_get(&s->counter[w][SRV_DOUBTS]);
+	return sum;
+}
+
+uint64_t
 gen_failures(const struct gen *g, size_t i, size_t j, int *last_errno)
 {
 	const struct gen_server *s = &g->service[i].server[j];

@@ -26,5 +26,7 @@ void gen_reset_gauges(struct gen *g);
 
 /* Failures of real traffic that took server `j` of service `i` out of rotation. */
 uint64_t gen_failures(const struct gen *g, size_t i, size_t j, int *last_errno);
+/* How often its clients doubted that it would ever answer. */
+uint64_t gen_doubts(const struct gen *g, size_t i, size_t j);
 
 #endif /* NINES_PROXY_GEN_H */

@@ -510,7 +510,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
 	send_answer(w, c, (size_t)head, body, n);
-	c->first = w->now;
+	c->first = sc->up->heard = w->now;
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);
 		c->req = NULL;

@@ -42,6 +42,11 @@ struct want {
 	bool used; /* by the present file */
 };
 
+/* What real traffic found out about a server, as last published. */
+struct told {
+	uint64_t failures, doubts;
+};
+
 struct proxy {
 	struct part *part;
 	struct loop_fd *watch;
@@ -55,7 +60,7 @@ struct proxy {
 	size_t n_wants;
 	struct known *known;
 	size_t n_known, room_known;
-	uint64_t *failures;	/* published, by the order of view.server */
+	struct told *told;	/* by the order of view.server */
 	struct loop_timer show; /* one view for all the news of a wake-up */
 	struct loop_timer deadline;
 	struct loop_timer log;
@@ -198,29 +203,41 @@ show_soon(struct proxy *p)
 /* What workers found out */
 
 static void
-publish_failures(struct proxy *p)
+publish_passive(struct proxy *p, size_t i, size_t j)
 {
-	const struct gen *g = p->gen;
+	const struct gen_service *gs = &p->gen->service[i];
+	const char *service = gs->conf->name, *server = gs->conf->server[j].name;
+	struct told *told = &p->told[gs->first + j];
+	uint64_t doubts = gen_doubts(p->gen, i, j), n;
 	char key[FACT_KEY_LEN];
 	int error = 0;
 
+	n = gen_failures(p->gen, i, j, &error);
+	(void)snprintf(key, sizeof(key), "passive %s %s", service, server);
+	if (doubts != told->doubts) {
+		part_publish(p->part, key, "doubt %llu", (unsigned long long)doubts);
+		log_event(
+		    LOG_WARN, "server_silent", "service=%s server=%s", service, server);
+	}
+	if (n != told->failures) {
+		part_publish(p->part, key, "fail %llu %s", (unsigned long long)n,
+		    strerror(error));
+		log_event(LOG_WARN, "server_failed",
+		    "service=%s server=%s error=\"%s\"", service, server,
+		    strerror(error));
+	}
+	*told = (struct told){.failures = n, .doubts = doubts};
+}
+
+static void
+publish_failures(struct proxy *p)
+{
+	const struct gen *g = p->gen;
+
 	for (size_t i = 0; g != NULL && i < g->cluster->n_services; i++) {
-		const struct gen_service *gs = &g->service[i];
-
-		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
-			uint64_t n = gen_failures(g, i, j, &error);
-
-			if (n == p->failures[gs->first + j])
-				continue;
-			p->failures[gs->first + j] = n;
-			(void)snprintf(key, sizeof(key), "passive %s %s",
-			    gs->conf->name, gs->conf->server[j].name);
-			part_publish(p->part, key, "fail %llu %s",
-			    (unsigned long long)n, strerror(error));
-			log_event(LOG_WARN, "server_failed",
-			    "service=%s server=%s error=\"%s\"", gs->conf->name,
-			    gs->conf->server[j].name, strerror(error));
-		}
+		for (size_t j = 0;
+		     g->service[i].here && j < g->service[i].conf->n_servers; j++)
+			publish_passive(p, i, j);
 	}
 }
 
@@ -373,11 +390,10 @@ adopt_gen(struct proxy *p, bool counted)
 {
 	struct gen *g = gen_new(p->cluster, p->me, p->n_workers,
 	    counted ? part_stats(p->part) : NULL, p->gen);
-	uint64_t *failures =
-	    g != NULL ? calloc(g->n_servers + 1, sizeof(*failures)) : NULL;
+	struct told *told = g != NULL ? calloc(g->n_servers + 1, sizeof(*told)) : NULL;
 	int error;
 
-	if (failures == NULL) {
+	if (told == NULL) {
 		log_event(LOG_ERR, "config", "error=\"no memory\"");
 		gen_unref(g);
 		return;
@@ -386,10 +402,12 @@ adopt_gen(struct proxy *p, bool counted)
 		const struct gen_service *gs = &g->service[i];
 
 		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++)
-			failures[gs->first + j] = gen_failures(g, i, j, &error);
+			told[gs->first + j] =
+			    (struct told){.failures = gen_failures(g, i, j, &error),
+				.doubts = gen_doubts(g, i, j)};
 	}
-	free(p->failures);
-	p->failures = failures;
+	free(p->told);
+	p->told = told;
 	gen_unref(p->gen);
 	p->gen = g;
 	for (size_t i = 0; i < p->n_known; i++)
@@ -708,7 +726,7 @@ finish(struct proxy *p)
 	while (p->n_known > 0)
 		forget(p, p->n_known - 1);
 	free(p->known);
-	free(p->failures);
+	free(p->told);
 	for (size_t i = 0; i < p->n_wants; i++) {
 		for (unsigned w = 0; w < p->n_workers; w++)
 			lsock_unref(p->want[i].sock[w]);

@@ -39,8 +39,12 @@ struct upstream {
 	uint8_t state; /* enum server_state and flag, by the view */
 	uint8_t was;   /* `state` before the last news */
 	bool failed;   /* real traffic says so, until `retry` or news */
+	bool doubted;  /* it keeps clients waiting; until the same */
 	struct wheel_timer retry;
-	struct list idle; /* connections, the last used first */
+	struct wheel_timer watch; /* set while it is busy: does it answer? */
+	mono_t heard;		  /* an answer came from it */
+	mono_t reached;		  /* a connection to it came about */
+	struct list idle;	  /* connections, the last used first */
 	unsigned n_idle;
 	struct list busy;
 	struct limit *limit;
@@ -116,8 +120,15 @@ void upstream_failed(struct worker *w, struct upstream *up, int error);
 void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
 void upstream_retry_due(struct worker *w, struct upstream *up);
 int upstream_pick(struct worker *w, struct client *c);
+bool upstream_takes(const struct upstream *up); /* work, all limits aside */
+bool upstream_tried(const struct client *c, size_t i);
 int server_open(struct worker *w, struct client *c, struct upstream *up);
 void server_release(struct worker *w, struct server_conn *sc, bool keep);
 void server_close(struct worker *w, struct server_conn *sc);
+
+/* doubt.c: servers that take work and say nothing */
+void doubt_begin(struct worker *w, struct upstream *up); /* it was given work */
+void doubt_reached(struct worker *w, struct upstream *up);
+void doubt_due(struct worker *w, struct upstream *up);
 
 #endif /* NINES_PROXY_SERVICE_H */

@@ -31,6 +31,7 @@ upstream_new(struct wservice *s, const struct server *conf)
 	list_init(&up->idle);
 	list_init(&up->busy);
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
+	wheel_timer_init(&up->watch, TIMER_WATCH);
 	return up;
 }
 
@@ -51,12 +52,17 @@ wanted(const struct upstream *up)
 	return !up->gone && (up->state == SERVER_UNKNOWN || up->state == SERVER_UP);
 }
 
+bool
+upstream_takes(const struct upstream *up)
+{
+	return wanted(up) && !up->failed && !up->doubted;
+}
+
 void
 upstream_usable(struct upstream *up)
 {
 	if (!up->gone)
-		balance_usable(
-		    &up->group->balancer, up->index, wanted(up) && !up->failed);
+		balance_usable(&up->group->balancer, up->index, upstream_takes(up));
 }
 
 static void
@@ -97,7 +103,7 @@ upstream_state(struct worker *w, struct upstream *up, uint8_t state)
 		return;
 	up->state = state;
 	if ((state & ~SERVER_DRAINING) != SERVER_DOWN) {
-		up->failed = false; /* news are better than memory */
+		up->failed = up->doubted = false; /* news are better than memory */
 		wheel_clear(&w->wheel, &up->retry);
 	}
 	upstream_usable(up);
@@ -127,6 +133,7 @@ upstream_retire(struct worker *w, struct upstream *up)
 {
 	up->gone = true;
 	wheel_clear(&w->wheel, &up->retry);
+	wheel_clear(&w->wheel, &up->watch);
 	close_idle(w, up);
 	upstream_unref(up);
 }
@@ -147,13 +154,13 @@ upstream_failed(struct worker *w, struct upstream *up, int error)
 void
 upstream_retry_due(struct worker *w, struct upstream *up)
 {
-	up->failed = false;
+	up->failed = up->doubted = false;
 	upstream_usable(up);
 	client_requeue(w, up->group);
 }
 
-static bool
-was_tried(const struct client *c, size_t i)
+bool
+upstream_tried(const struct client *c, size_t i)
 {
 	for (size_t t = 0; t < c->n_tried; t++) {
 		if (c->tried[t] == i)
@@ -174,9 +181,9 @@ revive(struct worker *w, struct wgroup *g, const struct client *c)
 	for (size_t i = 0; i < g->n_up; i++) {
 		struct upstream *up = g->up[i];
 
-		if (!up->failed || !wanted(up) || was_tried(c, i))
+		if (!wanted(up) || upstream_takes(up) || upstream_tried(c, i))
 			continue;
-		up->failed = false;
+		up->failed = up->doubted = false;
 		wheel_clear(&w->wheel, &up->retry);
 		upstream_usable(up);
 		any = true;
@@ -262,7 +269,7 @@ dial(struct worker *w, struct server_conn *sc, const struct client *c)
 }
 
 static void
-attach(struct client *c, struct server_conn *sc)
+attach(struct worker *w, struct client *c, struct server_conn *sc)
 {
 	c->peer = sc;
 	sc->client = c;
@@ -270,6 +277,8 @@ attach(struct client *c, struct server_conn *sc)
 	sc->partial = sc->keep = false;
 	list_remove(&sc->link);
 	list_append(&sc->up->busy, &sc->link);
+	sc->since = w->now;
+	doubt_begin(w, sc->up);
 	count(sc->up->counter, SRV_REQUESTS);
 }
 
@@ -285,7 +294,7 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 		/* The last used: its state is in the cache, the others may time out. */
 		sc = CONTAINER(up->idle.next, struct server_conn, link);
 		up->n_idle--;
-		attach(c, sc);
+		attach(w, c, sc);
 		return 0;
 	}
 	sc = server_new(w, up);
@@ -296,7 +305,7 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 		server_close(w, sc);
 		return r;
 	}
-	attach(c, sc);
+	attach(w, c, sc);
 	return 0;
 }
 

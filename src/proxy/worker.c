@@ -464,6 +464,9 @@ expire(struct worker *w)
 		case TIMER_UPSTREAM:
 			upstream_retry_due(w, CONTAINER(t, struct upstream, retry));
 			break;
+		case TIMER_WATCH:
+			doubt_due(w, CONTAINER(t, struct upstream, watch));
+			break;
 		case TIMER_LISTENER:
 		default:
 			l = CONTAINER(t, struct wlistener, pause);

@@ -13,6 +13,9 @@
 
 /* How often a leaving host looks whether its last connection has gone. */
 #define LEAVE_POLL_NS (50 * MS_NS)
+/* And how long after that it stays: a request may have crossed our close on its way,
+ * and must find somebody who refuses it. */
+#define LEAVE_CALM_NS (500 * MS_NS)
 
 enum { GROUP_MAX = 64 };
 
@@ -108,6 +111,7 @@ leave(struct vip_router *r, const struct ip *owner)
 	vip_os_retire(&sh->os, r->index, r->plan.f);
 	r->where = VIP_ON_LOOPBACK;
 	r->leave_until = mono_add(now, r->plan.drain_ns);
+	r->leave_calm = mono_add(now, LEAVE_CALM_NS);
 	loop_timer_set(sh->loop, &r->leave, mono_add(now, LEAVE_POLL_NS));
 	loop_timer_set(sh->loop, &r->renew, mono_add(now, VIP_RENEW_NS));
 }
@@ -372,7 +376,9 @@ on_leave(void *arg)
 	struct vip_router *r = arg;
 	mono_t now = loop_now(r->shell->loop);
 
-	if (mono_before(now, r->leave_until) && vip_os_busy(r->plan.f)) {
+	if (vip_os_busy(r->plan.f))
+		r->leave_calm = mono_add(now, LEAVE_CALM_NS);
+	if (mono_before(now, mono_min(r->leave_until, r->leave_calm))) {
 		loop_timer_set(r->shell->loop, &r->leave, mono_add(now, LEAVE_POLL_NS));
 		return;
 	}

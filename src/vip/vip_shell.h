@@ -62,7 +62,7 @@ struct vip_router {
 	struct loop_timer due;	 /* the core's deadline */
 	struct loop_timer renew; /* addresses with a short life */
 	struct loop_timer leave; /* looks whether connections are left */
-	mono_t leave_until;
+	mono_t leave_until, leave_calm;
 	struct loop_timer steer; /* ends steering */
 	struct ip steer_peer;	 /* family 0: none */
 

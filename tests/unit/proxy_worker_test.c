@@ -399,6 +399,31 @@ test_rescues_from_a_hung_server(void **state)
 	close_lab(&l);
 }
 
+/* A request waits in vain: the server is doubted, which is no failure yet. */
+static void
+test_doubts_a_silent_server(void **state)
+{
+	struct lab l;
+	uint64_t doubts = 0;
+	int fd;
+
+	(void)state;
+	open_lab(&l, "");
+	show(&l, new_view(&l));
+	fd = client(&l);
+	ask(fd, "/hang");
+	for (int i = 0; i < 10000 && doubts == 0; i++) {
+		(void)poll(NULL, 0, 1);
+		doubts = gen_doubts(l.gen, 0, 0) + gen_doubts(l.gen, 0, 1);
+	}
+	assert_int_equal(doubts, 1);
+	/* Another server is asked meanwhile, and nobody doubts the last one left. */
+	assert_true(once(&l, "/") > 0);
+	assert_int_equal(failures(&l), 0);
+	(void)close(fd);
+	close_lab(&l);
+}
+
 static void
 test_drains(void **state)
 {
@@ -569,6 +594,7 @@ main(void)
 	    cmocka_unit_test(test_survives_a_dead_server),
 	    cmocka_unit_test(test_refuses_when_all_are_down),
 	    cmocka_unit_test(test_rescues_from_a_hung_server),
+	    cmocka_unit_test(test_doubts_a_silent_server),
 	    cmocka_unit_test(test_drains),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_views_change_under_load),
