@@ -184,6 +184,9 @@ struct service {
 	struct ip source;   /* of connections to servers; family 0: any ... */
 	const struct network *source_network; /* ... or the host's own address on it */
 	bool transparent;		      /* ... or the client's address */
+	bool http2; /* taken from clients: in TLS by negotiation, else when they begin
+		       so */
+	unsigned max_streams; /* HTTP/2: requests at a time on one connection */
 	enum log_mode log;
 	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */
 	size_t index;	     /* in cluster.service */

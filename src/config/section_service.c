@@ -839,6 +839,22 @@ static const struct key service_key[] = {
 	.doc = "Tell servers the client's address in front of each connection.",
     },
     {
+	.name = "http2",
+	.kind = VALUE_FLAG,
+	FIELD(struct service, http2),
+	.preset = "false",
+	.doc = "Take HTTP/2 from clients too, besides HTTP/1.",
+    },
+    {
+	.name = "max_streams",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, max_streams),
+	.min = 1,
+	.max = 1000,
+	.preset = "100",
+	.doc = "HTTP/2: requests at a time on one connection.",
+    },
+    {
 	.name = "log",
 	.kind = VALUE_FORM,
 	.preset = "off",

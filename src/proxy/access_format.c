@@ -128,7 +128,9 @@ put_request(struct line *l, const struct access_entry *e)
 	put_text(l, e->host, HOST_LEN);
 	PUT(l, " target=");
 	put_text(l, e->target, TARGET_LEN);
-	PUT(l, " version=1.");
+	PUT(l, " version=");
+	put_number(l, e->major, 1);
+	PUT(l, ".");
 	put_number(l, e->minor, 1);
 	PUT(l, " status=");
 	put_number(l, e->status, 1);

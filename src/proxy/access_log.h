@@ -38,7 +38,7 @@ struct access_entry {
 	const char *server; /* its name; NULL: none was reached */
 	/* http; in tcp mode there is no method, and these four are left out */
 	struct access_text method, host, target;
-	uint8_t minor;
+	uint8_t major, minor;	      /* of the client's HTTP */
 	uint16_t status;	      /* 0: none was sent */
 	uint64_t bytes_in, bytes_out; /* from and to the client */
 	/* In all; in the queue; until the server was connected; until its first byte.

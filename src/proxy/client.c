@@ -9,13 +9,13 @@
 #include <sys/socket.h>
 
 #include "proxy/conn.h"
+#include "proxy/h2.h"
 #include "proxy/proxy_wire.h"
 
-/* Takes `fd`; NULL if there is no memory (`fd` is the caller's again). */
-struct client *
-client_new(struct worker *w, struct wlistener *l, int fd)
+/* A client of `s` that came by `l`; NULL if there is no memory. */
+static struct client *
+join(struct worker *w, struct wservice *s, struct wlistener *l, int fd)
 {
-	struct wservice *s = l->service;
 	struct client *c;
 
 	if (list_empty(&w->free_clients)) {
@@ -41,8 +41,34 @@ client_new(struct worker *w, struct wlistener *l, int fd)
 	l->refs++;
 	s->n_clients++;
 	atomic_fetch_add_explicit(&w->n_clients, 1, memory_order_relaxed);
-	count(s->counter, SVC_CONNECTIONS);
-	stats_add(&s->counter[SVC_ACTIVE], 1);
+	return c;
+}
+
+/* Takes `fd`; NULL if there is no memory (`fd` is the caller's again). */
+struct client *
+client_new(struct worker *w, struct wlistener *l, int fd)
+{
+	struct client *c = join(w, l->service, l, fd);
+
+	if (c == NULL)
+		return NULL;
+	count(c->service->counter, SVC_CONNECTIONS);
+	stats_add(&c->service->counter[SVC_ACTIVE], 1);
+	return c;
+}
+
+/* A stream of `conn`, which counts for all of them; its transport is the caller's. */
+struct client *
+client_stream(struct worker *w, const struct client *conn)
+{
+	struct client *c = join(w, conn->service, conn->listener, -1);
+
+	if (c == NULL)
+		return NULL;
+	c->stream = true;
+	c->s.readable = false;
+	c->from = conn->from;
+	memcpy(c->address, conn->address, sizeof(c->address));
 	return c;
 }
 
@@ -78,6 +104,8 @@ client_close(struct worker *w, struct client *c)
 	leave_queue(c);
 	c->state = CLIENT_DEAD;
 	log_end(w, c, c->up.shut && c->down.shut ? "ok" : "client-abort");
+	if (c->session != NULL)
+		h2_close(w, c);
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	stats_add(&s->counter[SVC_BYTES_IN], c->up.bytes);
@@ -91,7 +119,8 @@ client_close(struct worker *w, struct client *c)
 	list_remove(&c->link);
 	list_append(&w->dead_clients, &c->link);
 	s->n_clients--;
-	stats_add(&s->counter[SVC_ACTIVE], UINT64_MAX);
+	if (!c->stream)
+		stats_add(&s->counter[SVC_ACTIVE], UINT64_MAX);
 	listener_unref(w, c->listener);
 	c->listener = NULL;
 	if (c->limit != NULL) {
@@ -404,6 +433,9 @@ client_event(struct worker *w, struct client *c)
 		client_progress(w, c);
 		client_tunnel(w, c);
 		return;
+	case CLIENT_SESSION:
+		h2_event(w, c);
+		return;
 	case CLIENT_LINGER:
 		discard(w, c);
 		return;
@@ -487,6 +519,9 @@ client_timeout(struct worker *w, struct client *c)
 		log_end(w, c, "timeout");
 		client_close(w, c);
 		return;
+	case CLIENT_SESSION:
+		h2_timeout(w, c);
+		return;
 	case CLIENT_IDLE:
 	case CLIENT_LINGER:
 	case CLIENT_DEAD:
@@ -503,6 +538,8 @@ client_drain(struct worker *w, struct client *c)
 {
 	mono_t grace = mono_add(w->now, c->service->conf->drain_timeout_ns / 4);
 
+	if (c->state == CLIENT_SESSION)
+		h2_drain(w, c);
 	if (c->state == CLIENT_IDLE && mono_before(grace, c->timer.due))
 		wheel_set(&w->wheel, &c->timer, grace);
 }

@@ -40,6 +40,7 @@ enum client_state {
 	CLIENT_WAITING,	   /* request sent or being sent, no final head yet */
 	CLIENT_ANSWERING,  /* the answer's body is on its way */
 	CLIENT_TUNNEL,	   /* bytes both ways */
+	CLIENT_SESSION,	   /* speaks HTTP/2: its streams are clients of their own */
 	CLIENT_LINGER,	   /* all said; waits for the client to close */
 	CLIENT_DEAD
 };
@@ -60,6 +61,7 @@ struct client {
 	bool unclean;  /* close after the answer whatever it says */
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
+	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
 	uint16_t status;	/* of the answer */
 	struct list link;	/* service->clients */
 	struct list ready_link; /* worker->ready, or service->queue */
@@ -68,7 +70,8 @@ struct client {
 	struct wservice *service;
 	struct wgroup *group; /* whose servers answer; set for each request */
 	struct server_conn *peer;
-	struct limit *limit; /* that it counts in; or NULL */
+	struct h2_session *session; /* CLIENT_SESSION */
+	struct limit *limit;	    /* that it counts in; or NULL */
 	struct flow up, down;
 	struct buf *req;   /* the head as it goes to servers, until an answer comes */
 	uint32_t req_sent; /* bytes of it */
@@ -118,6 +121,7 @@ struct worker {
 	size_t n_free_clients, n_free_servers;
 	struct pipe *pipes; /* empty ones */
 	unsigned n_pipes;
+	struct h2_worker *h2;	  /* NULL: nobody has spoken HTTP/2 yet */
 	struct access_ring *ring; /* NULL: no service wants a log */
 	struct http1_head head;
 	char out[OUT_MAX];
@@ -128,6 +132,7 @@ enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_WATCH, TIMER_LISTENER };
 
 /* client.c: what http and tcp have in common */
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);
+struct client *client_stream(struct worker *w, const struct client *conn);
 void client_start(struct worker *w, struct client *c);
 uint64_t client_hash(const void *bytes, size_t len);
 void client_close(struct worker *w, struct client *c);
@@ -150,6 +155,7 @@ void http_next(struct worker *w, struct client *c);
 void http_connected(struct worker *w, struct client *c);
 void http_pump(struct worker *w, struct client *c);
 void http_refuse(struct worker *w, struct client *c, unsigned status, const char *why);
+void http_refuse_head(struct worker *w, struct client *c, enum http1_error e);
 void http_linger(struct worker *w, struct client *c);
 
 /* request_log.c */

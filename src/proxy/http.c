@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "proxy/conn.h"
+#include "proxy/h2.h"
 #include "proxy/proxy_wire.h"
 
 #define LINGER_NS  (2 * SEC_NS)
@@ -81,6 +82,7 @@ answered(struct worker *w, struct client *c)
 		     (c->req == NULL || c->req_sent == c->req->len) && !c->unclean;
 
 	log_end(w, c, "ok");
+	c->down.shut = true; /* a stream must know that this is not an abort */
 	if (c->peer != NULL)
 		server_release(w, c->peer, c->peer->keep && clean);
 	settle_bytes(c);
@@ -215,8 +217,8 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 }
 
 /* What cannot be understood: what follows it cannot be either. */
-static void
-refuse_head(struct worker *w, struct client *c, enum http1_error e)
+void
+http_refuse_head(struct worker *w, struct client *c, enum http1_error e)
 {
 	const struct http1_reason *r = http1_reason(e);
 
@@ -329,6 +331,15 @@ between_requests(struct worker *w, struct client *c)
 		client_close(w, c);
 }
 
+/* What is no request here is the preface of HTTP/2, on a connection without another
+ * past: RFC 9113 section 3.3. */
+static bool
+begins_h2(const struct client *c, struct buf *b)
+{
+	return c->service->conf->http2 && !c->stream && c->status == 0 &&
+	       h2_preface(buf_bytes(b), b->len);
+}
+
 /* Reads the next request's head. */
 void
 http_next(struct worker *w, struct client *c)
@@ -360,9 +371,16 @@ http_next(struct worker *w, struct client *c)
 			}
 			continue;
 		}
+		if (r != 0 && begins_h2(c, b)) {
+			if (side_rest(w, &c->s, b, 0) == 0)
+				h2_start(w, c);
+			else
+				client_close(w, c);
+			return;
+		}
 		if (r != 0) {
 			(void)side_rest(w, &c->s, b, b->len);
-			refuse_head(w, c, w->head.error);
+			http_refuse_head(w, c, w->head.error);
 			return;
 		}
 		buf_drop(b, skip);
@@ -435,7 +453,7 @@ pump_up(struct worker *w, struct client *c)
 		return true;
 	case FLOW_BAD:
 		if (c->state == CLIENT_WAITING) {
-			refuse_head(w, c, c->up.body.error);
+			http_refuse_head(w, c, c->up.body.error);
 			return false;
 		}
 		break;

@@ -204,4 +204,8 @@ size_t http1_body_pass(struct http1_body *b, const char *p, size_t len) MUST_CHE
 size_t http1_body_dechunk(
     struct http1_body *b, char *p, size_t len, size_t *data) MUST_CHECK;
 
+/* Bytes of the trailer section that have been passed, with the empty line at its end;
+ * they are the last ones of those that were. */
+size_t http1_body_trailer(const struct http1_body *b);
+
 #endif /* NINES_PROXY_HTTP1_H */

@@ -245,3 +245,9 @@ http1_body_dechunk(struct http1_body *b, char *p, size_t len, size_t *data)
 	*data = 0;
 	return chunks(b, p, len, p, data);
 }
+
+size_t
+http1_body_trailer(const struct http1_body *b)
+{
+	return b->framing == HTTP1_CHUNKED && b->state >= TRAILER ? b->line : 0;
+}

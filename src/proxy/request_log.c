@@ -33,7 +33,8 @@ describe_request(struct worker *w, struct client *c, struct access_entry *e)
 	const char *p;
 
 	e->method = e->host = e->target = (struct access_text){"-", 1};
-	e->minor = c->minor;
+	e->major = c->stream ? 2 : 1;
+	e->minor = c->stream ? 0 : c->minor;
 	e->status = c->status;
 	if (c->req == NULL)
 		return;

@@ -18,6 +18,7 @@
 #include "proxy/access_log.h"
 #include "proxy/conn.h"
 #include "proxy/dial.h"
+#include "proxy/h2.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */
@@ -563,6 +564,8 @@ run_round(struct worker *w)
 		event(w, &e[i]);
 	expire(w);
 	run_ready(w);
+	if (w->h2 != NULL)
+		h2_flush(w);
 	bury(w);
 }
 
@@ -604,6 +607,7 @@ close_all(struct worker *w)
 		(void)close(p->fd[1]);
 		free(p);
 	}
+	h2_worker_free(w->h2);
 	bufs_done(&w->bufs);
 }
 

@@ -30,6 +30,7 @@ static const struct access_entry http = {
     .method = TEXT("GET"),
     .host = TEXT("example.org"),
     .target = TEXT("/a?b"),
+    .major = 1,
     .minor = 1,
     .status = 200,
     .bytes_in = 80,
