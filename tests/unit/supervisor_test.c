@@ -23,7 +23,7 @@ const struct part_program part_programs[] = {{.name = NULL}};
 
 /*
  * One row: at `ms` the event (with its slot) is fed; `acts` are the actions expected,
- * as letters with their slot: Spawn, Ping, Activate, sTop, Kill, and what the status is
+ * as letters with their slot: Spawn, Ping, Activate, Yield, sTop, Kill, and what the status is
  * then, if it changed: o(ff) s(tarting) u(p) r(estarting) d(own).
  */
 struct row {
@@ -50,7 +50,7 @@ describe(const struct sup *s, const struct sup_out *out, char text[static 64])
 			text[n++] = "osurd"[s->status];
 		else
 			n += (size_t)snprintf(
-			    text + n, 64 - n, "%c%u", "SPATK"[a->type], a -> slot);
+			    text + n, 64 - n, "%c%u", "SPAYTK"[a->type], a -> slot);
 		text[n] = '\0';
 	}
 }
@@ -175,6 +175,52 @@ test_leaving(void **state)
 
 	(void)state;
 	play(&with_spare, rows, ARRAY_LEN(rows));
+}
+
+static void
+test_replaced(void **state)
+{
+	static const struct row rows[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {1, SUP_EV_READY, 0, "A0 P0 u S1"},
+	    {2, SUP_EV_READY, 1, ""},
+	    {3, SUP_EV_PONG, 0, ""},
+	    {4, SUP_EV_REPLACE, NO, "T1"},
+	    {5, SUP_EV_DIED, 1, "S1"},
+	    {10, SUP_EV_READY, 1, "Y0"},
+	    {11, SUP_EV_YIELDED, 0, "A1 P1 S2"},
+	    {12, SUP_EV_PONG, 1, ""},
+	    {13, SUP_EV_READY, 2, ""},
+	    /* Once more, while the first is not yet done: nowhere for a spare. */
+	    {20, SUP_EV_REPLACE, NO, "T2"},
+	    {21, SUP_EV_DIED, 2, "S2"},
+	    {25, SUP_EV_READY, 2, "Y1"},
+	    /* What dies instead of saying so has yielded as well. */
+	    {26, SUP_EV_DIED, 1, "A2 P2 S1"},
+	    {27, SUP_EV_READY, 1, ""},
+	    {28, SUP_EV_PONG, 2, ""},
+	    {29, SUP_EV_DIED, 0, ""},
+	};
+	static const struct row hung[] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {1, SUP_EV_READY, 0, "A0 P0 u"},
+	    {2, SUP_EV_PONG, 0, ""},
+	    {3, SUP_EV_REPLACE, NO, "S1"},
+	    {4, SUP_EV_READY, 1, "Y0"},
+	    {44, SUP_EV_TICK, NO, ""},
+	    {84, SUP_EV_TICK, NO, ""},
+	    {124, SUP_EV_TICK, NO, ""},
+	    {164, SUP_EV_TICK, NO, ""},
+	    {204, SUP_EV_TICK, NO, ""},
+	    {244, SUP_EV_TICK, NO, ""},
+	    {284, SUP_EV_TICK, NO, ""},
+	    {324, SUP_EV_TICK, NO, "K0 A1 P1"},
+	    {325, SUP_EV_DIED, 0, ""},
+	};
+
+	(void)state;
+	play(&with_spare, rows, ARRAY_LEN(rows));
+	play(&alone, hung, ARRAY_LEN(hung));
 }
 
 static void
@@ -310,6 +356,7 @@ main(void)
 	    cmocka_unit_test(test_hang),
 	    cmocka_unit_test(test_crash_loop),
 	    cmocka_unit_test(test_leaving),
+	    cmocka_unit_test(test_replaced),
 	    cmocka_unit_test(test_facts),
 	    cmocka_unit_test(test_sockets),
 	    cmocka_unit_test(test_rows_of_parts),
