@@ -80,6 +80,14 @@ const struct verb verbs[] = {
     {"stop", cli_order, "[--json] [--run-dir DIR]",
 	"leave in good order and end nines run",
 	RUN_DIR "\nAddresses move away first, then connections finish.\n", false},
+    {"upgrade", cli_order, "[--json] [--run-dir DIR]",
+	"let the program that lies at nines' path now take over",
+	RUN_DIR
+	"\nTo be said after a new version was installed. No request fails and no\n"
+	"address moves: new parts take over from the old ones, which finish their\n"
+	"connections, and `nines run` becomes the new program under its old number.\n"
+	"If the new one does not start or dies at once, all stays as it was.\n",
+	false},
     {"lab", lab_main, "up|down|status|exec [--name NAME] FILE [HOST COMMAND...]",
 	"the whole cluster on this machine, in network namespaces",
 	"Hosts become namespaces, networks bridges; every host runs `nines run`, web\n"

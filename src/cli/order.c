@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reload, drain, enable, move, stop: one order, one answer. */
+/* reload, drain, enable, move, stop, upgrade: one order, one answer. */
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -19,6 +19,7 @@ static const struct {
     {"enable", 1},
     {"move", 2},
     {"stop", 0},
+    {"upgrade", 0},
 };
 
 static int

@@ -260,6 +260,18 @@ link_open(
 	return l;
 }
 
+bool
+link_idle(const struct link *l)
+{
+	return l->queued == 0 && l->why == NULL;
+}
+
+int
+link_fd(const struct link *l)
+{
+	return l->fd;
+}
+
 void
 link_close(struct link *l)
 {

@@ -29,6 +29,11 @@ struct link *link_open(struct loop *loop, int fd, bool is_part,
     const struct link_ops *ops, void *arg) MUST_CHECK;
 void link_close(struct link *l); /* NULL is fine */
 
+/* True if all that was sent is the kernel's. Only then another program can go on with
+ * the descriptor. */
+bool link_idle(const struct link *l);
+int link_fd(const struct link *l); /* stays the link's */
+
 /* `fd` is -1 or a descriptor to send along; it stays the caller's. */
 void link_send(struct link *l, const struct part_msg *m, int fd);
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/sbuf.h"
 #include "supervisor/tree.h"
+#include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 1024
 #define WORDS	    4
@@ -32,6 +33,7 @@ struct client {
 	uint64_t order;	     /* waits for the reply to it; 0: for none */
 	uint64_t generation; /* waits until all have adopted it; 0: for none */
 	bool for_stop;	     /* waits for the end */
+	bool for_upgrade;    /* the same, of the program */
 	char *text;	     /* what to say when the wait is over */
 	struct sbuf out;
 	size_t sent;
@@ -250,6 +252,41 @@ do_move(struct client *c, const char *floating_ip, const char *host)
 }
 
 static void
+do_upgrade(struct client *c)
+{
+	const char *why;
+
+	c->for_upgrade = true;
+	if (upgrade_start(c->tree, &why) != 0)
+		answer(c, false, why, NULL, 0);
+}
+
+void
+control_upgraded(struct tree *t, bool ok, const char *text)
+{
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->for_upgrade && c->out.len == 0)
+			answer(c, ok, text, NULL, 0);
+	}
+}
+
+int
+control_upgrade_client(const struct tree *t)
+{
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		const struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->for_upgrade && c->out.len == 0)
+			return c->fd;
+	}
+	return -1;
+}
+
+static void
 serve(struct client *c)
 {
 	char *word[WORDS] = {NULL}, *p = c->request;
@@ -272,6 +309,8 @@ serve(struct client *c)
 		do_drain(c, word[1], false);
 	} else if (n == 3 && strcmp(word[0], "move") == 0) {
 		do_move(c, word[1], word[2]);
+	} else if (n == 1 && strcmp(word[0], "upgrade") == 0) {
+		do_upgrade(c);
 	} else if (n == 1 && strcmp(word[0], "stop") == 0) {
 		c->for_stop = true;
 		tree_stop(c->tree);
@@ -303,7 +342,8 @@ on_client(void *arg, unsigned events)
 	c->got += (size_t)n;
 	c->request[c->got] = '\0';
 	end = strchr(c->request, '\n');
-	if (end != NULL && c->order == 0 && c->generation == 0 && !c->for_stop) {
+	if (end != NULL && c->order == 0 && c->generation == 0 && !c->for_stop &&
+	    !c->for_upgrade) {
 		*end = '\0';
 		serve(c);
 	}
@@ -321,20 +361,15 @@ on_timeout(void *arg)
 		    "no answer in time; `nines status` tells how it stands", NULL, 0);
 }
 
-static void
-on_connect(void *arg, unsigned events)
+/* Takes `fd`. NULL: there is no room for him. */
+static struct client *
+client_new(struct tree *t, int fd)
 {
-	struct tree *t = arg;
-	int fd = accept4(t->control_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct client *c;
+	struct client *c = count(t) < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
 
-	(void)events;
-	if (fd < 0)
-		return;
-	c = count(t) < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
 		(void)close(fd);
-		return;
+		return NULL;
 	}
 	c->tree = t;
 	c->fd = fd;
@@ -344,10 +379,32 @@ on_connect(void *arg, unsigned events)
 	c->watch = loop_watch(t->loop, fd, LOOP_IN, on_client, c);
 	if (c->watch == NULL) {
 		client_free(c);
-		return;
+		return NULL;
 	}
 	list_append(&t->clients, &c->node);
-	loop_timer_set(t->loop, &c->timeout, mono_add(loop_now(t->loop), WAIT_NS));
+	loop_timer_set(t->loop, &c->timeout, mono_add(loop_clock(t->loop), WAIT_NS));
+	return c;
+}
+
+static void
+on_connect(void *arg, unsigned events)
+{
+	struct tree *t = arg;
+	int fd = accept4(t->control_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0)
+		(void)client_new(t, fd);
+}
+
+int
+control_resume_client(struct tree *t, int fd)
+{
+	struct client *c = client_new(t, fd);
+
+	if (c != NULL) /* without him nobody is told, which is no reason to fail */
+		c->for_upgrade = true;
+	return 0;
 }
 
 void
@@ -395,7 +452,6 @@ control_open(struct tree *t)
 	mode_t mask;
 	int n, err;
 
-	list_init(&t->clients);
 	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/control.sock", t->run_dir);
 	if (n < 0 || (size_t)n >= sizeof(sun.sun_path))
 		return -ENAMETOOLONG;
@@ -414,14 +470,19 @@ control_open(struct tree *t)
 		  ? -errno
 		  : 0;
 	(void)umask(mask);
-	if (err == 0) {
-		t->control_watch =
-		    loop_watch(t->loop, t->control_fd, LOOP_IN, on_connect, t);
-		err = t->control_watch != NULL ? 0 : -ENOMEM;
-	}
+	if (err == 0)
+		err = control_resume(t);
 	if (err != 0)
 		(void)close(t->control_fd);
 	return err;
+}
+
+int
+control_resume(struct tree *t)
+{
+	list_init(&t->clients);
+	t->control_watch = loop_watch(t->loop, t->control_fd, LOOP_IN, on_connect, t);
+	return t->control_watch != NULL ? 0 : -ENOMEM;
 }
 
 void

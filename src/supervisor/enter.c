@@ -19,6 +19,7 @@
 #include "supervisor/parts.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/tree.h"
+#include "supervisor/upgrade.h"
 
 #define GIVEN_FD     3
 #define EXIT_BAD_USE 2
@@ -91,6 +92,8 @@ supervisor_part_main(int argc, char **argv)
 	int level = argc >= 3 ? tree_log_level(argv[2]) : LOG_INFO;
 	int err;
 
+	if (argc == 3 && strcmp(argv[1], "rehearse") == 0)
+		return upgrade_rehearse(argv[2]);
 	if (program == NULL || level < 0) {
 		(void)fprintf(stderr, "nines part: parts are started by `nines run`\n");
 		return EXIT_BAD_USE;

@@ -13,7 +13,9 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "supervisor/handover.h"
 #include "supervisor/tree.h"
+#include "supervisor/upgrade.h"
 
 #define LINK_FD	   3 /* in the part */
 #define RELEASE_MS 1000
@@ -78,11 +80,17 @@ on_exit_of(void *arg, unsigned events)
 	struct process *p = arg;
 	struct child *c = p->child;
 	siginfo_t info = {0};
+	bool lost;
 
 	(void)events;
-	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) != 0 ||
-	    info.si_pid == 0)
+	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) != 0) {
+		if (errno == EINTR)
+			return;
+		info.si_code = CLD_EXITED; /* a supervisor before us has reaped it */
+	} else if (info.si_pid == 0) {
 		return;
+	}
+	lost = p->fresh && !was_asked_to(c->core.proc[slot_of(p)].state);
 	if (was_asked_to(c->core.proc[slot_of(p)].state) && info.si_status == 0)
 		log_event(
 		    LOG_INFO, "part-left", "part=%s pid=%d", c->row->name, (int)p->pid);
@@ -97,6 +105,8 @@ on_exit_of(void *arg, unsigned events)
 	p->pid = 0;
 	p->generation = 0;
 	feed(c, SUP_EV_DIED, slot_of(p));
+	if (lost)
+		upgrade_lost(c->tree, c->row->name, &info);
 	tree_progress(c->tree);
 }
 
@@ -202,6 +212,8 @@ tree_publish(struct tree *t, const char *by, const char *key, const char *value)
 {
 	if (!facts_set(&t->facts, loop_now(t->loop), by, key, value))
 		return;
+	if (t->state_fd >= 0)
+		handover_note_fact(t->state_fd, loop_now(t->loop), by, key, value);
 	log_event(LOG_INFO, "fact", "by=%s key=\"%s\" value=\"%s\"", by, key, value);
 	for (size_t i = 0; i < PARTS_MAX; i++) {
 		for (unsigned k = 0; k < SUP_SLOTS; k++)
@@ -317,6 +329,8 @@ become(const struct child *c, int fd, bool release)
 		(void)fcntl(fd, F_SETFD, 0);
 	else if (dup2(fd, LINK_FD) < 0)
 		_exit(126);
+	/* In the trial of an upgrade they are not. */
+	(void)close_range(LINK_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (t->program_fd >= 0)
 		(void)execveat(t->program_fd, "", (char *const *)(uintptr_t)argv,
 		    environ, AT_EMPTY_PATH);
@@ -325,18 +339,19 @@ become(const struct child *c, int fd, bool release)
 	_exit(127);
 }
 
+static const struct link_ops link_ops = {on_message, on_broken};
+
 /* 0, or -errno with nothing left of it. */
 static int
 start(struct process *p, int *other)
 {
-	static const struct link_ops ops = {on_message, on_broken};
 	struct loop *loop = p->child->tree->loop;
 	int pair[2];
 
 	if (socketpair(
 		AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return -errno;
-	p->link = link_open(loop, pair[0], false, &ops, p);
+	p->link = link_open(loop, pair[0], false, &link_ops, p);
 	if (p->link == NULL) {
 		(void)close(pair[0]);
 		(void)close(pair[1]);
@@ -386,6 +401,7 @@ spawn(struct child *c, unsigned slot)
 	}
 	log_event(LOG_INFO, "part-start", "part=%s pid=%d", c->row->name, (int)p->pid);
 	c->more = parts_wants_more(c->row, c->tree->cluster, c->tree->me);
+	p->fresh = c->tree->program_fd >= 0;
 	greet(p);
 }
 
@@ -553,6 +569,34 @@ child_replace(struct child *c)
 {
 	if (!c->stopping)
 		feed(c, SUP_EV_REPLACE, SUP_NOBODY);
+}
+
+void
+child_resume(struct child *c, enum sup_status status, unsigned restarts, bool more)
+{
+	c->more = more;
+	sup_resume(&c->core, loop_clock(c->tree->loop), status, restarts);
+	/* Restarts what is missing. */
+	loop_timer_set(c->tree->loop, &c->timer, loop_clock(c->tree->loop));
+}
+
+int
+child_resume_process(struct child *c, unsigned slot, const struct process *from,
+    int link_fd, enum sup_proc_state state, bool acting)
+{
+	struct process *p = &c->process[slot];
+
+	if (p->pid != 0 || (acting && c->core.acting != SUP_NOBODY))
+		return -EBADMSG;
+	p->pid = from->pid;
+	p->pidfd = from->pidfd;
+	p->generation = from->generation;
+	p->exit_watch = loop_watch(c->tree->loop, p->pidfd, LOOP_IN, on_exit_of, p);
+	p->link = link_open(c->tree->loop, link_fd, false, &link_ops, p);
+	if (p->exit_watch == NULL || p->link == NULL)
+		return -ENOMEM;
+	sup_resume_process(&c->core, slot, state, acting);
+	return 0;
 }
 
 void

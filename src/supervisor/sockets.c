@@ -10,15 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NAME_LEN 80
-#define BACKLOG	 65535 /* the kernel cuts it to net.core.somaxconn */
-#define MEMBERS	 1024  /* of one SO_REUSEPORT group */
-
-struct held {
-	struct list node;
-	int fd;
-	char name[NAME_LEN];
-};
+#define BACKLOG 65535 /* the kernel cuts it to net.core.somaxconn */
+#define MEMBERS 1024  /* of one SO_REUSEPORT group */
 
 void
 sockets_init(struct sockets *s)
@@ -163,31 +156,50 @@ open_named(const struct cluster *c, const struct host *me, const char *name)
 }
 
 int
-sockets_get(
-    struct sockets *s, const struct cluster *c, const struct host *me, const char *name)
+sockets_put(struct sockets *s, const char *name, int fd)
 {
-	struct held *h = find(s, name);
 	size_t len = strlen(name);
+	struct held *h;
 
-	if (h != NULL)
-		return h->fd;
-	if (len >= NAME_LEN || s->n == SOCKETS_MAX)
+	if (len >= SOCKETS_NAME || s->n == SOCKETS_MAX)
 		return -EINVAL;
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
-	h->fd = open_named(c, me, name);
-	if (h->fd < 0) {
-		int err = h->fd;
-
-		free(h);
-		return err;
-	}
+	h->fd = fd;
 	memcpy(h->name, name, len + 1);
 	list_init(&h->node);
 	list_append(&s->all, &h->node);
 	s->n++;
-	return h->fd;
+	return 0;
+}
+
+int
+sockets_get(
+    struct sockets *s, const struct cluster *c, const struct host *me, const char *name)
+{
+	struct held *h = find(s, name);
+	int fd, err;
+
+	if (h != NULL)
+		return h->fd;
+	if (strlen(name) >= SOCKETS_NAME)
+		return -EINVAL;
+	fd = open_named(c, me, name);
+	if (fd < 0)
+		return fd;
+	err = sockets_put(s, name, fd);
+	if (err != 0)
+		(void)close(fd);
+	return err != 0 ? err : fd;
+}
+
+const struct held *
+sockets_next(const struct sockets *s, const struct held *h)
+{
+	struct list *next = h != NULL ? h->node.next : s->all.next;
+
+	return next != &s->all ? CONTAINER(next, struct held, node) : NULL;
 }
 
 void

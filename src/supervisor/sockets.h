@@ -11,6 +11,14 @@
 
 #define SOCKETS_MAX 65536
 
+#define SOCKETS_NAME 80 /* with the NUL */
+
+struct held {
+	struct list node;
+	int fd;
+	char name[SOCKETS_NAME];
+};
+
 struct sockets {
 	struct list all;
 	size_t n;
@@ -26,6 +34,10 @@ void sockets_done(struct sockets *s);
  */
 int sockets_get(struct sockets *s, const struct cluster *c, const struct host *me,
     const char *name) MUST_CHECK;
+/* One that is open already; takes `fd`. */
+int sockets_put(struct sockets *s, const char *name, int fd) MUST_CHECK;
+/* The one behind `h`, from NULL to NULL. */
+const struct held *sockets_next(const struct sockets *s, const struct held *h);
 /* Closes what the cluster file no longer gives this host. */
 void sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me);
 void sockets_drop(struct sockets *s, const char *name);

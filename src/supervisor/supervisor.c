@@ -15,7 +15,9 @@
 
 #include "base/log.h"
 #include "os/priv.h"
+#include "supervisor/handover.h"
 #include "supervisor/tree.h"
+#include "supervisor/upgrade.h"
 
 #define DEFAULT_FILE	"/etc/nines/cluster.yaml"
 #define DEFAULT_RUN_DIR "/run/nines"
@@ -65,6 +67,7 @@ tree_progress(struct tree *t)
 
 	if (!t->stopping) {
 		control_progress(t);
+		upgrade_progress(t);
 		return;
 	}
 	for (unsigned order = 0; order < PARTS_MAX && off; order++) {
@@ -100,6 +103,7 @@ tree_stop(struct tree *t)
 	if (t->stopping)
 		return;
 	t->stopping = true;
+	upgrade_cancel(t);
 	notify(t, "STOPPING=1");
 	tree_publish(t, "supervisor", "host stopping", "yes");
 	t->stop_timer = (struct loop_timer){.cb = on_stop_timeout, .arg = t};
@@ -144,7 +148,8 @@ take_environment(struct tree *t)
 	const char *path = getenv("NOTIFY_SOCKET"), *us = getenv("WATCHDOG_USEC");
 	long long interval = us != NULL ? strtoll(us, NULL, 10) : 0;
 
-	t->notify_path = path != NULL ? strdup(path) : NULL;
+	if (path != NULL)
+		t->notify_path = strdup(path);
 	if (interval > 0 && interval < LLONG_MAX / US_NS)
 		t->watchdog_ns = interval * US_NS / 3;
 	/* A reader of our log that is gone is no reason to end; parts inherit this. */
@@ -212,8 +217,20 @@ prepare_process(void)
 		log_event(LOG_DEBUG, "oom-score", "error=\"%s\"", strerror(-err));
 }
 
+/* Starts what the file asks for. */
+static void
+begin(struct tree *t)
+{
+	for (size_t i = 0; i < PARTS_MAX; i++)
+		child_init(&t->child[i], t, &parts[i]);
+	drains_load(t);
+	for (size_t i = 0; i < PARTS_MAX; i++)
+		child_adopt(&t->child[i]);
+}
+
+/* `state` is what a former program has left, or -1. */
 static int
-run(struct tree *t)
+run(struct tree *t, int state)
 {
 	static const int signals[] = {SIGHUP, SIGTERM, SIGINT};
 	struct loop_signal *sig[ARRAY_LEN(signals)];
@@ -224,17 +241,17 @@ run(struct tree *t)
 			return -ENOMEM;
 	}
 	prepare_process();
-	for (size_t i = 0; i < PARTS_MAX; i++)
-		child_init(&t->child[i], t, &parts[i]);
-	drains_load(t);
-	for (size_t i = 0; i < PARTS_MAX; i++)
-		child_adopt(&t->child[i]);
+	if (state >= 0)
+		upgrade_settle_in(t, state);
+	else
+		begin(t);
 	notify(t, "READY=1");
 	t->watchdog = (struct loop_timer){.cb = on_watchdog, .arg = t};
 	if (t->watchdog_ns > 0)
 		on_watchdog(t);
 	loop_run(t->loop);
 	loop_timer_clear(t->loop, &t->watchdog);
+	loop_timer_clear(t->loop, &t->trial);
 	control_close(t);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		loop_timer_clear(t->loop, &t->child[i].timer);
@@ -260,6 +277,8 @@ open_tree(struct tree *t)
 		return EXIT_BAD_FILE;
 	}
 	t->loop = loop_new();
+	if (t->loop != NULL)
+		t->started = loop_clock(t->loop);
 	err = t->loop != NULL ? control_open(t) : -ENOMEM;
 	if (err == -EADDRINUSE)
 		(void)fprintf(stderr,
@@ -273,21 +292,55 @@ open_tree(struct tree *t)
 	return err == 0 ? 0 : EXIT_BAD_FILE;
 }
 
+/* Goes on where another program has stopped; returns if that cannot be. */
+static int
+resume_tree(struct tree *t, int state)
+{
+	int err;
+
+	t->loop = loop_new();
+	err = t->loop != NULL ? handover_resume(t, state) : -ENOMEM;
+	if (err == 0)
+		return 0;
+	log_event(LOG_ERR, "upgrade", "result=failed error=\"%s\"", strerror(-err));
+	upgrade_go_back(t, state);
+	return EXIT_BAD_FILE;
+}
+
+/* Where we lie, and what we were called with, for the program that comes after us. */
+static int
+know_thyself(struct tree *t, int argc, char **argv)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	t->argv = calloc((size_t)argc + 2, sizeof(*t->argv));
+	if (n < 0 || t->argv == NULL)
+		return -ENOMEM;
+	path[n] = '\0';
+	t->program = strdup(path);
+	t->argv[0] = strdup("nines");
+	memcpy(t->argv + 1, argv, (size_t)argc * sizeof(*argv));
+	return t->program != NULL && t->argv[0] != NULL ? 0 : -ENOMEM;
+}
+
 int
 supervisor_main(int argc, char **argv)
 {
 	struct tree *t = calloc(1, sizeof(*t));
-	int status;
+	int status, state;
 
 	if (t == NULL)
 		return EXIT_BAD_FILE;
 	t->file = DEFAULT_FILE;
 	t->run_dir = DEFAULT_RUN_DIR;
 	t->log_level = "info";
-	t->config_fd = -1;
-	t->program_fd = -1;
+	t->config_fd = t->program_fd = t->former_fd = t->state_fd = -1;
 	take_environment(t);
-	if (parse_options(t, argc, argv) != 0 || tree_log_level(t->log_level) < 0) {
+	state = upgrade_arrive(t);
+	if (parse_options(t, argc, argv) != 0 || know_thyself(t, argc, argv) != 0 ||
+	    (state >= 0 && handover_options(t, state) != 0) ||
+	    tree_log_level(t->log_level) < 0) {
 		(void)fprintf(stderr,
 		    "usage: nines run [--host NAME] [-f FILE] [--run-dir DIR] "
 		    "[--log-level error|warning|info|debug]\n");
@@ -297,11 +350,9 @@ supervisor_main(int argc, char **argv)
 	log_init("supervisor", (enum log_level)tree_log_level(t->log_level));
 	facts_init(&t->facts);
 	sockets_init(&t->sockets);
-	status = open_tree(t);
-	if (status == 0) {
-		t->started = loop_clock(t->loop);
-		status = run(t) == 0 ? 0 : EXIT_BAD_FILE;
-	}
+	status = state >= 0 ? resume_tree(t, state) : open_tree(t);
+	if (status == 0)
+		status = run(t, state) == 0 ? 0 : EXIT_BAD_FILE;
 	sockets_done(&t->sockets);
 	facts_done(&t->facts);
 	cluster_unref(t->cluster);

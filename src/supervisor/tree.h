@@ -8,6 +8,8 @@
  *	enter.c		the other side of exec: from `nines part NAME` to its main
  *	control.c	the control socket
  *	drains.c	what an operator has drained
+ *	upgrade.h	giving way to the program that lies at our path now
+ *	handover.h	the state that goes with it
  */
 #ifndef NINES_SUPERVISOR_TREE_H
 #define NINES_SUPERVISOR_TREE_H
@@ -24,6 +26,7 @@
 #include "supervisor/supervisor_core.h"
 
 struct tree;
+struct upgrade;
 
 struct process {
 	struct child *child;
@@ -32,6 +35,7 @@ struct process {
 	int pidfd;
 	pid_t pid;	     /* 0: none */
 	uint64_t generation; /* adopted; 0: none yet */
+	bool fresh;	     /* of the program that an upgrade tries */
 };
 
 /* One part that runs, or could run, on this host. */
@@ -67,6 +71,15 @@ struct tree {
 	char *notify_path;   /* the service manager's socket, or NULL */
 	int64_t watchdog_ns; /* how often it wants to hear of us; 0: never */
 	struct loop_timer watchdog;
+	/* upgrade.c */
+	const char *program;	 /* its path */
+	char **argv;		 /* with the program's name */
+	struct upgrade *upgrade; /* under way, or NULL */
+	int former_fd;		 /* the program before this one, while it may return */
+	int state_fd;		 /* the state that it would return to; or -1 */
+	struct loop_timer trial;
+	char former[32], failed[32]; /* versions; "": none */
+	char my_name[CLUSTER_NAME_MAX + 1];
 	/* control.c */
 	int control_fd;
 	struct loop_fd *control_watch;
@@ -81,6 +94,11 @@ void child_adopt(struct child *c);
 void child_stop(struct child *c);
 /* New processes take the place of those it has, without a gap. */
 void child_replace(struct child *c);
+/* It runs already; and one of its processes, whose link is `link_fd`. */
+void child_resume(
+    struct child *c, enum sup_status status, unsigned restarts, bool more);
+int child_resume_process(struct child *c, unsigned slot, const struct process *p,
+    int link_fd, enum sup_proc_state state, bool acting) MUST_CHECK;
 /* At once: kill -9. */
 void child_kill(struct child *c);
 /* Undoes what killed processes of it may have left on the machine. */
@@ -123,6 +141,12 @@ void drains_adopt(struct tree *t);
 
 /* control.c */
 int control_open(struct tree *t) MUST_CHECK;
+/* `control_fd` listens already. */
+int control_resume(struct tree *t) MUST_CHECK;
+/* Somebody who waits for the end of an upgrade: a descriptor of him, or -1. */
+int control_upgrade_client(const struct tree *t) MUST_CHECK;
+int control_resume_client(struct tree *t, int fd) MUST_CHECK;
+void control_upgraded(struct tree *t, bool ok, const char *text);
 void control_close(struct tree *t);
 /* The answer of a part to order `id`. */
 void control_reply(struct tree *t, const struct part_msg *m);

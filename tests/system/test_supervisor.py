@@ -429,6 +429,39 @@ def test_service_manager_is_told(host):
     assert host.run.wait(10) == 0
 
 
+def test_an_upgrade_moves_no_address_and_keeps_the_service_manager(host, tmp_path):
+    path, moves = str(tmp_path / "notify"), tmp_path / "moves"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s, open(moves, "wb") as out:
+        s.bind(path)
+        s.settimeout(10)
+        host.start(env={**os.environ, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"})
+        wait_for(host.ready)
+        host.nines("drain", "web1")
+        before = {p["name"]: p["pid"] for p in host.status()["parts"]}
+        watch = subprocess.Popen(["ip", "-n", host.lb, "monitor", "address"], stdout=out)
+        try:
+            done = host.nines("upgrade")
+            assert done.returncode == 0, done.stderr
+            after = {p["name"]: p["pid"] for p in host.status()["parts"]}
+            assert all(after[name] != pid for name, pid in before.items())
+            host.nines("enable", "web1")
+            wait_for(host.ready)
+        finally:
+            watch.kill()
+            watch.wait()
+        assert "Deleted" not in moves.read_text() and host.has_address()
+        s.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while s.recv(100):
+                pass
+        s.settimeout(10)
+        assert s.recv(100) == b"WATCHDOG=1"
+        env = pathlib.Path(f"/proc/{host.part('proxy')['pid']}/environ").read_bytes()
+        assert b"NOTIFY_SOCKET" not in env and b"NINES_HANDOVER" not in env
+        host.run.terminate()
+        assert host.run.wait(10) == 0
+
+
 @pytest.mark.parametrize("text,words,says", [
     ("cluster: x\n", [], "error"),
     (FILE, ["--host", "lb9"], 'no host named "lb9"'),

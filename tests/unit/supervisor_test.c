@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "supervisor/facts.h"
+#include "supervisor/handover_wire.h"
 #include "supervisor/parts.h"
 #include "supervisor/sockets.h"
 #include "supervisor/supervisor.h"
@@ -23,8 +24,8 @@ const struct part_program part_programs[] = {{.name = NULL}};
 
 /*
  * One row: at `ms` the event (with its slot) is fed; `acts` are the actions expected,
- * as letters with their slot: Spawn, Ping, Activate, Yield, sTop, Kill, and what the status is
- * then, if it changed: o(ff) s(tarting) u(p) r(estarting) d(own).
+ * as letters with their slot: Spawn, Ping, Activate, Yield, sTop, Kill, and what the
+ * status is then, if it changed: o(ff) s(tarting) u(p) r(estarting) d(own).
  */
 struct row {
 	int ms;
@@ -255,6 +256,49 @@ test_facts(void **state)
 	facts_done(&f);
 }
 
+static void
+test_handover(void **state)
+{
+	struct handover_record rec = {.type = HANDOVER_PROCESS,
+	    .number = {1, 2, 1, 4711, 9, UINT64_MAX, 3},
+	    .key = "proxy",
+	    .value = "",
+	    .by = "supervisor"};
+	struct handover_record back;
+	uint8_t bytes[HANDOVER_RECORD_MAX];
+	struct wr w = {.p = bytes, .left = sizeof(bytes)};
+	struct rd r;
+	size_t len;
+
+	(void)state;
+	handover_encode(&w, &rec);
+	assert_false(w.bad);
+	len = sizeof(bytes) - w.left;
+	r = (struct rd){.p = bytes, .left = len};
+	assert_int_equal(handover_decode(&r, &back), 0);
+	assert_true(rd_done(&r) && back.type == HANDOVER_PROCESS);
+	assert_memory_equal(back.number, rec.number, sizeof(rec.number));
+	assert_string_equal(back.key, "proxy");
+	assert_string_equal(back.by, "supervisor");
+	for (size_t n = 0; n < len; n++) {
+		r = (struct rd){.p = bytes, .left = n};
+		assert_int_equal(handover_decode(&r, &back), -EBADMSG);
+	}
+	for (size_t i = 0; i < 2; i++) { /* another version, an unknown type */
+		bytes[i] += HANDOVER_TYPES;
+		r = (struct rd){.p = bytes, .left = len};
+		assert_int_equal(handover_decode(&r, &back), -EBADMSG);
+		bytes[i] -= HANDOVER_TYPES;
+	}
+	/* The longest there may be. */
+	memset(rec.key, 'k', sizeof(rec.key) - 1);
+	memset(rec.by, 'b', sizeof(rec.by) - 1);
+	memset(rec.value, 'v', sizeof(rec.value) - 1);
+	w = (struct wr){.p = bytes, .left = sizeof(bytes)};
+	handover_encode(&w, &rec);
+	assert_false(w.bad);
+}
+
 static const char *const files[] = {
     "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\n"
     "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
@@ -358,6 +402,7 @@ main(void)
 	    cmocka_unit_test(test_leaving),
 	    cmocka_unit_test(test_replaced),
 	    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_handover),
 	    cmocka_unit_test(test_sockets),
 	    cmocka_unit_test(test_rows_of_parts),
 	};
