@@ -18,14 +18,10 @@
 #include "base/check.h"
 #include "base/diag.h"
 #include "base/ip.h"
+#include "config/routing.h"
 
 #define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
 #define CLUSTER_NAME_MAX 63		    /* characters of any name */
-
-/* Where a thing stands in the file, for later messages. */
-struct place {
-	unsigned line, column; /* from 1 */
-};
 
 struct network {
 	const char *name;
@@ -133,8 +129,6 @@ struct server {
 	struct place place;
 };
 
-#define GROUP_DEFAULT "default"
-
 /* Servers that requests are balanced among. A server is in one group of its service. */
 struct server_group {
 	const char *name; /* "default" for what `servers:` lists */
@@ -162,8 +156,12 @@ struct service {
 	struct server_group servers;	  /* as the file has them: `servers:` */
 	const struct server_group *extra; /* and `groups:` */
 	size_t n_extra;
-	const char *active_name; /* `active:`; or NULL */
-	size_t active;		 /* in `group`: for what no route sends elsewhere */
+	const char *active_name;   /* `active:`; or NULL */
+	size_t active;		   /* in `group`: for what no route sends elsewhere */
+	const struct route *route; /* the first that holds counts */
+	size_t n_routes;
+	struct field_changes request, response; /* of all requests, before a route's */
+	struct field_plan to_server, to_client; /* where no route holds */
 	enum balance balance;
 	enum hash_key hash_key;
 	const char *hash_header;  /* HASH_HEADER */

@@ -25,6 +25,8 @@ static const struct {
 		  "\"items\":{\"$ref\":\"#/$defs/endpoint\"},\"minItems\":1}]}"},
     {"priorities", "{\"type\":\"array\",\"items\":{\"type\":\"integer\",\"minimum\":1,"
 		   "\"maximum\":254},\"minItems\":1}"},
+    {"texts", "{\"anyOf\":[{\"type\":[\"string\",\"number\"]},{\"type\":\"array\","
+	      "\"items\":{\"type\":[\"string\",\"number\"]},\"minItems\":1}]}"},
     {"duration", "{\"type\":\"string\",\"pattern\":\"^[0-9]+(us|ms|s|m|h|d)$\"}"},
 };
 
@@ -76,6 +78,15 @@ value_schema(const struct key *k, struct sbuf *out)
 	case VALUE_TARGET:
 	case VALUE_FILE:
 		sbuf_puts(out, "{\"type\":\"string\",\"pattern\":\"^/\"}");
+		break;
+	case VALUE_TEXTS:
+	case VALUE_NETS:
+		sbuf_puts(out, "{\"$ref\":\"#/$defs/texts\"}");
+		break;
+	case VALUE_PAIRS:
+		sbuf_puts(out, "{\"type\":\"object\",\"minProperties\":1,"
+			       "\"additionalProperties\":"
+			       "{\"type\":[\"string\",\"number\"]}}");
 		break;
 	case VALUE_FORM:
 		sbuf_puts(out, k->form->schema);
@@ -245,6 +256,15 @@ key_syntax(const struct key *k, struct sbuf *out)
 		break;
 	case VALUE_FILE:
 		sbuf_puts(out, "a file name");
+		break;
+	case VALUE_TEXTS:
+		sbuf_puts(out, "a text or a list of them");
+		break;
+	case VALUE_PAIRS:
+		sbuf_puts(out, "{NAME: text, ...}");
+		break;
+	case VALUE_NETS:
+		sbuf_puts(out, "a network, an address or a list of them");
 		break;
 	case VALUE_FORM:
 		sbuf_puts(out, k->form->syntax);

@@ -288,6 +288,8 @@ read_text(struct reader *r, const struct key *k, const struct yaml *node, void *
 	const char *fault = text_fault(k->kind, node->text);
 	char *copy;
 
+	if (fault == NULL && k->fault != NULL)
+		fault = k->fault(NULL, node->text);
 	if (fault != NULL) {
 		(void)reader_error(r, node,
 		    k->kind == VALUE_NAME ? "bad-name" : "bad-text", "\"%s\" takes %s",
@@ -429,6 +431,122 @@ read_list(struct reader *r, const struct key *k, const struct yaml *node, void *
 	}
 }
 
+/* ---- lists of scalars ---------------------------------------------------------- */
+
+/* A copy of the text, or NULL with what is wrong with it reported. */
+static const char *
+copy_text(struct reader *r, const struct key *k, const struct yaml *node,
+    const char *name, const char *text)
+{
+	const char *fault = text_fault(VALUE_TEXT, text);
+
+	if (fault == NULL && k->fault != NULL)
+		fault = k->fault(name, text);
+	if (fault == NULL)
+		return arena_strndup(r->arena, text, strlen(text));
+	(void)reader_error(r, node, "bad-text", "\"%s\" takes %s", k->name, fault);
+	return NULL;
+}
+
+static void
+read_texts(struct reader *r, const struct key *k, const struct yaml *node, void *base)
+{
+	struct texts *t = (void *)((char *)base + k->offset);
+	size_t n;
+	const struct yaml *item = yaml_items(node, &n);
+	const char **text = arena_array(r->arena, n, sizeof(*text));
+
+	if (n == 0)
+		(void)reader_error(r, node, "empty-value", "\"%s\" is empty", k->name);
+	for (size_t i = 0; i < n && text != NULL; i++, item = item->next) {
+		if (want_scalar(r, item, "a text"))
+			text[t->n] = copy_text(r, k, item, NULL, item->text);
+		t->n += text[t->n] != NULL;
+	}
+	t->text = text;
+}
+
+static void
+read_pairs(struct reader *r, const struct key *k, const struct yaml *node, void *base)
+{
+	struct pairs *p = (void *)((char *)base + k->offset);
+	struct pair *pair = arena_array(r->arena, node->n, sizeof(*pair));
+
+	if (node->kind != YAML_MAP || node->n == 0) {
+		(void)reader_error(r, node,
+		    node->kind == YAML_MAP ? "empty-value" : "wrong-type",
+		    "\"%s\" takes a mapping from names to texts", k->name);
+		return;
+	}
+	for (const struct yaml *n = node->first; n != NULL && pair != NULL;
+	     n = n->next) {
+		const char *name = n->key->text;
+
+		if (!token(name)) {
+			(void)reader_error(r, n->key, "bad-text",
+			    "\"%s\" takes one word without spaces or separators",
+			    k->name);
+			continue;
+		}
+		if (!want_scalar(r, n, "a text"))
+			continue;
+		pair[p->n].name = arena_strndup(r->arena, name, strlen(name));
+		pair[p->n].value = copy_text(r, k, n, name, n->text);
+		p->n += pair[p->n].value != NULL;
+	}
+	p->pair = pair;
+}
+
+/* A prefix, an address or the name of a network. */
+static bool
+read_net(struct reader *r, const struct yaml *node, struct ip_net *net)
+{
+	const struct network *named;
+
+	if (!want_scalar(r, node, "a network"))
+		return false;
+	if (ip_net_parse(net, node->text) == 0)
+		return true;
+	if (ip_parse(&net->ip, node->text) == 0) {
+		net->bits = (uint8_t)(ip_len(&net->ip) * 8);
+		return true;
+	}
+	if (strpbrk(node->text, "/:") != NULL) {
+		diag_hint(reader_error(r, node, "bad-subnet",
+			      "\"%.64s\" is not a network", node->text),
+		    "such as 10.0.0.0/8, with no bits behind its length");
+		return false;
+	}
+	named = look_up(r, node, NAME_NETWORK);
+	if (named == NULL || named->subnet.ip.family == 0)
+		return false;
+	*net = named->subnet;
+	return true;
+}
+
+static void
+read_nets(struct reader *r, const struct key *k, const struct yaml *node, void *base)
+{
+	struct nets *t = (void *)((char *)base + k->offset);
+	size_t n;
+	const struct yaml *item = yaml_items(node, &n);
+	struct ip_net *net = arena_array(r->arena, n, sizeof(*net));
+	const char **text = arena_array(r->arena, n, sizeof(*text));
+
+	if (n == 0)
+		(void)reader_error(r, node, "empty-value", "\"%s\" is empty", k->name);
+	if (net == NULL || text == NULL)
+		return;
+	for (size_t i = 0; i < n; i++, item = item->next) {
+		if (!read_net(r, item, &net[t->n]))
+			continue;
+		text[t->n] = arena_strndup(r->arena, item->text, strlen(item->text));
+		t->n += text[t->n] != NULL;
+	}
+	t->net = net;
+	t->text = text;
+}
+
 /* ---- sections ------------------------------------------------------------------ */
 
 void
@@ -443,6 +561,15 @@ read_value(struct reader *r, const struct key *k, const struct yaml *node, void 
 		break;
 	case VALUE_MAP:
 		read_map(r, k, node, base);
+		break;
+	case VALUE_TEXTS:
+		read_texts(r, k, node, base);
+		break;
+	case VALUE_PAIRS:
+		read_pairs(r, k, node, base);
+		break;
+	case VALUE_NETS:
+		read_nets(r, k, node, base);
 		break;
 	case VALUE_FORM:
 		k->form->read(r, node, base);

@@ -37,11 +37,14 @@ enum value_kind {
 	VALUE_TARGET,	 /* const char *: a path of a URL, with its query */
 	VALUE_AUTHORITY, /* const char *: a Host field */
 	VALUE_FILE,	 /* const char *: an absolute file name */
-	VALUE_SECTION,	 /* a struct within: a mapping of `section` */
-	VALUE_LIST,	 /* an array: a list of `section` */
-	VALUE_MAP,	 /* an array: a mapping from names to `section` */
-	VALUE_FORM,	 /* whatever `form` reads */
-	VALUE_LATER,	 /* known to the language, not to this version */
+	VALUE_TEXTS,	 /* struct texts: one or a list of what `fault` allows */
+	VALUE_PAIRS,	 /* struct pairs: a mapping from tokens to texts */
+	VALUE_NETS,    /* struct nets: one or a list of prefixes, addresses, networks */
+	VALUE_SECTION, /* a struct within: a mapping of `section` */
+	VALUE_LIST,    /* an array: a list of `section` */
+	VALUE_MAP,     /* an array: a mapping from names to `section` */
+	VALUE_FORM,    /* whatever `form` reads */
+	VALUE_LATER,   /* known to the language, not to this version */
 };
 
 /* A word of the language; `what` NULL: not available in this version. */
@@ -84,6 +87,9 @@ struct key {
 	const struct many *many;
 	const struct form *form;
 	const char *doc;
+	/* VALUE_TEXT, _TEXTS, _PAIRS: what is wrong with a text (of a pair, with its
+	 * value; `name` is NULL elsewhere); NULL: nothing, or not checked. */
+	const char *(*fault)(const char *name, const char *text);
 	/* The default where it depends on other keys (the section's finish() sets it).
 	 */
 	void (*derived)(const void *base, struct sbuf *out);

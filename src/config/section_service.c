@@ -752,6 +752,15 @@ static const struct key service_key[] = {
 	       "first one unless said.",
     },
     {
+	.name = "routes",
+	.kind = VALUE_LIST,
+	.offset = offsetof(struct service, route),
+	.many = &service_routes,
+	.doc = "Which requests go to which group, or are answered here; the first "
+	       "that holds counts.",
+    },
+    HEADER_KEYS(struct service),
+    {
 	.name = "balance",
 	.kind = VALUE_FORM,
 	.preset = "round-robin",
@@ -879,6 +888,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 
 	(void)given;
 	groups_finish(r, node, s);
+	routes_finish(r, node, s);
 	service_net_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,

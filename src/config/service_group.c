@@ -189,11 +189,13 @@ check_groups(struct reader *r, const struct service *s, const struct yaml *node)
 		    node->key->text);
 	for (size_t i = 0; i < s->n_extra; i++, item = item->next) {
 		check_group(r, &s->extra[i], item, &seen);
-		if (strcmp(s->extra[i].name, GROUP_DEFAULT) == 0)
+		if (strcmp(s->extra[i].name, GROUP_DEFAULT) == 0 ||
+		    strcmp(s->extra[i].name, GROUP_ACTIVE) == 0)
 			diag_hint(
 			    reader_error(r, item->key, "bad-name",
 				"a group cannot be called \"%s\"", s->extra[i].name),
-			    "that is what \"servers\" lists");
+			    "\"default\" is what \"servers\" lists, \"active\" "
+			    "what \"active\" says");
 	}
 }
 

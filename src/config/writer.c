@@ -49,6 +49,48 @@ write_word(const struct key *k, const void *base, struct sbuf *out)
 	}
 }
 
+static void
+write_texts(const char *const *text, size_t n, struct sbuf *out)
+{
+	if (n > 1)
+		sbuf_puts(out, "[");
+	for (size_t i = 0; i < n; i++) {
+		sbuf_puts(out, i > 0 ? ", " : "");
+		write_text(out, text[i]);
+	}
+	if (n > 1)
+		sbuf_puts(out, "]");
+}
+
+static void
+write_pairs(const struct pairs *p, struct sbuf *out)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		sbuf_puts(out, i > 0 ? ", " : "{");
+		write_text(out, p->pair[i].name);
+		sbuf_puts(out, ": ");
+		write_text(out, p->pair[i].value);
+	}
+	if (p->n > 0)
+		sbuf_puts(out, "}");
+}
+
+/* The values of kinds that hold several. */
+static void
+write_several(const struct key *k, const void *base, struct sbuf *out)
+{
+	const void *at = (const char *)base + k->offset;
+	const struct texts *t = at;
+	const struct nets *n = at;
+
+	if (k->kind == VALUE_TEXTS)
+		write_texts(t->text, t->n, out);
+	else if (k->kind == VALUE_NETS)
+		write_texts(n->text, n->n, out);
+	else
+		write_pairs(at, out);
+}
+
 void
 write_value(const struct key *k, const void *base, struct sbuf *out)
 {
@@ -79,6 +121,11 @@ write_value(const struct key *k, const void *base, struct sbuf *out)
 		text = field_pointer(base, k->offset);
 		if (text != NULL)
 			write_text(out, text);
+		break;
+	case VALUE_TEXTS:
+	case VALUE_PAIRS:
+	case VALUE_NETS:
+		write_several(k, base, out);
 		break;
 	case VALUE_FORM:
 		k->form->write(base, out);

@@ -114,6 +114,7 @@ client_close(struct worker *w, struct client *c)
 	flow_done(w, &c->down);
 	buf_put(&w->bufs, c->req);
 	c->req = NULL;
+	shape_done(w, c);
 	wheel_clear(&w->wheel, &c->timer);
 	side_close(w, &c->s);
 	list_remove(&c->link);
@@ -361,6 +362,8 @@ client_start(struct worker *w, struct client *c)
 		http_next(w, c);
 		return;
 	}
+	if (c->service->routing != NULL)
+		shape_choose(w, c, NULL);
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = client_hash(c->from.ip.byte, ip_len(&c->from.ip));
 	count(c->service->counter, SVC_REQUESTS);

@@ -25,10 +25,11 @@
 #include "proxy/counters.h"
 #include "proxy/http1.h"
 #include "proxy/service.h"
+#include "proxy/shape.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
-#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA)
+#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA + SHAPE_MAX)
 
 struct access_ring;
 
@@ -72,6 +73,7 @@ struct client {
 	struct server_conn *peer;
 	struct h2_session *session; /* CLIENT_SESSION */
 	struct limit *limit;	    /* that it counts in; or NULL */
+	struct shape shape;
 	struct flow up, down;
 	struct buf *req;   /* the head as it goes to servers, until an answer comes */
 	uint32_t req_sent; /* bytes of it */
@@ -125,6 +127,7 @@ struct worker {
 	struct access_ring *ring; /* NULL: no service wants a log */
 	struct http1_head head;
 	char out[OUT_MAX];
+	char lines[SHAPE_MAX]; /* what routes add to a head */
 };
 
 /* What a timer belongs to. */

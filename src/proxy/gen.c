@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "proxy/counters.h"
+#include "proxy/route.h"
 
 #define GEN_MEMORY ((size_t)64 << 20)
 
@@ -98,6 +99,23 @@ build_servers(struct builder *b, struct gen_service *gs, const struct gen_servic
 }
 
 static void
+build_routes(struct builder *b, struct gen_service *gs)
+{
+	const struct service *conf = gs->conf;
+	void *memory;
+
+	if (conf->n_routes == 0 && conf->to_server.drop.n + conf->to_server.put.n +
+					   conf->to_client.drop.n +
+					   conf->to_client.put.n ==
+				       0)
+		return;
+	gs->routes = arena_array(b->g->memory, 1, sizeof(*gs->routes));
+	memory = arena_array(b->g->memory, 1, route_table_size(conf));
+	if (gs->routes != NULL && memory != NULL)
+		route_table_init(gs->routes, conf, memory);
+}
+
+static void
 build_service(struct builder *b, size_t i)
 {
 	struct gen *g = b->g;
@@ -116,6 +134,7 @@ build_service(struct builder *b, size_t i)
 	gs->counter = blocks(b, "proxy_service", label, service_counters, SVC_N);
 	gs->limit = carry_limit(conf->max_connections, old != NULL ? old->limit : NULL);
 	build_servers(b, gs, old);
+	build_routes(b, gs);
 }
 
 struct gen *

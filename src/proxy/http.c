@@ -90,6 +90,8 @@ answered(struct worker *w, struct client *c)
 	flow_done(w, &c->down);
 	buf_put(&w->bufs, c->req);
 	c->req = NULL;
+	if (c->shape.routing != NULL)
+		shape_done(w, c);
 	if (c->keep && clean && !c->s.broken) {
 		http_idle(w, c);
 		if (c->s.in != NULL || c->s.readable)
@@ -172,6 +174,24 @@ pump_down(struct worker *w, struct client *c)
 	client_close(w, c);
 }
 
+/* Sends an answer that no server gave: `n` bytes of w->out, and its body. */
+static void
+send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t len)
+{
+	settle_bytes(c);
+	flow_done(w, &c->down);
+	flow_init(&c->down, HTTP1_NO_BODY, 0);
+	buf_put(&w->bufs, c->req);
+	c->req = NULL;
+	flow_done(w, &c->up);
+	c->unclean = !c->up.body.done;
+	c->state = CLIENT_ANSWERING;
+	count_status(c, c->status);
+	client_progress(w, c);
+	send_answer(w, c, n, body, len);
+	pump_down(w, c);
+}
+
 /* Answers by itself, instead of a server. */
 void
 http_refuse(struct worker *w, struct client *c, unsigned status, const char *why)
@@ -202,18 +222,20 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 			    : "",
 	    head ? "" : body);
 	ASSERT(n > 0);
-	settle_bytes(c);
-	flow_done(w, &c->down);
-	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	buf_put(&w->bufs, c->req);
-	c->req = NULL;
-	flow_done(w, &c->up);
-	c->unclean = !c->up.body.done;
-	c->state = CLIENT_ANSWERING;
-	count_status(c, status);
-	client_progress(w, c);
-	send_answer(w, c, (size_t)n, NULL, 0);
-	pump_down(w, c);
+	send_page(w, c, (size_t)n, NULL, 0);
+}
+
+/* What the route says instead of a server; its head begins at w->out. */
+static void
+send_own(struct worker *w, struct client *c, size_t n, struct route_text body)
+{
+	log_end(w, c, "answered");
+	c->keep = c->keep && c->up.body.done && !must_leave(w, c);
+	n += (size_t)snprintf(w->out + n, sizeof(w->out) - n, "%s\r\n",
+	    !c->keep	    ? "Connection: close\r\n"
+	    : c->minor == 0 ? "Connection: keep-alive\r\n"
+			    : "");
+	send_page(w, c, n, body.p, c->method == HTTP1_HEAD ? 0 : body.len);
 }
 
 /* What cannot be understood: what follows it cannot be either. */
@@ -261,9 +283,17 @@ write_request(struct worker *w, struct client *c, const char *p)
 	char local[IP_ENDPOINT_LEN];
 	struct http1_via via = {.client = c->address, .proto = "http", .local = local};
 	size_t room = w->head.len + HTTP1_FORWARD_EXTRA + PROXY_WIRE_MAX, at = 0;
+	struct http1_edit edit;
 	struct buf *b;
 	int n;
 
+	if (c->shape.routing != NULL) {
+		n = shape_request(w, c, p, &edit);
+		if (n != 0)
+			return n;
+		via.edit = &edit;
+		room += edit.extra_len + edit.target_len;
+	}
 	local[0] = '\0';
 	if (w->head.host.len == 0)
 		(void)ip_endpoint_format(&c->listener->at, local);
@@ -295,6 +325,9 @@ request(struct worker *w, struct client *c, struct buf *b)
 {
 	const char *p = buf_bytes(b);
 	const struct http1_head *h = &w->head;
+	struct route_text body = {0};
+	unsigned status = 0;
+	bool own;
 	int r;
 
 	count(c->service->counter, SVC_REQUESTS);
@@ -309,16 +342,25 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->req_sent = 0;
 	c->status = 0;
 	c->group = c->service->group[c->service->active];
+	if (c->service->routing != NULL)
+		shape_choose(w, c, p);
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = request_hash(w, c, p);
 	flow_init(&c->up, h->framing, h->length);
 	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	r = write_request(w, c, p);
+	own = shape_answers(c);
+	r = own && !c->log ? 0 : write_request(w, c, p); /* the log reads it there */
+	if (own && r == 0) {
+		r = shape_answer(w, c, p, &body, &status);
+		c->status = (uint16_t)status;
+	}
 	if (side_rest(w, &c->s, b, h->len) != 0) {
 		client_close(w, c);
 		return;
 	}
-	if (r != 0)
+	if (own && r > 0)
+		send_own(w, c, (size_t)r, body);
+	else if (r != 0)
 		http_refuse(w, c, 503, "out of resources");
 	else
 		client_dispatch(w, c);
@@ -495,6 +537,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	struct server_conn *sc = c->peer;
 	const struct http1_head *h = &w->head;
 	struct http1_answer a = {.minor = c->minor};
+	struct http1_edit edit;
 	size_t used = 0, n = 0;
 	char *body = buf_bytes(b) + h->len;
 	int head;
@@ -511,6 +554,10 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	count_status(c, h->status);
 	if (h->status >= 500)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
+	if (c->shape.routing != NULL) {
+		shape_response(c, &edit);
+		a.edit = &edit;
+	}
 	head = http1_forward_response(h, buf_bytes(b), &a, w->out, sizeof(w->out));
 	ASSERT(head > 0);
 	flow_init(&c->down, h->framing, h->length);

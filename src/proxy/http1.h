@@ -154,17 +154,29 @@ size_t http1_skip_crlf(const char *p, size_t len);
 struct http1_slice http1_field_value(
     const struct http1_head *head, const char *p, const char *name);
 
+/* What else changes in a head. */
+struct http1_edit {
+	const char *const *drop; /* names of fields that leave, in any case */
+	size_t n_drop;
+	const char *extra; /* whole lines that are added */
+	size_t extra_len;
+	bool has_host;	    /* one of them is Host, which `drop` names */
+	const char *target; /* of a request, in origin form; or NULL: as it is */
+	size_t target_len;
+};
+
 struct http1_via {
-	const char *client; /* address as text, no brackets */
-	const char *proto;  /* "http", "https" */
-	const char *local;  /* Host for an HTTP/1.0 request that has none */
-	bool close;	    /* ask the next hop to close */
+	const char *client;	       /* address as text, no brackets */
+	const char *proto;	       /* "http", "https" */
+	const char *local;	       /* Host for an HTTP/1.0 request that has none */
+	bool close;		       /* ask the next hop to close */
+	const struct http1_edit *edit; /* NULL: none */
 };
 
 /*
  * Writes the head that goes on to a server, or to a client of version HTTP/1.minor,
  * to `out`. Returns its length, or -ENOBUFS; head->len + HTTP1_FORWARD_EXTRA bytes
- * always suffice.
+ * always suffice, and with an edit its extra_len and target_len more.
  */
 int http1_forward_request(const struct http1_head *head, const char *p,
     const struct http1_via *via, char *out, size_t cap) MUST_CHECK;
@@ -174,6 +186,7 @@ struct http1_answer {
 	uint8_t minor;	 /* of the client */
 	bool keep_alive; /* the connection goes on after this response */
 	bool dechunk;
+	const struct http1_edit *edit; /* NULL: none; not for interim answers */
 };
 int http1_forward_response(const struct http1_head *head, const char *p,
     const struct http1_answer *a, char *out, size_t cap) MUST_CHECK;

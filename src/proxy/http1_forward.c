@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/http1.h"
 #include "proxy/http1_scan.h"
@@ -42,6 +43,18 @@ finish(struct out *o)
 	return o->bad ? -ENOBUFS : (int)o->len;
 }
 
+/* True if the edit has the field leave. */
+static bool
+dropped(const struct http1_edit *e, const char *p, const struct http1_field *f)
+{
+	for (size_t i = 0; i < e->n_drop; i++) {
+		if (f->name.len == strlen(e->drop[i]) &&
+		    strncasecmp(p + f->name.off, e->drop[i], f->name.len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What this proxy writes anew in a request is left out of the copy. */
 static bool
 request_keeps(const struct http1_head *head, const struct http1_field *f, bool new_host)
@@ -68,25 +81,39 @@ request_keeps(const struct http1_head *head, const struct http1_field *f, bool n
 	}
 }
 
-/* A request's line in origin form; true if Host must be written too. */
+/* The Host field of an absolute target, or of a request that has none. */
+static void
+put_host(struct out *o, const char *host, size_t len, const struct http1_edit *e)
+{
+	if (e != NULL && e->has_host)
+		return;
+	PUT(o, "Host: ");
+	put(o, host, len);
+	PUT(o, "\r\n");
+}
+
+/* A request's line in origin form, and Host where it is not copied; true then. */
 static bool
 request_line(struct out *o, const struct http1_head *head, const char *p,
     const struct http1_via *via)
 {
 	struct http1_slice host, rest;
 	const char *target = p + head->target.off;
+	const struct http1_edit *e = via->edit;
+	bool ours = e != NULL && e->target != NULL;
 
 	put(o, p + head->method_text.off, head->method_text.len);
 	PUT(o, " ");
+	if (ours)
+		put(o, e->target, e->target_len);
 	if (target[0] == '/' || target[0] == '*') {
-		put(o, target, head->target.len);
+		if (!ours)
+			put(o, target, head->target.len);
 		PUT(o, " HTTP/1.1\r\n");
 		if (head->host.len > 0)
 			return false;
 		/* RFC 9112 section 3.2: 1.1 must have it, 1.0 need not. */
-		PUT(o, "Host: ");
-		puts_out(o, via->local);
-		PUT(o, "\r\n");
+		put_host(o, via->local, strlen(via->local), e);
 		return true;
 	}
 	/* Parsed once already, so it splits. */
@@ -96,14 +123,14 @@ request_line(struct out *o, const struct http1_head *head, const char *p,
 	}
 	/* Section 3.2.4: OPTIONS of a whole server has an empty path here, "*" there.
 	 */
-	if (rest.len == 0)
+	if (!ours && rest.len == 0)
 		put(o, head->method == HTTP1_OPTIONS ? "*" : "/", 1);
-	else if (p[rest.off] == '?')
+	else if (!ours && p[rest.off] == '?')
 		PUT(o, "/");
-	put(o, p + rest.off, rest.len);
-	PUT(o, " HTTP/1.1\r\nHost: ");
-	put(o, p + host.off, host.len);
-	PUT(o, "\r\n");
+	if (!ours)
+		put(o, p + rest.off, rest.len);
+	PUT(o, " HTTP/1.1\r\n");
+	put_host(o, p + host.off, host.len, e);
 	return true;
 }
 
@@ -195,6 +222,7 @@ http1_forward_request(const struct http1_head *head, const char *p,
     const struct http1_via *via, char *out, size_t cap)
 {
 	struct out o = {.p = out, .cap = cap};
+	const struct http1_edit *e = via->edit;
 	bool new_host = request_line(&o, head, p, via);
 	uint32_t from = 0, to = 0; /* the run of lines not copied yet */
 
@@ -202,6 +230,8 @@ http1_forward_request(const struct http1_head *head, const char *p,
 		const struct http1_field *f = &head->field[i];
 
 		if (!request_keeps(head, f, new_host))
+			continue;
+		if (e != NULL && dropped(e, p, f))
 			continue;
 		if (f->line != to) {
 			put(&o, p + from, to - from);
@@ -212,6 +242,8 @@ http1_forward_request(const struct http1_head *head, const char *p,
 	put(&o, p + from, to - from);
 	if (head->framing == HTTP1_CHUNKED)
 		PUT(&o, "Transfer-Encoding: chunked\r\n");
+	if (e != NULL)
+		put(&o, e->extra, e->extra_len);
 	put_forwarded(&o, head, p, via);
 	request_connection(&o, head, p, via);
 	return finish(&o);
@@ -222,6 +254,7 @@ http1_forward_response(const struct http1_head *head, const char *p,
     const struct http1_answer *a, char *out, size_t cap)
 {
 	struct out o = {.p = out, .cap = cap};
+	const struct http1_edit *e = a->edit;
 	uint32_t from, to;
 
 	/* RFC 9110 section 2.5: the version is the sender's own, which is us. */
@@ -231,7 +264,7 @@ http1_forward_response(const struct http1_head *head, const char *p,
 	for (unsigned i = 0; i < head->n_fields; i++) {
 		const struct http1_field *f = &head->field[i];
 
-		if (f->hop)
+		if (f->hop || (e != NULL && dropped(e, p, f)))
 			continue;
 		if (f->line != to) {
 			put(&o, p + from, to - from);
@@ -240,6 +273,8 @@ http1_forward_response(const struct http1_head *head, const char *p,
 		to = f->end;
 	}
 	put(&o, p + from, to - from);
+	if (e != NULL)
+		put(&o, e->extra, e->extra_len);
 	if (head->framing == HTTP1_CHUNKED && !a->dechunk)
 		PUT(&o, "Transfer-Encoding: chunked\r\n");
 	if (head->upgrade) {

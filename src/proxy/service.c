@@ -263,6 +263,8 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->counter = gs->counter[w->conf.index];
 	replace_limit(&s->limit, gs->limit);
 	update_groups(w, s, up);
+	routing_unref(s->routing);
+	s->routing = gs->routes != NULL ? routing_new(g, gs->conf, gs->routes) : NULL;
 	for (size_t i = 0; i < s->n_up; i++)
 		upstream_usable(up[i]);
 	gen_unref(old_gen);
@@ -279,6 +281,7 @@ service_free(struct wservice *s)
 		group_free(CONTAINER(n, struct wgroup, link));
 	}
 	limit_unref(s->limit);
+	routing_unref(s->routing);
 	gen_unref(s->gen);
 	free(s->group);
 	free(s->up);

@@ -21,6 +21,7 @@ struct client;
 struct server_conn;
 struct worker;
 struct wgroup;
+struct wrouting;
 struct wservice;
 
 /* One server of one service. Lives while its service or a connection needs it. */
@@ -77,8 +78,9 @@ struct wservice {
 	size_t n_up;
 	struct wgroup **group; /* by their index in `conf` */
 	size_t n_groups;
-	size_t active;	  /* the one for what no route sends elsewhere */
-	struct list left; /* groups that clients still point to */
+	size_t active;		  /* the one for what no route sends elsewhere */
+	struct wrouting *routing; /* NULL: nothing to choose or change */
+	struct list left;	  /* groups that clients still point to */
 	struct list clients;
 	size_t n_clients;
 	unsigned n_queue; /* clients in the queues of groups */

@@ -61,11 +61,13 @@ struct gen_service {
 	bool here; /* this host serves it */
 	struct limit *limit;
 	stats_t **counter;
-	struct gen_server *server; /* conf->n_servers */
-	size_t first;		   /* of its servers in view.server */
+	struct gen_server *server;  /* conf->n_servers */
+	size_t first;		    /* of its servers in view.server */
+	struct route_table *routes; /* NULL: it changes nothing and has one group */
 };
 
 struct arena;
+struct route_table;
 
 struct gen {
 	atomic_uint refs;

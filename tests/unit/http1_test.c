@@ -483,27 +483,28 @@ forward_responses(void **state)
 		struct http1_answer a;
 		const char *out;
 	} rows[] = {
-	    {OK11 "A: b\r\nContent-Length: 1\r\n" END, {1, true, false},
+	    {OK11 "A: b\r\nContent-Length: 1\r\n" END, {1, true, false, NULL},
 		OK11 "A: b\r\nContent-Length: 1\r\n" END},
-	    {OK11 "A: b\r\nContent-Length: 1\r\n" END, {1, false, false},
+	    {OK11 "A: b\r\nContent-Length: 1\r\n" END, {1, false, false, NULL},
 		OK11 "A: b\r\nContent-Length: 1\r\nConnection: close\r\n" END},
-	    {OK11 "Content-Length: 1\r\n" END, {0, true, false},
+	    {OK11 "Content-Length: 1\r\n" END, {0, true, false, NULL},
 		OK11 "Content-Length: 1\r\nConnection: keep-alive\r\n" END},
 	    {"HTTP/1.0 404 No\r\nConnection: keep-alive, x\r\nX: 1\r\nContent-Length: "
 	     "1\r\n"
 	     "Keep-Alive: 3\r\n" END,
-		{1, true, false}, "HTTP/1.1 404 No\r\nContent-Length: 1\r\n" END},
-	    {OK11 "Transfer-Encoding: chunked\r\nA: b\r\n" END, {1, true, false},
+		{1, true, false, NULL}, "HTTP/1.1 404 No\r\nContent-Length: 1\r\n" END},
+	    {OK11 "Transfer-Encoding: chunked\r\nA: b\r\n" END, {1, true, false, NULL},
 		OK11 "A: b\r\nTransfer-Encoding: chunked\r\n" END},
-	    {OK11 "Transfer-Encoding: chunked\r\nA: b\r\n" END, {0, false, true},
+	    {OK11 "Transfer-Encoding: chunked\r\nA: b\r\n" END, {0, false, true, NULL},
 		OK11 "A: b\r\nConnection: close\r\n" END},
-	    {"HTTP/1.1 100 Continue\r\nA: b\r\n" END, {1, false, false},
+	    {"HTTP/1.1 100 Continue\r\nA: b\r\n" END, {1, false, false, NULL},
 		"HTTP/1.1 100 Continue\r\nA: b\r\n" END},
-	    {"HTTP/1.1 204 N\r\nContent-Length: 9\r\n" END, {1, true, false},
+	    {"HTTP/1.1 204 N\r\nContent-Length: 9\r\n" END, {1, true, false, NULL},
 		"HTTP/1.1 204 N\r\n" END},
-	    {"HTTP/1.1 204 N\r\n" END, {1, true, false}, "HTTP/1.1 204 N\r\n" END},
+	    {"HTTP/1.1 204 N\r\n" END, {1, true, false, NULL},
+		"HTTP/1.1 204 N\r\n" END},
 	    {"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: w\r\nA: b\r\n" END,
-		{1, true, false},
+		{1, true, false, NULL},
 		"HTTP/1.1 101 S\r\nA: b\r\nUpgrade: w\r\nConnection: upgrade\r\n" END},
 	};
 	struct http1_head h;
