@@ -567,6 +567,7 @@ h2_timeout(struct worker *w, struct client *c)
 	}
 	h->refused = true;
 	(void)nghttp2_session_terminate_session(h->ng, NGHTTP2_NO_ERROR);
+	start_timer(h); /* for a client that does not even take that */
 	h2_dirty(h);
 }
 
