@@ -19,6 +19,7 @@
 #include "base/diag.h"
 #include "base/ip.h"
 #include "config/routing.h"
+#include "config/service_balance.h"
 
 #define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
 #define CLUSTER_NAME_MAX 63		    /* characters of any name */
@@ -109,13 +110,6 @@ struct floating_ip {
 };
 
 enum service_mode { MODE_HTTP, MODE_TCP };
-enum balance {
-	BALANCE_ROUND_ROBIN,
-	BALANCE_LEAST_CONNECTIONS,
-	BALANCE_RANDOM,
-	BALANCE_HASH
-};
-enum hash_key { HASH_SOURCE, HASH_PATH, HASH_HEADER };
 enum log_mode { LOG_MODE_OFF, LOG_MODE_SAMPLED, LOG_MODE_FULL };
 
 struct server {
@@ -163,8 +157,7 @@ struct service {
 	struct field_changes request, response; /* of all requests, before a route's */
 	struct field_plan to_server, to_client; /* where no route holds */
 	enum balance balance;
-	enum hash_key hash_key;
-	const char *hash_header;  /* HASH_HEADER */
+	struct balance_conf balancing;
 	struct check_conf check;  /* default: tcp, every 1 s, fall 3, rise 2 */
 	unsigned max_connections; /* client connections, per host; 0: no limit */
 	unsigned queue_size;	  /* requests waiting for a server; 0: refuse at once */

@@ -66,6 +66,9 @@ value_schema(const struct key *k, struct sbuf *out)
 		    "}",
 		    k->min, k->max);
 		break;
+	case VALUE_PERCENT:
+		sbuf_puts(out, "{\"type\":\"string\",\"pattern\":\"^[0-9]+%$\"}");
+		break;
 	case VALUE_DURATION:
 		sbuf_puts(out, "{\"$ref\":\"#/$defs/duration\"}");
 		break;
@@ -231,6 +234,9 @@ key_syntax(const struct key *k, struct sbuf *out)
 		break;
 	case VALUE_COUNT:
 		sbuf_printf(out, "%" PRId64 " to %" PRId64, k->min, k->max);
+		break;
+	case VALUE_PERCENT:
+		sbuf_printf(out, "%" PRId64 "%% to %" PRId64 "%%", k->min, k->max);
 		break;
 	case VALUE_DURATION:
 		sbuf_printf(out, "%s to %s", duration_format(k->min, low),

@@ -167,6 +167,29 @@ read_count(struct reader *r, const struct key *k, const struct yaml *node, void 
 }
 
 static void
+read_percent(struct reader *r, const struct key *k, const struct yaml *node, void *base)
+{
+	size_t len = strlen(node->text);
+	char text[16] = "";
+	int64_t v = 0;
+
+	if (len > 1 && len <= sizeof(text) && node->text[len - 1] == '%')
+		memcpy(text, node->text, len - 1);
+	if (count_parse(&v, text) != 0)
+		diag_hint(
+		    reader_error(r, node, "bad-number",
+			"\"%s\" takes a percentage, %" PRId64 "%% to %" PRId64 "%%",
+			k->name, k->min, k->max),
+		    "such as 50%%");
+	else if (v < k->min || v > k->max)
+		(void)reader_error(r, node, "out-of-range",
+		    "\"%s\" is %" PRId64 "%% to %" PRId64 "%%", k->name, k->min,
+		    k->max);
+	else
+		field_set(base, k, (uint64_t)v);
+}
+
+static void
 read_duration(
     struct reader *r, const struct key *k, const struct yaml *node, void *base)
 {
@@ -310,6 +333,7 @@ read_scalar(struct reader *r, const struct key *k, const struct yaml *node, void
 	} by_kind[] = {
 	    [VALUE_FLAG] = {"true or false", read_flag},
 	    [VALUE_COUNT] = {"a number", read_count},
+	    [VALUE_PERCENT] = {"a percentage such as 50%", read_percent},
 	    [VALUE_DURATION] = {"a duration such as 100ms", read_duration},
 	    [VALUE_WORD] = {"a word", read_word},
 	    [VALUE_NAME] = {"a name", read_text},

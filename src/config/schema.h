@@ -29,6 +29,7 @@ struct key;
 enum value_kind {
 	VALUE_FLAG,	 /* bool: true, false */
 	VALUE_COUNT,	 /* unsigned integer of any width, min..max */
+	VALUE_PERCENT,	 /* unsigned integer: "50%", min..max */
 	VALUE_DURATION,	 /* int64_t nanoseconds, min..max */
 	VALUE_WORD,	 /* enum: one of `words` */
 	VALUE_NAME,	 /* const char *: letters, digits, '-', '_', '.' */

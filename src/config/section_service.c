@@ -428,99 +428,6 @@ static const struct many servers = {
     .index = SIZE_MAX,
 };
 
-/* ---- balance ------------------------------------------------------------------- */
-
-static const struct word balance_word[] = {
-    {"round-robin", BALANCE_ROUND_ROBIN, "in turn, by weight"},
-    {"least-connections", BALANCE_LEAST_CONNECTIONS, "to the least busy, by weight"},
-    {"random", BALANCE_RANDOM, "the less busy of two taken at random"},
-    {"hash", BALANCE_HASH, "the same server for the same client address"},
-    {"idle-capacity", 0, NULL},
-    {0},
-};
-
-static const struct key balance_key = {
-    .name = "balance",
-    .kind = VALUE_WORD,
-    FIELD(struct service, balance),
-    .words = balance_word,
-};
-
-static void
-read_hash(struct reader *r, const struct yaml *node, struct service *s)
-{
-	const struct key header_key = {
-	    .name = "hash", .kind = VALUE_TOKEN, FIELD(struct service, hash_header)};
-	struct yaml header = *node;
-
-	s->balance = BALANCE_HASH;
-	if (!want_scalar(r, node, "source, path or header NAME"))
-		return;
-	if (strcmp(node->text, "source") == 0) {
-		s->hash_key = HASH_SOURCE;
-	} else if (strcmp(node->text, "path") == 0) {
-		s->hash_key = HASH_PATH;
-	} else if (strncmp(node->text, "header ", 7) == 0) {
-		s->hash_key = HASH_HEADER;
-		header.text = node->text + 7 + strspn(node->text + 7, " ");
-		read_value(r, &header_key, &header, s);
-	} else {
-		diag_hint(reader_error(
-			      r, node, "bad-word", "cannot hash \"%.64s\"", node->text),
-		    "source, path, or header and its name");
-		return;
-	}
-	if (s->mode == MODE_TCP && s->hash_key != HASH_SOURCE)
-		diag_hint(reader_error(r, node, "key-conflict",
-			      "in mode tcp there is only the source to hash"),
-		    "balance: {hash: source}");
-}
-
-static void
-read_balance(struct reader *r, const struct yaml *node, void *base)
-{
-	const struct yaml *hash = yaml_get(node, "hash");
-
-	if (node->kind != YAML_MAP) {
-		read_value(r, &balance_key, node, base);
-		return;
-	}
-	for (const struct yaml *n = node->first; n != NULL; n = n->next) {
-		if (n != hash)
-			(void)reader_error(r, n->key, "unknown-key",
-			    "unknown key \"%.64s\" in balance", n->key->text);
-	}
-	if (hash != NULL)
-		read_hash(r, hash, base);
-	else if (node->n == 0)
-		(void)reader_error(r, node, "empty-value", "\"balance\" is empty");
-}
-
-static void
-write_balance(const void *base, struct sbuf *out)
-{
-	const struct service *s = base;
-
-	if (s->balance != BALANCE_HASH)
-		write_value(&balance_key, s, out);
-	else if (s->hash_key == HASH_HEADER)
-		sbuf_printf(out, "{hash: \"header %s\"}", s->hash_header);
-	else
-		sbuf_printf(
-		    out, "{hash: %s}", s->hash_key == HASH_PATH ? "path" : "source");
-}
-
-static const struct form balance_form = {
-    .read = read_balance,
-    .write = write_balance,
-    .schema = "{\"anyOf\":[{\"enum\":[\"round-robin\",\"least-connections\","
-	      "\"random\",\"hash\"]},{\"type\":\"object\",\"required\":[\"hash\"],"
-	      "\"additionalProperties\":false,\"properties\":{\"hash\":{\"type\":"
-	      "\"string\",\"pattern\":\"^(source|path|header .+)$\"}}}]}",
-    .syntax = "round-robin, least-connections, random, hash or {hash: source, path or "
-	      "header NAME}",
-};
-
 /* ---- log ----------------------------------------------------------------------- */
 
 static const struct word log_word[] = {
@@ -760,14 +667,7 @@ static const struct key service_key[] = {
 	       "that holds counts.",
     },
     HEADER_KEYS(struct service),
-    {
-	.name = "balance",
-	.kind = VALUE_FORM,
-	.preset = "round-robin",
-	.form = &balance_form,
-	.doc = "Which server is next. `hash` keeps a client, a path or whatever a "
-	       "header field says on one server.",
-    },
+    BALANCE_KEYS,
     {
 	.name = "check",
 	.kind = VALUE_SECTION,
@@ -871,7 +771,6 @@ static const struct key service_key[] = {
 	.doc = "Access log: nothing, everything, or one request of so many.",
     },
     {.name = "tls", .kind = VALUE_LATER},
-    {.name = "sticky", .kind = VALUE_LATER},
 };
 
 static void
@@ -889,6 +788,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	(void)given;
 	groups_finish(r, node, s);
 	routes_finish(r, node, s);
+	balance_finish(r, node, s);
 	service_net_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,

@@ -7,6 +7,7 @@
 #ifndef NINES_CONFIG_SERVICE_PARTS_H
 #define NINES_CONFIG_SERVICE_PARTS_H
 
+#include "base/mono.h"
 #include "config/schema.h"
 
 extern const struct section server_section;
@@ -68,5 +69,70 @@ const char *field_remove_fault(const char *name, const char *text);
 
 /* After groups_finish(). */
 void routes_finish(struct reader *r, const struct yaml *node, struct service *s);
+
+/* service_balance.c: how requests are spread */
+extern const struct form balance_form;
+extern const struct form sticky_form;
+extern const struct section outlier_section;
+bool balance_applies(const void *base); /* not beside `sticky: source` */
+
+#define BALANCE_PERCENT(key, field, value, text)                                       \
+	{                                                                              \
+		.name = (key), .kind = VALUE_PERCENT,                                  \
+		FIELD(struct service, balancing.field), .max = 100, .preset = (value), \
+		.doc = (text),                                                         \
+	}
+
+#define BALANCE_KEYS                                                                   \
+	{                                                                              \
+	    .name = "balance",                                                         \
+	    .kind = VALUE_FORM,                                                        \
+	    .preset = "round-robin",                                                   \
+	    .form = &balance_form,                                                     \
+	    .applies = balance_applies,                                                \
+	    .doc = "Which server is next. `hash` keeps a client, a path, or whatever " \
+		   "a header or a cookie says, on one server.",                        \
+	},                                                                             \
+	    {                                                                          \
+		.name = "sticky",                                                      \
+		.kind = VALUE_FORM,                                                    \
+		.form = &sticky_form,                                                  \
+		.doc = "A client stays with the server it had first.",                 \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "slow_start",                                                  \
+		.kind = VALUE_DURATION,                                                \
+		FIELD(struct service, balancing.slow_start_ns),                        \
+		.max = 3600 * SEC_NS,                                                  \
+		.preset = "0s",                                                        \
+		.doc = "How long a server that came back is given less than its "      \
+		       "share.",                                                       \
+	    },                                                                         \
+	    BALANCE_PERCENT("backup_below", backup_below, "0%",                        \
+		"Backups serve as well while fewer of the active servers are usable; " \
+		"0%: when none is."),                                                  \
+	    {                                                                          \
+		.name = "backup_when_full",                                            \
+		.kind = VALUE_FLAG,                                                    \
+		FIELD(struct service, balancing.backup_full),                          \
+		.preset = "false",                                                     \
+		.doc = "Backups serve also while all active servers have as many "     \
+		       "connections as they may.",                                     \
+	    },                                                                         \
+	    BALANCE_PERCENT("panic_below", panic_below, "0%",                          \
+		"While fewer servers are up, those that are down are asked as well: "  \
+		"the checks may be wrong."),                                           \
+	    {                                                                          \
+		.name = "outlier",                                                     \
+		.kind = VALUE_SECTION,                                                 \
+		.offset = offsetof(struct service, balancing.outlier),                 \
+		.section = &outlier_section,                                           \
+		.doc = "Servers that answer worse than the others are left out.",      \
+	    },                                                                         \
+	    BALANCE_PERCENT("retry_budget", retry_budget, "20%",                       \
+		"Requests that may be sent twice, of all.")
+
+/* What `balance` and `sticky` ask of the rest of the service. */
+void balance_finish(struct reader *r, const struct yaml *node, struct service *s);
 
 #endif /* NINES_CONFIG_SERVICE_PARTS_H */

@@ -106,6 +106,9 @@ write_value(const struct key *k, const void *base, struct sbuf *out)
 		if (field_get(base, k) >= (uint64_t)k->min)
 			sbuf_printf(out, "%" PRIu64, field_get(base, k));
 		break;
+	case VALUE_PERCENT:
+		sbuf_printf(out, "%" PRIu64 "%%", field_get(base, k));
+		break;
 	case VALUE_DURATION:
 		sbuf_puts(out, duration_format((int64_t)field_get(base, k), duration));
 		break;

@@ -4,15 +4,17 @@
  * ordered by depends on the kind:
  *
  *	round robin		virtual time of the next turn (stride scheduling: a turn
- *				costs 1/weight, so weights interleave instead of
+ *	idle capacity		costs 1/weight, so weights interleave instead of
  *clumping) least connections	(active + 1) / weight, then least recently picked
  *	random, hash		not at all: the heap is just an array of candidates
+ *
+ * Idle capacity is round robin whose caller moves the shares.
  */
 #include <string.h>
 
 #include "proxy/balance.h"
 
-#define STRIDE	   ((uint64_t)1 << 24) /* virtual time of a turn at weight 1 */
+#define STRIDE	   ((uint64_t)1 << 32) /* virtual time of a turn at worth 1 */
 #define POINTS	   128		       /* on the ring, per unit of weight */
 #define POINTS_MAX ((uint64_t)1 << 17) /* of all servers; weights are scaled to fit */
 #define WALK_MAX   32 /* points passed before servers are asked instead */
@@ -27,21 +29,33 @@ counts(const struct balance_server *s) /* towards its tier being able to serve *
 static struct balance_tier *
 tier_of(struct balancer *b, size_t i)
 {
-	return &b->tier[b->server[i].backup ? 1 : 0];
+	return &b->tier[b->server[i].backup && !b->joined ? 1 : 0];
+}
+
+static bool
+in_turn(const struct balancer *b)
+{
+	return b->kind == BALANCE_ROUND_ROBIN || b->kind == BALANCE_IDLE_CAPACITY;
+}
+
+static uint64_t
+worth(const struct balance_server *s)
+{
+	return (uint64_t)s->weight * s->share;
 }
 
 static uint64_t
 stride(const struct balance_server *s)
 {
-	return STRIDE / s->weight;
+	return STRIDE / worth(s);
 }
 
 /* -1, 0, 1: `x` has less to do for its weight than `y`, as much, more. */
 static int
 load_compare(const struct balance_server *x, const struct balance_server *y)
 {
-	uint64_t lx = ((uint64_t)x->active + 1) * y->weight;
-	uint64_t ly = ((uint64_t)y->active + 1) * x->weight;
+	uint64_t lx = ((uint64_t)x->active + 1) * worth(y);
+	uint64_t ly = ((uint64_t)y->active + 1) * worth(x);
 
 	return (lx > ly) - (lx < ly);
 }
@@ -52,7 +66,7 @@ before(const struct balancer *b, uint32_t i, uint32_t k)
 	const struct balance_server *x = &b->server[i], *y = &b->server[k];
 	int load;
 
-	if (b->kind != BALANCE_ROUND_ROBIN && b->kind != BALANCE_LEAST_CONNECTIONS)
+	if (!in_turn(b) && b->kind != BALANCE_LEAST_CONNECTIONS)
 		return false;
 	if (b->kind == BALANCE_LEAST_CONNECTIONS) {
 		load = load_compare(x, y);
@@ -139,7 +153,7 @@ settle(struct balancer *b, size_t i)
 		return;
 	}
 	/* Whoever was away has no turns saved up, or it would get a burst of them. */
-	if (b->kind == BALANCE_ROUND_ROBIN && (int64_t)(s->key - now) < 0)
+	if (in_turn(b) && (int64_t)(s->key - now) < 0)
 		s->key = now + stride(s) / 2;
 	heap_add(b, i);
 }
@@ -240,6 +254,66 @@ ring_build(struct balancer *b)
 	ring_sort(b);
 }
 
+/* Counts `i` in its tier, or no more. */
+static void
+enter(struct balancer *b, size_t i)
+{
+	const struct balance_server *s = &b->server[i];
+	struct balance_tier *t = tier_of(b, i);
+
+	if (!counts(s))
+		return;
+	t->usable++;
+	t->weight += s->weight;
+	b->usable_active += !s->backup;
+}
+
+static void
+leave(struct balancer *b, size_t i)
+{
+	const struct balance_server *s = &b->server[i];
+	struct balance_tier *t = tier_of(b, i);
+
+	if (!counts(s))
+		return;
+	t->usable--;
+	t->weight -= s->weight;
+	b->usable_active -= !s->backup;
+}
+
+/* Backups go from one tier to the other. */
+static void
+set_joined(struct balancer *b, bool joined)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (!b->server[i].backup)
+			continue;
+		leave(b, i);
+		if (b->server[i].pos != 0)
+			heap_remove(b, i);
+	}
+	b->joined = joined;
+	for (size_t i = 0; i < b->n; i++) {
+		if (!b->server[i].backup)
+			continue;
+		enter(b, i);
+		/* The tiers' virtual times have nothing to do with each other. */
+		if (in_turn(b) && b->server[i].weight > 0)
+			b->server[i].key =
+			    tier_of(b, i)->turn + stride(&b->server[i]) / 2;
+		settle(b, i);
+	}
+}
+
+static void
+update_joined(struct balancer *b)
+{
+	bool join = b->usable_active * 100 < (uint64_t)b->backup_below * b->n_active;
+
+	if (join != b->joined)
+		set_joined(b, join);
+}
+
 void
 balance_init(struct balancer *b, enum balance kind, struct balance_server *server,
     size_t n, uint32_t *heap, struct balance_point *ring)
@@ -256,29 +330,52 @@ balance_init(struct balancer *b, enum balance kind, struct balance_server *serve
 
 		s->usable = true;
 		s->full = false;
+		s->share = BALANCE_SHARE;
 		s->pos = 0;
 		s->key = 0;
-		if (kind == BALANCE_ROUND_ROBIN && s->weight > 0)
+		b->load += s->active;
+		b->n_active += !s->backup && s->weight > 0;
+		if (in_turn(b) && s->weight > 0)
 			s->key = stride(s) * (2 * i + 1) / (2 * n);
-		if (counts(s)) {
-			tier_of(b, i)->usable++;
+		enter(b, i);
+		if (counts(s))
 			heap_add(b, i);
-		}
 	}
 	if (kind == BALANCE_HASH)
 		ring_build(b);
 }
 
 void
+balance_backups(struct balancer *b, unsigned below, bool full)
+{
+	b->backup_below = below;
+	b->backup_full = full;
+	update_joined(b);
+}
+
+void
+balance_bound(struct balancer *b, unsigned bound)
+{
+	b->bound = bound;
+}
+
+void
+balance_share(struct balancer *b, size_t i, uint32_t share)
+{
+	ASSERT(share > 0 && share <= BALANCE_SHARE);
+	b->server[i].share = share;
+	if (b->kind == BALANCE_LEAST_CONNECTIONS)
+		resift(b, i);
+}
+
+void
 balance_usable(struct balancer *b, size_t i, bool usable)
 {
-	struct balance_server *s = &b->server[i];
-	struct balance_tier *t = tier_of(b, i);
-
-	t->usable -= counts(s);
-	s->usable = usable;
-	t->usable += counts(s);
+	leave(b, i);
+	b->server[i].usable = usable;
+	enter(b, i);
 	settle(b, i);
+	update_joined(b);
 }
 
 void
@@ -302,14 +399,30 @@ pick_random(const struct balancer *b, const struct balance_tier *t, struct rng *
 	return load_compare(&b->server[x], &b->server[y]) <= 0 ? x : y;
 }
 
-/* Of the candidates the one that `hash` likes best (rendezvous hashing). */
+/* Its load is within the bound: not above the average that its weight is due, times
+ * b->bound. */
+static bool
+bounded(const struct balancer *b, const struct balance_tier *t,
+    const struct balance_server *s)
+{
+	return b->bound == 0 || (uint64_t)s->active * 100 * t->weight <
+				    b->bound * (b->load + 1) * s->weight;
+}
+
+/* Of the candidates the one that `hash` likes best (rendezvous hashing), if there are
+ * any one within the bound. */
 static uint32_t
 pick_favourite(const struct balancer *b, const struct balance_tier *t, uint64_t hash)
 {
 	uint32_t best = t->heap[0];
 	uint64_t score, best_score = 0;
+	bool any = false;
 
+	for (size_t k = 0; k < t->n; k++)
+		any |= bounded(b, t, &b->server[t->heap[k]]);
 	for (size_t k = 0; k < t->n; k++) {
+		if (any && !bounded(b, t, &b->server[t->heap[k]]))
+			continue;
 		score = rng_mix(hash ^ rng_mix(b->server[t->heap[k]].id));
 		if (score > best_score || (score == best_score && t->heap[k] < best)) {
 			best = t->heap[k];
@@ -325,7 +438,7 @@ pick_favourite(const struct balancer *b, const struct balance_tier *t, uint64_t 
  * points the few candidates are asked themselves, which moves no other keys either.
  */
 static uint32_t
-pick_hash(const struct balancer *b, const struct balance_tier *t, uint64_t hash)
+pick_hash(struct balancer *b, const struct balance_tier *t, uint64_t hash)
 {
 	uint64_t at = rng_mix(hash);
 	size_t low = 0, high = b->n_ring, mid;
@@ -343,7 +456,8 @@ pick_hash(const struct balancer *b, const struct balance_tier *t, uint64_t hash)
 		if (low >= b->n_ring)
 			low = 0;
 		s = &b->server[b->ring[low].server];
-		if (s->pos != 0 && s->backup == (t == &b->tier[1]))
+		if (s->pos != 0 && t == tier_of(b, b->ring[low].server) &&
+		    bounded(b, t, s))
 			return b->ring[low].server;
 	}
 	return pick_favourite(b, t, at);
@@ -364,6 +478,7 @@ pick_from(struct balancer *b, struct balance_tier *t, struct rng *rng, uint64_t 
 		s->key = ++t->turn;
 		break;
 	case BALANCE_ROUND_ROBIN:
+	case BALANCE_IDLE_CAPACITY:
 	default:
 		t->turn = s->key;
 		s->key += stride(s);
@@ -395,14 +510,17 @@ balance_pick(struct balancer *b, struct rng *rng, uint64_t hash, const uint32_t 
 	for (size_t k = 0; k < n_tried; k++) {
 		struct balance_server *s = &b->server[tried[k]];
 
-		if (tier_of(b, tried[k]) != t || listed(tried, k, tried[k]))
+		if (listed(tried, k, tried[k]))
 			continue;
-		n_usable -= counts(s);
+		if (tier_of(b, tried[k]) == t)
+			n_usable -= counts(s);
 		if (s->pos == 0)
 			continue;
 		heap_remove(b, tried[k]);
 		aside[n_aside++] = tried[k];
 	}
+	if (t->n == 0 && n_usable > 0 && b->backup_full)
+		t = &b->tier[1];
 	if (t->n > 0)
 		picked = (int)pick_from(b, t, rng, hash);
 	else
@@ -412,9 +530,18 @@ balance_pick(struct balancer *b, struct rng *rng, uint64_t hash, const uint32_t 
 	return picked;
 }
 
+bool
+balance_choice(const struct balancer *b, size_t i)
+{
+	const struct balance_tier *t = &b->tier[b->tier[0].usable == 0 ? 1 : 0];
+
+	return t->n > (b->server[i].pos != 0);
+}
+
 void
 balance_take(struct balancer *b, size_t i)
 {
+	b->load++;
 	b->server[i].active++;
 	if (b->kind == BALANCE_LEAST_CONNECTIONS)
 		resift(b, i);
@@ -424,6 +551,7 @@ void
 balance_put(struct balancer *b, size_t i)
 {
 	ASSERT(b->server[i].active > 0);
+	b->load--;
 	b->server[i].active--;
 	if (b->kind == BALANCE_LEAST_CONNECTIONS)
 		resift(b, i);
@@ -433,14 +561,18 @@ bool
 balance_check(const struct balancer *b)
 {
 	size_t usable[2] = {0, 0}, heaped[2] = {0, 0};
+	uint64_t load = 0, weight[2] = {0, 0};
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct balance_server *s = &b->server[i];
-		const struct balance_tier *t = &b->tier[s->backup ? 1 : 0];
+		size_t tier = s->backup && !b->joined ? 1 : 0;
+		const struct balance_tier *t = &b->tier[tier];
 		bool pickable = counts(s) && !s->full;
 
-		usable[s->backup ? 1 : 0] += counts(s);
-		heaped[s->backup ? 1 : 0] += pickable;
+		load += s->active;
+		usable[tier] += counts(s);
+		weight[tier] += counts(s) ? s->weight : 0;
+		heaped[tier] += pickable;
 		if (pickable != (s->pos != 0) || s->pos > t->n)
 			return false;
 		if (s->pos == 0)
@@ -451,7 +583,8 @@ balance_check(const struct balancer *b)
 			return false;
 	}
 	for (size_t k = 0; k < 2; k++)
-		if (b->tier[k].usable != usable[k] || b->tier[k].n != heaped[k])
+		if (b->tier[k].usable != usable[k] || b->tier[k].n != heaped[k] ||
+		    b->tier[k].weight != weight[k])
 			return false;
-	return true;
+	return b->load == load;
 }

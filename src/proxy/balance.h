@@ -5,7 +5,8 @@
  * Pure: the caller brings the memory, the randomness and the news about servers.
  * Servers are known by their index. A server may be picked while it is usable, its
  * weight is not 0, and it is not full; backup servers only while no other server is
- * usable. Every operation costs at most O(log n), the hash ring's set-up aside.
+ * usable, or as balance_backups() says. Every operation costs at most O(log n), the
+ * hash ring's set-up aside.
  */
 #ifndef NINES_PROXY_BALANCE_H
 #define NINES_PROXY_BALANCE_H
@@ -20,6 +21,7 @@
 #define BALANCE_NONE	  (-1) /* no server is usable */
 #define BALANCE_FULL	  (-2) /* those that are, are at their limit of connections */
 #define BALANCE_TRIED_MAX 16
+#define BALANCE_SHARE	  256 /* all of a server's weight */
 
 struct balance_server {
 	/* Set by the caller before balance_init(). */
@@ -28,6 +30,7 @@ struct balance_server {
 	uint64_t id; /* hash of the name: the ring does not depend on the order */
 	/* Below: the balancer's. */
 	bool usable, full;
+	uint32_t share;	 /* of the weight, 1 .. BALANCE_SHARE */
 	uint32_t active; /* requests (http) or connections (tcp) of this worker */
 	uint64_t key;	 /* order in the heap */
 	uint32_t pos;	 /* place in the heap from 1; 0: not in it */
@@ -45,9 +48,17 @@ struct balancer {
 	struct balance_tier {
 		uint32_t *heap; /* indices of servers that may be picked */
 		size_t n;
-		size_t usable; /* full ones included */
-		uint64_t turn; /* round robin: virtual time; others: a sequence */
-	} tier[2];	       /* active servers, backups */
+		size_t usable;	 /* full ones included */
+		uint64_t weight; /* of those */
+		uint64_t turn;	 /* round robin: virtual time; others: a sequence */
+	} tier[2];		 /* active servers; backups that have not joined them */
+	size_t n_active;	 /* servers that are no backups and have a weight */
+	size_t usable_active;
+	uint64_t load;	       /* of all servers */
+	unsigned backup_below; /* per cent of n_active */
+	bool backup_full;
+	bool joined;	/* backups are in the first tier */
+	unsigned bound; /* hash: per cent of the average load; 0: none */
 	struct balance_point *ring;
 	size_t n_ring;
 };
@@ -64,6 +75,16 @@ size_t balance_ring_size(
 void balance_init(struct balancer *b, enum balance kind, struct balance_server *server,
     size_t n, uint32_t *heap, struct balance_point *ring);
 
+/* Backups join while less than `below` per cent of the others are usable, and with
+ * `full` they help out when all of those are full. By default they do neither. */
+void balance_backups(struct balancer *b, unsigned below, bool full);
+
+/* Hashing passes over servers with more than `bound` per cent of the average load. */
+void balance_bound(struct balancer *b, unsigned bound);
+
+/* How much of its weight `i` is worth now. The hash ring does not move. */
+void balance_share(struct balancer *b, size_t i, uint32_t share);
+
 /* News: health, drain, a limit reached or left. */
 void balance_usable(struct balancer *b, size_t i, bool usable);
 void balance_full(struct balancer *b, size_t i, bool full);
@@ -74,6 +95,9 @@ void balance_full(struct balancer *b, size_t i, bool full);
  */
 int balance_pick(struct balancer *b, struct rng *rng, uint64_t hash,
     const uint32_t *tried, size_t n_tried);
+
+/* True if another one than `i` might be picked. */
+bool balance_choice(const struct balancer *b, size_t i);
 
 /* A request went to `i`; it ended. */
 void balance_take(struct balancer *b, size_t i);

@@ -325,6 +325,8 @@ client_lost_server(struct worker *w, struct client *c, int error)
 		count(up->counter, SRV_CONNECT_ERRORS);
 	else if (!stale)
 		count(up->counter, SRV_ERRORS);
+	if (!stale)
+		care_failed(w, up);
 	/* A reset counts at once; a pooled connection may have timed out over there. */
 	if (error != EHOSTDOWN && (connecting || (!stale && error == ECONNRESET)))
 		upstream_failed(w, up, error);
@@ -514,6 +516,7 @@ client_timeout(struct worker *w, struct client *c)
 			return;
 		}
 		count(c->peer->up->counter, SRV_TIMEOUTS);
+		care_failed(w, c->peer->up);
 		http_refuse(w, c, 504, "the server did not answer in time");
 		return;
 	case CLIENT_ANSWERING:

@@ -22,6 +22,7 @@
 
 #include "base/rng.h"
 #include "proxy/buf.h"
+#include "proxy/care.h"
 #include "proxy/counters.h"
 #include "proxy/http1.h"
 #include "proxy/service.h"
@@ -116,6 +117,8 @@ struct worker {
 	struct rng rng;
 	struct bufs bufs;
 	struct wheel wheel;
+	struct wheel_timer care;
+	bool caring; /* it is set */
 	struct list services, listeners;
 	struct list ready;
 	struct list dead_clients, dead_servers, dead_listeners;
@@ -131,7 +134,13 @@ struct worker {
 };
 
 /* What a timer belongs to. */
-enum timer_kind { TIMER_CLIENT, TIMER_UPSTREAM, TIMER_WATCH, TIMER_LISTENER };
+enum timer_kind {
+	TIMER_CLIENT,
+	TIMER_UPSTREAM,
+	TIMER_WATCH,
+	TIMER_LISTENER,
+	TIMER_CARE
+};
 
 /* client.c: what http and tcp have in common */
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);

@@ -36,7 +36,8 @@
 	X(RESPONSES_5XX, "responses_5xx")                                   \
 	X(FAILURES, "failures")	    /* that took it out of rotation */      \
 	X(LAST_ERRNO, "last_errno") /* of the last failure */               \
-	X(DOUBTS, "doubts")	    /* that it would ever answer */
+	X(DOUBTS, "doubts")	    /* that it would ever answer */         \
+	X(EJECTIONS, "ejections")   /* for answers worse than the others' */
 
 enum service_counter {
 #define X(id, name) SVC_##id,

@@ -259,14 +259,16 @@ http_refuse_head(struct worker *w, struct client *c, enum http1_error e)
 static uint64_t
 request_hash(const struct worker *w, const struct client *c, const char *p)
 {
-	const struct service *conf = c->service->conf;
+	const struct balance_conf *conf = &c->service->conf->balancing;
 	struct http1_slice v = w->head.target;
 	const char *query;
 
 	if (conf->hash_key == HASH_SOURCE)
 		return client_hash(c->from.ip.byte, ip_len(&c->from.ip));
 	if (conf->hash_key == HASH_HEADER)
-		v = http1_field_value(&w->head, p, conf->hash_header);
+		v = http1_field_value(&w->head, p, conf->hash_name);
+	if (conf->hash_key == HASH_COOKIE)
+		v = http1_cookie(&w->head, p, conf->hash_name);
 	if (conf->hash_key == HASH_PATH) {
 		query = memchr(p + v.off, '?', v.len);
 		if (query != NULL)
@@ -558,6 +560,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		shape_response(c, &edit);
 		a.edit = &edit;
 	}
+	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
 	head = http1_forward_response(h, buf_bytes(b), &a, w->out, sizeof(w->out));
 	ASSERT(head > 0);
 	flow_init(&c->down, h->framing, h->length);
@@ -597,6 +600,7 @@ static void
 bad_answer(struct worker *w, struct client *c)
 {
 	count(c->peer->up->counter, SRV_ERRORS);
+	care_failed(w, c->peer->up);
 	http_refuse(w, c, 502, "the server's answer is malformed");
 }
 

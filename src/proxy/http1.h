@@ -165,6 +165,10 @@ struct http1_edit {
 	size_t target_len;
 };
 
+/* The value of the first cookie of that name (RFC 6265, 4.2.1); len 0: none. */
+struct http1_slice http1_cookie(
+    const struct http1_head *head, const char *p, const char *name);
+
 struct http1_via {
 	const char *client;	       /* address as text, no brackets */
 	const char *proto;	       /* "http", "https" */

@@ -86,6 +86,7 @@ static void
 build_balancer(
     struct wgroup *g, enum balance kind, struct upstream *const *up, size_t n)
 {
+	const struct balance_conf *conf = &g->service->conf->balancing;
 	struct balance_server *server = calloc(n + 1, sizeof(*server));
 	uint32_t *heap = calloc(2 * n + 1, sizeof(*heap));
 	struct balance_point *ring;
@@ -93,11 +94,11 @@ build_balancer(
 
 	ASSERT(server != NULL && heap != NULL);
 	for (size_t i = 0; i < n; i++) {
-		const struct server *conf = up[i]->conf;
+		const struct server *sc = up[i]->conf;
 
-		server[i].weight = conf->weight;
-		server[i].backup = conf->backup;
-		server[i].id = client_hash(conf->name, strlen(conf->name));
+		server[i].weight = sc->weight;
+		server[i].backup = sc->backup;
+		server[i].id = client_hash(sc->name, strlen(sc->name));
 		server[i].active = up[i]->kept_active;
 	}
 	points = balance_ring_size(kind, server, n);
@@ -107,6 +108,8 @@ build_balancer(
 	free(g->heap);
 	free(g->ring);
 	balance_init(&g->balancer, kind, server, n, heap, ring);
+	balance_backups(&g->balancer, conf->backup_below, conf->backup_full);
+	balance_bound(&g->balancer, conf->hash_bound);
 	g->heap = heap;
 	g->ring = ring;
 }
@@ -125,6 +128,8 @@ group_update(struct wgroup *g, const struct service *conf, size_t index,
 	g->n_up = gc->n_servers;
 	for (size_t i = 0; i < g->n_up; i++) {
 		own[i] = up[gc->first + i];
+		if (own[i]->group != g) /* its tally would not be in the group's */
+			own[i]->outlier = (struct outlier_server){0};
 		own[i]->group = g;
 		own[i]->index = i;
 	}

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/stats.h"
 #include "proxy/balance.h"
+#include "proxy/outlier.h"
 #include "proxy/side.h"
 #include "proxy/view.h"
 #include "proxy/wheel.h"
@@ -48,6 +49,13 @@ struct upstream {
 	struct list idle;	  /* connections, the last used first */
 	unsigned n_idle;
 	struct list busy;
+	int64_t usual_ns;	 /* to answer; 0: not known */
+	uint32_t answers;	 /* so far */
+	uint32_t window_answers; /* when the outliers' window began */
+	struct outlier_server outlier;
+	bool ramping; /* it came back at `back_at` and has not its full share yet */
+	mono_t back_at;
+	uint8_t idle_percent; /* of its processors, by the view; above 100: not known */
 	struct limit *limit;
 	stats_t *counter;
 };
@@ -66,6 +74,11 @@ struct wgroup {
 	uint32_t *heap;		    /* the balancer's memory */
 	struct balance_point *ring; /* the same */
 	struct list queue;	    /* clients waiting for one of its servers */
+	struct outlier_group outlier;
+	mono_t window;	  /* of outliers: its end */
+	uint32_t answers; /* of all servers */
+	int64_t usual_ns; /* theirs, to answer */
+	bool panic;	  /* too few are up: the others are asked as well */
 };
 
 /* One service; its name is its identity over reloads. */

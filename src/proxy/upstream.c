@@ -30,6 +30,7 @@ upstream_new(struct wservice *s, const struct server *conf)
 		up->address_len = ip_to_sockaddr(&conf->at, &up->address);
 	list_init(&up->idle);
 	list_init(&up->busy);
+	up->idle_percent = UINT8_MAX;
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
 	wheel_timer_init(&up->watch, TIMER_WATCH);
 	return up;
@@ -55,7 +56,10 @@ wanted(const struct upstream *up)
 bool
 upstream_takes(const struct upstream *up)
 {
-	return wanted(up) && !up->failed && !up->doubted;
+	bool panic =
+	    !up->gone && up->group->panic && (up->state & SERVER_DRAINING) == 0;
+
+	return (wanted(up) || panic) && !up->failed && !up->doubted && !up->outlier.out;
 }
 
 void
@@ -118,6 +122,8 @@ upstream_settle(struct worker *w, struct upstream *up)
 		return;
 	up->was = up->state;
 	if (wanted(up)) {
+		if (was == SERVER_DOWN)
+			care_welcome(w, up);
 		client_requeue(w, up->group);
 		return;
 	}
@@ -184,6 +190,7 @@ revive(struct worker *w, struct wgroup *g, const struct client *c)
 		if (!wanted(up) || upstream_takes(up) || upstream_tried(c, i))
 			continue;
 		up->failed = up->doubted = false;
+		(void)outlier_back(&g->outlier, &up->outlier, up->outlier.until);
 		wheel_clear(&w->wheel, &up->retry);
 		upstream_usable(up);
 		any = true;
@@ -279,6 +286,8 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 	list_append(&sc->up->busy, &sc->link);
 	sc->since = w->now;
 	doubt_begin(w, sc->up);
+	if (!w->caring)
+		care_begin(w);
 	count(sc->up->counter, SRV_REQUESTS);
 }
 

@@ -316,6 +316,8 @@ adopt_services(struct worker *w, const struct view *v)
 			service_update(w, s, g, i);
 		for (size_t j = 0; j < s->n_up; j++)
 			upstream_state(w, s->up[j], v->server[gs->first + j]);
+		for (size_t j = 0; j < s->n_groups; j++)
+			care_group(s->group[j]);
 		for (size_t j = 0; j < s->n_up; j++)
 			upstream_settle(w, s->up[j]);
 	}
@@ -461,6 +463,9 @@ expire(struct worker *w)
 		switch ((enum timer_kind)t->kind) {
 		case TIMER_CLIENT:
 			client_timeout(w, CONTAINER(t, struct client, timer));
+			break;
+		case TIMER_CARE:
+			care_due(w);
 			break;
 		case TIMER_UPSTREAM:
 			upstream_retry_due(w, CONTAINER(t, struct upstream, retry));
@@ -669,6 +674,7 @@ worker_start(struct worker **out, const struct worker_conf *conf)
 	w->rng.state = conf->seed;
 	w->now = clock_now();
 	wheel_init(&w->wheel, w->now);
+	wheel_timer_init(&w->care, TIMER_CARE);
 	list_init(&w->services);
 	list_init(&w->listeners);
 	list_init(&w->ready);

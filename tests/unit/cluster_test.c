@@ -315,7 +315,7 @@ test_service_keys(void **state)
 	assert_int_equal(s->mode, MODE_TCP);
 	assert_int_equal(s->idle_timeout_ns, 3600 * SEC_NS);
 	assert_int_equal(s->balance, BALANCE_HASH);
-	assert_int_equal(s->hash_key, HASH_SOURCE);
+	assert_int_equal(s->balancing.hash_key, HASH_SOURCE);
 	assert_int_equal(s->queue_size, 0);
 	assert_int_equal(s->queue_timeout_ns, 5 * SEC_NS);
 	assert_int_equal(s->send_proxy, 2);
@@ -324,8 +324,8 @@ test_service_keys(void **state)
 	assert_int_equal(s->server[0].weight, 0);
 	assert_int_equal(s->server[0].max_connections, 7);
 	assert_true(s->server[1].backup);
-	assert_int_equal(api->hash_key, HASH_HEADER);
-	assert_string_equal(api->hash_header, "X-Shard");
+	assert_int_equal(api->balancing.hash_key, HASH_HEADER);
+	assert_string_equal(api->balancing.hash_name, "X-Shard");
 	assert_int_equal(api->idle_timeout_ns, 7 * SEC_NS);
 	assert_int_equal(api->log, LOG_MODE_FULL);
 	cluster_unref(c);

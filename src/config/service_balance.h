@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * service_balance.h - how a service spreads its requests: what cluster.h says of it.
+ */
+#ifndef NINES_CONFIG_SERVICE_BALANCE_H
+#define NINES_CONFIG_SERVICE_BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum balance {
+	BALANCE_ROUND_ROBIN,
+	BALANCE_LEAST_CONNECTIONS,
+	BALANCE_RANDOM,
+	BALANCE_HASH,
+	BALANCE_IDLE_CAPACITY
+};
+
+enum hash_key { HASH_SOURCE, HASH_PATH, HASH_HEADER, HASH_COOKIE };
+
+/* Servers that real traffic finds worse than the others of their group. */
+struct outlier_conf {
+	unsigned errors; /* in a row; 0: never ejected */
+	int64_t every_ns;
+	int64_t eject_ns;
+	unsigned max_ejected; /* per cent of a group */
+	unsigned slow;	      /* times the others' median; 0: however slow */
+};
+
+struct balance_conf {
+	/* BALANCE_HASH */
+	enum hash_key hash_key;
+	const char *hash_name; /* of the header or cookie */
+	unsigned hash_bound;   /* per cent of the average load; 0: no bound */
+	const char *sticky;    /* name of the cookie; or NULL */
+	bool sticky_source;    /* `sticky: source`, which is BALANCE_HASH */
+	int64_t slow_start_ns; /* 0: all at once */
+	unsigned backup_below; /* per cent of active servers; 0: when none is left */
+	bool backup_full;      /* and when all active ones are full */
+	unsigned panic_below;  /* per cent of servers; 0: never */
+	unsigned retry_budget; /* per cent of requests */
+	struct outlier_conf outlier;
+};
+
+#endif /* NINES_CONFIG_SERVICE_BALANCE_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * care.h - what a worker makes of the answers of its servers, ten times a second: who
+ * is left out because others do better, and how much of its weight a server is worth.
+ * Private to the room.
+ */
+#ifndef NINES_PROXY_CARE_H
+#define NINES_PROXY_CARE_H
+
+#include "proxy/service.h"
+
+/* A request went to a server: looks after it until there is nothing to look after. */
+void care_begin(struct worker *w);
+void care_due(struct worker *w);
+
+/* The head of an answer came from `up`, so long after it was asked; `good`: it is no
+ * failure. */
+void care_answered(struct worker *w, struct upstream *up, int64_t took, bool good);
+/* No answer came, or none that can be understood. */
+void care_failed(struct worker *w, struct upstream *up);
+
+/* It was down and is up. */
+void care_welcome(struct worker *w, struct upstream *up);
+
+/* After a reload, and after news of servers: what holds for all of the group. */
+void care_group(struct wgroup *g);
+
+#endif /* NINES_PROXY_CARE_H */
