@@ -69,6 +69,14 @@ const struct verb verbs[] = {
 	false},
     {"enable", cli_order, "[--json] [--run-dir DIR] HOST|SERVER", "end a drain",
 	RUN_DIR, false},
+    {"switch", cli_order, "[--json] [--run-dir DIR] SERVICE GROUP",
+	"send a service's requests to another group of servers",
+	RUN_DIR
+	"\nFrom the next request on; what is under way finishes where it is, and no\n"
+	"request fails. To be said on each load balancer. It holds until another\n"
+	"switch, over reloads and crashes; the file's own group is the same order.\n\n"
+	"  nines switch site green\n",
+	false},
     {"move", cli_order, "[--json] [--run-dir DIR] FLOATING-IP HOST",
 	"move a floating address to another host, on purpose",
 	RUN_DIR

@@ -295,6 +295,10 @@ show_orders(struct view *v)
 			(void)printf(
 			    "\n%s is drained; `nines enable %s` brings it back\n", name,
 			    name);
+		name = after(fact, "switch ");
+		if (name != NULL)
+			(void)printf(
+			    "\n%s is switched to %s\n", name, text_of(fact, "value"));
 	}
 }
 

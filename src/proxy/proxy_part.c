@@ -122,6 +122,22 @@ server_states(const struct proxy *p, struct view *v)
 	}
 }
 
+/* Where an operator has switched a service to another group. */
+static void
+active_groups(const struct proxy *p, struct view *v)
+{
+	const struct cluster *c = p->gen->cluster;
+
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t j = 0; s->n_extra > 0 && j < s->n_groups; j++) {
+			if (fact_says(p, "switch", s->name, s->group[j].name))
+				v->group[i] = j;
+		}
+	}
+}
+
 static void
 fill_listener(const struct proxy *p, struct view_listener *l, const struct want *want)
 {
@@ -186,6 +202,7 @@ show(void *arg)
 	v->accepting = p->active && !p->stopping;
 	v->stopping = p->stopping;
 	server_states(p, v);
+	active_groups(p, v);
 	for (size_t i = 0; i < p->n_wants; i++)
 		fill_listener(p, &v->listener[i], &p->want[i]);
 	for (unsigned w = 0; w < p->n_workers; w++)

@@ -232,7 +232,8 @@ shape_response(const struct client *c, struct http1_edit *edit)
 	const struct field_plan *plan = plan_to_client(c);
 	struct buf *lines = c->shape.lines;
 
-	*edit = (struct http1_edit){.drop = plan->drop.text, .n_drop = plan->drop.n};
+	*edit = (struct http1_edit){
+	    .drop = plan->drop.text, .n_drop = plan->drop.n, .extra = ""};
 	if (lines != NULL) {
 		edit->extra = lines->data;
 		edit->extra_len = lines->len;

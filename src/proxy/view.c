@@ -141,7 +141,9 @@ view_new(struct gen *g, size_t n_listeners)
 		return NULL;
 	v->server = calloc(g->n_servers + 1, 1);
 	v->listener = calloc(n_listeners + 1, sizeof(*v->listener));
-	if (v->server == NULL || v->listener == NULL) {
+	v->group = calloc(g->cluster->n_services + 1, sizeof(*v->group));
+	if (v->server == NULL || v->listener == NULL || v->group == NULL) {
+		free(v->group);
 		free(v->server);
 		free(v->listener);
 		free(v);
@@ -150,6 +152,8 @@ view_new(struct gen *g, size_t n_listeners)
 	atomic_init(&v->refs, 1);
 	v->n_listeners = n_listeners;
 	v->gen = gen_ref(g);
+	for (size_t i = 0; i < g->cluster->n_services; i++)
+		v->group[i] = g->cluster->service[i].active;
 	return v;
 }
 
@@ -170,6 +174,7 @@ view_unref(struct view *v)
 			lsock_unref(v->listener[i].sock[j]);
 	}
 	gen_unref(v->gen);
+	free(v->group);
 	free(v->server);
 	free(v->listener);
 	free(v);

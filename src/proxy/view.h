@@ -98,6 +98,7 @@ struct view {
 	struct gen *gen;
 	bool accepting;	 /* false: a spare, or the host's addresses are gone */
 	bool stopping;	 /* connections end when they can */
+	size_t *group;	 /* the active one, by the cluster's services */
 	uint8_t *server; /* enum server_state, by gen_service.first + index */
 	struct view_listener *listener;
 	size_t n_listeners;

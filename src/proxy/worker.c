@@ -314,6 +314,7 @@ adopt_services(struct worker *w, const struct view *v)
 			s = service_new(w);
 		if (fresh)
 			service_update(w, s, g, i);
+		s->active = v->group[i];
 		for (size_t j = 0; j < s->n_up; j++)
 			upstream_state(w, s->up[j], v->server[gs->first + j]);
 		for (size_t j = 0; j < s->n_groups; j++)

@@ -230,6 +230,28 @@ do_drain(struct client *c, const char *name, bool drain)
 	answer(c, true, text, NULL, 0);
 }
 
+static void
+do_switch(struct client *c, const char *service, const char *group)
+{
+	const char *what = switches_unknown(c->tree->cluster, service, group);
+	char text[512];
+	bool changed;
+
+	if (what != NULL) {
+		bool no_service = strcmp(what, "service") == 0;
+
+		(void)snprintf(text, sizeof(text), "no %s named \"%s\"%s%s", what,
+		    no_service ? service : group, no_service ? "" : " in service ",
+		    no_service ? "" : service);
+		answer(c, false, text, NULL, 0);
+		return;
+	}
+	changed = switches_set(c->tree, service, group);
+	(void)snprintf(text, sizeof(text), "%s goes to %s%s", service, group,
+	    changed ? " now" : " already");
+	answer(c, true, text, NULL, 0);
+}
+
 /* Passed on to the part `vip`, which answers when the address has moved. */
 static void
 do_move(struct client *c, const char *floating_ip, const char *host)
@@ -307,6 +329,8 @@ serve(struct client *c)
 		do_drain(c, word[1], true);
 	} else if (n == 2 && strcmp(word[0], "enable") == 0) {
 		do_drain(c, word[1], false);
+	} else if (n == 3 && strcmp(word[0], "switch") == 0) {
+		do_switch(c, word[1], word[2]);
 	} else if (n == 3 && strcmp(word[0], "move") == 0) {
 		do_move(c, word[1], word[2]);
 	} else if (n == 1 && strcmp(word[0], "upgrade") == 0) {

@@ -15,6 +15,7 @@
 #include "supervisor/tree.h"
 
 #define FILE_MAX ((size_t)1 << 20)
+#define KEPT_IN	 "drained"
 #define PREFIX	 "admin "
 
 bool
@@ -51,8 +52,9 @@ write_file(const char *path, const char *text, size_t len)
 	return err;
 }
 
-static void
-save(const struct tree *t)
+/* A line for each order: its name, and its value if that says more than the name. */
+void
+orders_save(const struct tree *t, const char *file, const char *prefix)
 {
 	char path[4096], draft[4096];
 	struct sbuf b;
@@ -63,16 +65,21 @@ save(const struct tree *t)
 	{
 		const struct fact *f = CONTAINER(n, struct fact, node);
 
-		if (strncmp(f->key, PREFIX, strlen(PREFIX)) == 0)
-			sbuf_printf(&b, "%s\n", f->key + strlen(PREFIX));
+		if (strncmp(f->key, prefix, strlen(prefix)) != 0)
+			continue;
+		sbuf_puts(&b, f->key + strlen(prefix));
+		if (strcmp(f->value, "drain") != 0)
+			sbuf_printf(&b, " %s", f->value);
+		sbuf_puts(&b, "\n");
 	}
-	(void)snprintf(path, sizeof(path), "%s/drained", t->run_dir);
-	(void)snprintf(draft, sizeof(draft), "%s/drained.new", t->run_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s", t->run_dir, file);
+	(void)snprintf(draft, sizeof(draft), "%s/%s.new", t->run_dir, file);
 	err = b.bad ? -ENOMEM : write_file(draft, sbuf_text(&b), b.len);
 	if (err == 0 && rename(draft, path) != 0)
 		err = -errno;
 	if (err != 0)
-		log_event(LOG_ERR, "drained", "error=\"%s\"", strerror(-err));
+		log_event(
+		    LOG_ERR, "orders", "file=%s error=\"%s\"", file, strerror(-err));
 	sbuf_done(&b);
 }
 
@@ -87,7 +94,7 @@ drains_set(struct tree *t, const char *name, bool drain)
 	if (was == drain)
 		return false;
 	tree_publish(t, "supervisor", key, drain ? "drain" : "");
-	save(t);
+	orders_save(t, KEPT_IN, PREFIX);
 	return true;
 }
 
@@ -110,20 +117,34 @@ drains_adopt(struct tree *t)
 }
 
 void
-drains_load(struct tree *t)
+orders_load(struct tree *t, const char *file, void (*each)(struct tree *, char *))
 {
-	char path[4096], line[FACT_KEY_LEN];
-	const char *near;
+	char path[4096], line[FACT_KEY_LEN + FACT_VALUE_LEN];
 	FILE *f;
 
-	(void)snprintf(path, sizeof(path), "%s/drained", t->run_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s", t->run_dir, file);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return;
 	while (fgets(line, sizeof(line), f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		if (drains_known(t->cluster, line, &near))
-			(void)drains_set(t, line, true);
+		each(t, line);
 	}
 	(void)fclose(f);
+}
+
+static void
+restore(struct tree *t, char *name)
+{
+	const char *near;
+
+	if (strlen(name) < FACT_KEY_LEN - strlen(PREFIX) &&
+	    drains_known(t->cluster, name, &near))
+		(void)drains_set(t, name, true);
+}
+
+void
+drains_load(struct tree *t)
+{
+	orders_load(t, KEPT_IN, restore);
 }

@@ -110,7 +110,8 @@ const struct part_row parts[PARTS_MAX] = {
 	.more_cap = CAP_NET_RAW, /* IP_TRANSPARENT takes it or CAP_NET_ADMIN */
 	.nice = -5,
 	.writes = nothing,
-	.subscribe = {"server ", "service ", "host ", "admin ", "vip ", "passive "},
+	.subscribe = {"server ", "service ", "host ", "admin ", "switch ", "vip ",
+	    "passive "},
 	.publish = {"proxy ", "passive "},
 	.sockets = {"tcp/"},
 	.stop_order = 1},

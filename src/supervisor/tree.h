@@ -8,6 +8,7 @@
  *	enter.c		the other side of exec: from `nines part NAME` to its main
  *	control.c	the control socket
  *	drains.c	what an operator has drained
+ *	switches.c	to which groups he has switched services
  *	upgrade.h	giving way to the program that lies at our path now
  *	handover.h	the state that goes with it
  */
@@ -129,6 +130,10 @@ void tree_stop(struct tree *t);
 void tree_progress(struct tree *t);
 
 /* drains.c */
+/* Orders of operators are facts that begin with `prefix`; RUN_DIR/file keeps them. */
+void orders_save(const struct tree *t, const char *file, const char *prefix);
+/* Calls `each` with every line, which it may change. */
+void orders_load(struct tree *t, const char *file, void (*each)(struct tree *, char *));
 /* True if `name` is a host or a server; else the nearest such name, if any is near,
  * goes to *near. */
 bool drains_known(const struct cluster *cl, const char *name, const char **near);
@@ -138,6 +143,15 @@ bool drains_set(struct tree *t, const char *name, bool drain);
 void drains_load(struct tree *t);
 /* Forgets what the present generation does not know. */
 void drains_adopt(struct tree *t);
+
+/* switches.c */
+/* What is not known, "service" or "group"; NULL: both are. */
+const char *switches_unknown(
+    const struct cluster *c, const char *service, const char *group);
+/* True if this changed something. */
+bool switches_set(struct tree *t, const char *service, const char *group);
+void switches_load(struct tree *t);
+void switches_adopt(struct tree *t);
 
 /* control.c */
 int control_open(struct tree *t) MUST_CHECK;

@@ -6,6 +6,7 @@
 import json
 import os
 import re
+import signal
 
 import pytest
 
@@ -44,6 +45,12 @@ SERVICES = """
     log: full
     servers: ["web1:8080"]
     routes: [{path: /gone, answer: 410}]
+  color:
+    listen: "lb1:83"
+    check: none
+    groups: {blue: ["web2:8080"], green: ["web3:8080"]}
+    active: blue
+    routes: [{path: /blue, to: blue}, {path: /active, to: active}]
 """
 
 
@@ -195,3 +202,37 @@ def test_reload_changes_routes_and_closes_nothing(lab):
     reload(lab, SERVICES)
     until(lambda: not moved(), "the old route")
     stream.close()
+
+
+# --- blue and green -------------------------------------------------------------------
+
+def test_switch(lab):
+    """Under load, and over the supervisor's death: no request fails."""
+    stream = lab.connect(83)
+    got = []
+
+    def ask():
+        stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        got.append(seen(stream.answer())["server"])
+        return got[-1]
+    assert ask() == "web2"
+    wrong = lab.control("switch", "color", "red")
+    assert not wrong["ok"] and 'no group named "red"' in wrong["error"]
+    assert 'no service named "x"' in lab.control("switch", "x", "green")["error"]
+    lab.order("switch", "color", "green")
+    until(lambda: ask() == "web3", "the switch")
+    assert lab.fact("switch color") == "green"
+    # A route that names a group goes there as before; one that says active does not.
+    assert seen(lab.get(83, "/blue"))["server"] == "web2"
+    assert seen(lab.get(83, "/active"))["server"] == "web3"
+    lab.order("reload")
+    assert ask() == "web3"
+    os.killpg(lab.nines.pid, signal.SIGKILL)
+    lab.nines.wait()
+    lab.start(SERVICES)
+    assert lab.fact("switch color") == "green"
+    until(lambda: seen(lab.get(83, "/"))["server"] == "web3", "green again")
+    lab.order("switch", "color", "blue")
+    assert lab.fact("switch color") == ""
+    until(lambda: seen(lab.get(83, "/"))["server"] == "web2", "blue again")
+    assert set(got) == {"web2", "web3"}
