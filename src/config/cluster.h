@@ -20,6 +20,7 @@
 #include "base/ip.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
+#include "config/tls_conf.h"
 
 #define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
 #define CLUSTER_NAME_MAX 63		    /* characters of any name */
@@ -171,8 +172,10 @@ struct service {
 	unsigned retries;	   /* further servers tried for a safe request */
 	unsigned pool;	    /* idle server connections kept, per worker and server */
 	uint8_t send_proxy; /* PROXY protocol version sent: 0 none, 1, 2 */
-	unsigned backlog;   /* connections that wait to be accepted */
-	struct ip source;   /* of connections to servers; family 0: any ... */
+	struct tls_conf tls;
+	struct server_tls_conf server_tls;
+	unsigned backlog; /* connections that wait to be accepted */
+	struct ip source; /* of connections to servers; family 0: any ... */
 	const struct network *source_network; /* ... or the host's own address on it */
 	bool transparent;		      /* ... or the client's address */
 	bool http2; /* taken from clients: in TLS by negotiation, else when they begin

@@ -11,6 +11,7 @@
 #include "config/sections.h"
 #include "config/service_net.h"
 #include "config/service_parts.h"
+#include "config/service_tls.h"
 #include "config/units.h"
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
@@ -637,6 +638,13 @@ static const struct key service_key[] = {
 	.doc = "What is understood of the traffic.",
     },
     {
+	.name = "tls",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct service, tls),
+	.section = &tls_section,
+	.doc = "TLS towards clients.",
+    },
+    {
 	.name = "listen",
 	.kind = VALUE_FORM,
 	.required = true,
@@ -715,6 +723,13 @@ static const struct key service_key[] = {
 	.doc = "Idle connections kept to each server, by each worker.",
     },
     {
+	.name = "server_tls",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct service, server_tls),
+	.section = &server_tls_section,
+	.doc = "TLS towards servers.",
+    },
+    {
 	.name = "backlog",
 	.kind = VALUE_COUNT,
 	FIELD(struct service, backlog),
@@ -751,8 +766,9 @@ static const struct key service_key[] = {
 	.name = "http2",
 	.kind = VALUE_FLAG,
 	FIELD(struct service, http2),
-	.preset = "false",
 	.doc = "Take HTTP/2 from clients too, besides HTTP/1.",
+	.derived = service_tls_http2,
+	.derived_doc = "true with `tls`, else false",
     },
     {
 	.name = "max_streams",
@@ -770,7 +786,6 @@ static const struct key service_key[] = {
 	.form = &log_form,
 	.doc = "Access log: nothing, everything, or one request of so many.",
     },
-    {.name = "tls", .kind = VALUE_LATER},
 };
 
 static void
@@ -790,6 +805,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	routes_finish(r, node, s);
 	balance_finish(r, node, s);
 	service_net_finish(r, node, s);
+	service_tls_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
 		    "key-conflict",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "part/files.h"
 #include "part/link.h"
 #include "part/sealed.h"
 
@@ -28,6 +29,8 @@ struct part {
 	struct stats *stats;
 	struct loop_timer orphan;
 	struct parse *parsing, *next; /* generations on their way; or NULL */
+	struct files coming;	      /* of the generation that comes next */
+	const struct files *files;    /* of the one that is being adopted; or NULL */
 	int status;
 	bool stopping;
 };
@@ -85,6 +88,13 @@ part_publish(struct part *p, const char *key, const char *fmt, ...)
 	link_send(p->link, &m, -1);
 }
 
+int
+part_file(const struct part *p, const char *path)
+{
+	ASSERT(p->files != NULL);
+	return files_find(p->files, path);
+}
+
 void
 part_socket(struct part *p, const char *name)
 {
@@ -140,6 +150,7 @@ struct parse {
 	int done; /* eventfd: the thread's last deed */
 	uint64_t generation;
 	char host[FACT_KEY_LEN];
+	struct files files;
 	const struct cluster *cluster;
 	const char *why;
 };
@@ -162,6 +173,7 @@ parse_free(struct parse *j)
 {
 	loop_unwatch(j->watch);
 	cluster_unref(j->cluster);
+	files_done(&j->files);
 	if (j->done >= 0)
 		(void)close(j->done);
 	(void)close(j->fd);
@@ -191,7 +203,9 @@ parsed(void *arg, unsigned events)
 		log_event(LOG_ERR, "config", "error=\"%s\"",
 		    j->cluster == NULL ? j->why : "it does not name this host");
 	} else if (!p->stopping) {
+		p->files = &j->files;
 		p->ops->config(p->self, j->cluster, me);
+		p->files = NULL;
 		link_send(p->link, &ready, -1);
 	}
 	parse_free(j);
@@ -242,15 +256,19 @@ static void
 on_config(struct part *p, const struct part_msg *m, int fd)
 {
 	struct parse *j = calloc(1, sizeof(*j));
+	struct files files = p->coming;
 
+	files_init(&p->coming);
 	if (j == NULL || p->stats == NULL) {
 		log_event(LOG_ERR, "config", "error=\"%s\"",
 		    j == NULL ? "no memory" : "no counters came before");
+		files_done(&files);
 		(void)close(fd);
 		free(j);
 		return;
 	}
-	*j = (struct parse){.part = p, .fd = fd, .done = -1, .generation = m->id};
+	*j = (struct parse){
+	    .part = p, .fd = fd, .done = -1, .generation = m->id, .files = files};
 	memcpy(j->host, m->key, sizeof(j->host));
 	if (p->next != NULL)
 		parse_free(p->next);
@@ -340,6 +358,11 @@ on_message(void *arg, const struct part_msg *m, int fd)
 			fd = -1; /* now the part's */
 		}
 		break;
+	case PART_FILE:
+		files_add(
+		    &p->coming, m->text, m->text_len, fd >= 0 ? fd : -(int)m->code);
+		fd = -1; /* now the list's */
+		break;
 	case PART_COMMAND:
 		on_command(p, m);
 		break;
@@ -387,6 +410,7 @@ part_main(const char *name, const struct part_ops *ops, void *self)
 
 	if (p.loop == NULL)
 		return 1;
+	files_init(&p.coming);
 	p.orphan = (struct loop_timer){.cb = on_orphan, .arg = &p};
 	p.link = link_open(p.loop, PART_LINK_FD, true, &link_ops, &p);
 	if (p.link == NULL) {

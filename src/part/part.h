@@ -94,6 +94,13 @@ void part_socket(struct part *p, const char *name);
 /* The part needs it no longer: the supervisor closes its copy. */
 void part_socket_drop(struct part *p, const char *name);
 
+/*
+ * During ops->config(): a file that the cluster file names (cluster_files()), opened
+ * for reading by the supervisor when it read the cluster file. Stays the part's link's;
+ * -errno says why it could not be opened, -ENOENT also that it is no such file.
+ */
+int part_file(const struct part *p, const char *path) MUST_CHECK;
+
 /* `json` is one JSON value (may be NULL); with ok false, `error` says what to do. */
 void part_reply(
     struct part *p, uint64_t id, bool ok, const char *error, const char *json);

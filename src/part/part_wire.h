@@ -19,9 +19,11 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "config/cluster_files.h"
 #include "part/part.h"
 
 #define PART_WIRE_VERSION 1
+#define PART_PATH_MAX	  CLUSTER_PATH_MAX
 #define PART_MSG_MAX	  (PART_REPLY_MAX + 1024)
 
 enum part_fd { PART_FD_NONE, PART_FD_ONE, PART_FD_MAYBE };
@@ -34,6 +36,8 @@ enum part_fd { PART_FD_NONE, PART_FD_ONE, PART_FD_MAYBE };
 	X(CONFIG, true, PART_FD_ONE, 0) /* id generation, key host, fd sealed text */ \
 	X(STATS, true, PART_FD_ONE, 0)	/* fd counters */                             \
 	X(FACT, true, PART_FD_NONE, 0)	/* key, value */                              \
+	X(FILE, true, PART_FD_MAYBE,                                                  \
+	    PART_PATH_MAX) /* code errno, text path, fd; before its CONFIG */         \
 	X(ACTIVATE, true, PART_FD_NONE, 0)   /* from spare to acting */               \
 	X(SOCKET, true, PART_FD_MAYBE, 0)    /* key name, code errno, fd */           \
 	X(COMMAND, true, PART_FD_NONE, 1024) /* id, text words between tabs */        \

@@ -11,6 +11,7 @@
 #include "proxy/conn.h"
 #include "proxy/h2.h"
 #include "proxy/proxy_wire.h"
+#include "proxy/tls.h"
 
 /* A client of `s` that came by `l`; NULL if there is no memory. */
 static struct client *
@@ -66,6 +67,7 @@ client_stream(struct worker *w, const struct client *conn)
 	if (c == NULL)
 		return NULL;
 	c->stream = true;
+	c->secure = conn->secure;
 	c->s.readable = false;
 	c->from = conn->from;
 	memcpy(c->address, conn->address, sizeof(c->address));
@@ -211,7 +213,7 @@ tunnel_connected(struct worker *w, struct client *c)
 	flow_init(&c->up, HTTP1_TUNNEL, 0);
 	flow_init(&c->down, HTTP1_TUNNEL, 0);
 	c->state = CLIENT_TUNNEL;
-	if (conf->send_proxy != 0) {
+	if (conf->send_proxy != 0 && !conf->server_tls.on) {
 		n = proxy_wire_encode(
 		    conf->send_proxy, &c->from, &c->listener->at, head);
 		c->up.out = buf_keep(&w->bufs, (const char *)head, n);
@@ -355,9 +357,8 @@ client_progress(struct worker *w, struct client *c)
 	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
 }
 
-/* After the accept: what came with the handshake is read at once. */
-void
-client_start(struct worker *w, struct client *c)
+static void
+begin(struct worker *w, struct client *c)
 {
 	if (!c->tcp) {
 		http_idle(w, c);
@@ -371,6 +372,51 @@ client_start(struct worker *w, struct client *c)
 	count(c->service->counter, SVC_REQUESTS);
 	log_begin(w, c);
 	client_dispatch(w, c);
+}
+
+/* The first bytes of the hello have come, or more of the handshake. */
+static void
+handshake(struct worker *w, struct client *c)
+{
+	stats_t *counter = c->service->counter;
+	int r = c->service->tls != NULL ? 0 : -ENOKEY;
+
+	if (c->s.via == NULL && !c->s.readable)
+		return;
+	if (c->s.via == NULL && r == 0)
+		r = tls_accept(w, &c->s, c->service->tls);
+	if (c->s.via != NULL)
+		r = tls_handshake(&c->s);
+	if (r == -EAGAIN)
+		return;
+	if (r != 0) {
+		count(counter, SVC_TLS_ERRORS);
+		client_close(w, c);
+		return;
+	}
+	count(counter, SVC_TLS_HANDSHAKES);
+	if (tls_resumed(&c->s))
+		count(counter, SVC_TLS_RESUMED);
+	c->secure = true;
+	if (tls_protocol(&c->s) == TLS_PROTOCOL_HTTP2)
+		h2_start(w, c);
+	else
+		begin(w, c);
+}
+
+/* After the accept: what came with it is read at once, but for the hello of TLS, which
+ * needs more of the network. */
+void
+client_start(struct worker *w, struct client *c)
+{
+	if (!c->listener->tls) {
+		begin(w, c);
+		return;
+	}
+	c->state = CLIENT_HANDSHAKE;
+	c->s.readable = false; /* epoll says when it is */
+	wheel_set(
+	    &w->wheel, &c->timer, mono_add(w->now, c->service->conf->head_timeout_ns));
 }
 
 static void
@@ -417,6 +463,9 @@ void
 client_event(struct worker *w, struct client *c)
 {
 	switch ((enum client_state)c->state) {
+	case CLIENT_HANDSHAKE:
+		handshake(w, c);
+		return;
 	case CLIENT_IDLE:
 	case CLIENT_HEAD:
 		http_next(w, c);
@@ -470,7 +519,7 @@ server_event(struct worker *w, struct server_conn *sc)
 		return;
 	if (c == NULL) {
 		/* A pooled connection has nothing to say but that it ends. */
-		if (sc->s.readable)
+		if (sc->s.readable && (sc->s.via == NULL || !side_quiet(&sc->s)))
 			server_close(w, sc);
 		return;
 	}
@@ -478,6 +527,12 @@ server_event(struct worker *w, struct server_conn *sc)
 		if (sc->s.gone) {
 			client_lost_server(w, c, socket_error(sc->s.fd));
 		} else if (sc->s.writable) {
+			int r = sc->s.via != NULL ? tls_handshake(&sc->s) : 0;
+
+			if (r != 0 && r != -EAGAIN)
+				client_lost_server(w, c, -r);
+			if (r != 0)
+				return;
 			sc->connected = true;
 			doubt_reached(w, sc->up);
 			connected(w, c);
@@ -493,6 +548,10 @@ client_timeout(struct worker *w, struct client *c)
 	stats_t *counter = c->service->counter;
 
 	switch ((enum client_state)c->state) {
+	case CLIENT_HANDSHAKE:
+		count(counter, SVC_TIMEOUTS);
+		client_close(w, c);
+		return;
 	case CLIENT_HEAD:
 		count(counter, SVC_TIMEOUTS);
 		http_refuse(w, c, 408, "the request's head did not come in time");

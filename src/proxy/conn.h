@@ -44,6 +44,7 @@ enum client_state {
 	CLIENT_TUNNEL,	   /* bytes both ways */
 	CLIENT_SESSION,	   /* speaks HTTP/2: its streams are clients of their own */
 	CLIENT_LINGER,	   /* all said; waits for the client to close */
+	CLIENT_HANDSHAKE,  /* of TLS, before all else */
 	CLIENT_DEAD
 };
 
@@ -56,6 +57,7 @@ struct client {
 	uint8_t method; /* enum http1_method */
 	uint8_t n_tried;
 	bool tcp;
+	bool secure;   /* came by TLS */
 	bool partial;  /* s.in is known to be an incomplete head */
 	bool keep;     /* the connection goes on after this answer */
 	bool upgrade;  /* the request asks for another protocol */
@@ -127,6 +129,7 @@ struct worker {
 	struct pipe *pipes; /* empty ones */
 	unsigned n_pipes;
 	struct h2_worker *h2;	  /* NULL: nobody has spoken HTTP/2 yet */
+	struct tls_io *tls;	  /* NULL: no connection had TLS yet */
 	struct access_ring *ring; /* NULL: no service wants a log */
 	struct http1_head head;
 	char out[OUT_MAX];

@@ -23,7 +23,11 @@
 	X(UNSERVED, "unserved")	  /* no server could be reached */                    \
 	X(TIMEOUTS, "timeouts")	  /* of clients: head, idle in the middle */          \
 	X(QUEUE, "queue")	  /* waiting for a server now */                      \
-	X(QUEUE_TIMEOUTS, "queue_timeouts")
+	X(QUEUE_TIMEOUTS, "queue_timeouts")                                           \
+	X(TLS_HANDSHAKES, "tls_handshakes")	      /* that succeeded */            \
+	X(TLS_RESUMED, "tls_resumed")		      /* of these, by a ticket */     \
+	X(TLS_ERRORS, "tls_errors")		      /* handshakes that failed */    \
+	X(CERTIFICATE_EXPIRES, "certificate_expires") /* seconds since the epoch */
 
 #define SERVER_COUNTERS(X)                                                  \
 	X(REQUESTS, "requests")	      /* sent, repeated ones included */    \

@@ -7,7 +7,9 @@
 
 #include "base/arena.h"
 #include "proxy/counters.h"
+#include "proxy/gen_tls.h"
 #include "proxy/route.h"
+#include "proxy/tls_site.h"
 
 #define GEN_MEMORY ((size_t)64 << 20)
 
@@ -27,6 +29,7 @@ struct builder {
 	struct gen *g;
 	struct stats *stats; /* or NULL */
 	const struct gen *old;
+	const struct tls_source *files;
 };
 
 /* One block for each worker; private ones where the segment has none. */
@@ -135,14 +138,28 @@ build_service(struct builder *b, size_t i)
 	gs->limit = carry_limit(conf->max_connections, old != NULL ? old->limit : NULL);
 	build_servers(b, gs, old);
 	build_routes(b, gs);
+	gen_tls_build(g, gs, old, b->files);
+}
+
+/* In the first worker's block: what is shown is the sum of all. */
+static void
+tell_expiry(struct gen *g)
+{
+	for (size_t i = 0; i < g->cluster->n_services; i++) {
+		struct gen_service *gs = &g->service[i];
+
+		if (gs->here)
+			stats_set(&gs->counter[0][SVC_CERTIFICATE_EXPIRES],
+			    gs->tls != NULL ? (uint64_t)tls_site_expires(gs->tls) : 0);
+	}
 }
 
 struct gen *
 gen_new(const struct cluster *c, const struct host *me, unsigned n_workers,
-    struct stats *stats, const struct gen *old)
+    struct stats *stats, const struct gen *old, const struct tls_source *files)
 {
 	struct gen *g = calloc(1, sizeof(*g));
-	struct builder b = {.g = g, .stats = stats, .old = old};
+	struct builder b = {.g = g, .stats = stats, .old = old, .files = files};
 
 	ASSERT(n_workers > 0 && n_workers <= WORKERS_CAP);
 	if (g == NULL)
@@ -159,8 +176,10 @@ gen_new(const struct cluster *c, const struct host *me, unsigned n_workers,
 	g->service = arena_array(g->memory, c->n_services + 1, sizeof(*g->service));
 	for (size_t i = 0; g->service != NULL && i < c->n_services; i++)
 		build_service(&b, i);
-	if (!arena_failed(g->memory))
+	if (!arena_failed(g->memory)) {
+		tell_expiry(g);
 		return g;
+	}
 	gen_unref(g);
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #ifndef NINES_PROXY_GEN_H
 #define NINES_PROXY_GEN_H
 
+#include "proxy/tls_load.h"
 #include "proxy/view.h"
 
 #define GEN_NOWHERE SIZE_MAX
@@ -13,10 +14,12 @@
  * A generation of one reference for `n_workers`; NULL if there is no memory. Counters
  * are blocks of `stats`; without it (a spare must not write to the segment of the
  * process that acts), or where that is full, they count for nobody. Limits go on from
- * those of `old` (may be NULL), since connections go on.
+ * those of `old` (may be NULL), since connections go on. Certificates are read from
+ * `files`; where that fails, or is NULL, those of `old` stay.
  */
 struct gen *gen_new(const struct cluster *c, const struct host *me, unsigned n_workers,
-    struct stats *stats, const struct gen *old) MUST_CHECK;
+    struct stats *stats, const struct gen *old,
+    const struct tls_source *files) MUST_CHECK;
 
 /* The index in view.server of a server of a service that is here; or GEN_NOWHERE. */
 size_t gen_find(const struct gen *g, const char *service, const char *server);

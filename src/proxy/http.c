@@ -15,6 +15,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/h2.h"
+#include "proxy/https.h"
 #include "proxy/proxy_wire.h"
 
 #define LINGER_NS  (2 * SEC_NS)
@@ -283,7 +284,9 @@ write_request(struct worker *w, struct client *c, const char *p)
 {
 	const struct service *conf = c->service->conf;
 	char local[IP_ENDPOINT_LEN];
-	struct http1_via via = {.client = c->address, .proto = "http", .local = local};
+	struct http1_via via = {.client = c->address,
+	    .proto = c->secure ? "https" : "http",
+	    .local = local};
 	size_t room = w->head.len + HTTP1_FORWARD_EXTRA + PROXY_WIRE_MAX, at = 0;
 	struct http1_edit edit;
 	struct buf *b;
@@ -307,7 +310,7 @@ write_request(struct worker *w, struct client *c, const char *p)
 	b = buf_get(&w->bufs, room);
 	if (b == NULL)
 		return -ENOBUFS;
-	if (conf->send_proxy != 0)
+	if (conf->send_proxy != 0 && !conf->server_tls.on)
 		at = proxy_wire_encode(
 		    conf->send_proxy, &c->from, &c->listener->at, (uint8_t *)b->data);
 	n = http1_forward_request(&w->head, p, &via, b->data + at, b->cap - at);
@@ -319,6 +322,19 @@ write_request(struct worker *w, struct client *c, const char *p)
 	c->req_head = (uint16_t)at;
 	c->req = b;
 	return 0;
+}
+
+/* It came to a plain port of a service that has TLS. */
+static bool
+belongs_to_https(const struct client *c)
+{
+	return c->listener->redirect && !c->secure;
+}
+
+static int
+send_to_https(struct worker *w, const struct client *c, const char *p, unsigned *status)
+{
+	return https_answer(c, &w->head, p, w->out, HTTP1_HEAD_MAX, status);
 }
 
 /* A whole head stands at the start of `b`. */
@@ -350,10 +366,11 @@ request(struct worker *w, struct client *c, struct buf *b)
 		c->hash = request_hash(w, c, p);
 	flow_init(&c->up, h->framing, h->length);
 	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	own = shape_answers(c);
+	own = belongs_to_https(c) || shape_answers(c);
 	r = own && !c->log ? 0 : write_request(w, c, p); /* the log reads it there */
 	if (own && r == 0) {
-		r = shape_answer(w, c, p, &body, &status);
+		r = belongs_to_https(c) ? send_to_https(w, c, p, &status)
+					: shape_answer(w, c, p, &body, &status);
 		c->status = (uint16_t)status;
 	}
 	if (side_rest(w, &c->s, b, h->len) != 0) {
@@ -563,6 +580,9 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
 	head = http1_forward_response(h, buf_bytes(b), &a, w->out, sizeof(w->out));
 	ASSERT(head > 0);
+	if (c->secure && c->service->conf->tls.hsts_ns > 0)
+		head = (int)https_add_hsts(c->service->conf, h, buf_bytes(b), w->out,
+		    (size_t)head, sizeof(w->out));
 	flow_init(&c->down, h->framing, h->length);
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;

@@ -19,6 +19,7 @@
 #include "proxy/advice.h"
 #include "proxy/counters.h"
 #include "proxy/gen.h"
+#include "proxy/gen_tls.h"
 #include "proxy/proxy.h"
 #include "proxy/worker.h"
 
@@ -402,11 +403,37 @@ resolve(struct proxy *p, struct known *k)
 		k->server = gen_find(p->gen, w.word[1], w.word[2]);
 }
 
-static void
-adopt_gen(struct proxy *p, bool counted)
+static int
+open_file(void *arg, const char *path)
 {
+	const struct proxy *p = arg;
+
+	return part_file(p->part, path);
+}
+
+static void
+publish_tls(struct proxy *p)
+{
+	const struct gen *g = p->gen;
+	char key[FACT_KEY_LEN], text[TLS_WHY_LEN + 8];
+
+	for (size_t i = 0; p->active && g != NULL && i < g->cluster->n_services; i++) {
+		if (!g->service[i].here)
+			continue;
+		gen_tls_fact(&g->service[i], text);
+		(void)snprintf(
+		    key, sizeof(key), "proxy tls %s", g->service[i].conf->name);
+		part_publish(p->part, key, "%s", text);
+	}
+}
+
+/* `files`: those of a new cluster file are at hand. */
+static void
+adopt_gen(struct proxy *p, bool counted, bool files)
+{
+	const struct tls_source source = {open_file, p};
 	struct gen *g = gen_new(p->cluster, p->me, p->n_workers,
-	    counted ? part_stats(p->part) : NULL, p->gen);
+	    counted ? part_stats(p->part) : NULL, p->gen, files ? &source : NULL);
 	struct told *told = g != NULL ? calloc(g->n_servers + 1, sizeof(*told)) : NULL;
 	int error;
 
@@ -429,6 +456,7 @@ adopt_gen(struct proxy *p, bool counted)
 	p->gen = g;
 	for (size_t i = 0; i < p->n_known; i++)
 		resolve(p, &p->known[i]);
+	publish_tls(p);
 }
 
 static void
@@ -522,7 +550,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 		log_event(LOG_ERR, "workers", "error=\"%s\"", strerror(-r));
 		exit(EXIT_FAILURE); /* the supervisor starts another process */
 	}
-	adopt_gen(p, p->active);
+	adopt_gen(p, p->active, true);
 	if (!p->stopping)
 		want_listeners(p);
 	want_log(p);
@@ -638,7 +666,7 @@ on_activate(void *self)
 	show(p);
 	if (p->cluster == NULL)
 		return;
-	adopt_gen(p, true);
+	adopt_gen(p, true, false);
 	if (p->gen != NULL)
 		gen_reset_gauges(p->gen);
 	want_log(p);
@@ -703,7 +731,7 @@ on_yield(void *self)
 	}
 	begin_leaving(p);
 	p->yielding = true;
-	adopt_gen(p, false);
+	adopt_gen(p, false, false);
 	show(p);
 }
 

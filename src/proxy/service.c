@@ -266,6 +266,8 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 		replace_limit(&up[i]->limit, gs->server[i].limit);
 	}
 	s->counter = gs->counter[w->conf.index];
+	s->tls = gs->tls;
+	s->server_tls = gs->server_tls;
 	replace_limit(&s->limit, gs->limit);
 	update_groups(w, s, up);
 	routing_unref(s->routing);

@@ -19,6 +19,9 @@
 #include "proxy/wheel.h"
 
 struct client;
+struct ssl_session_st;
+struct tls_peer;
+struct tls_site;
 struct server_conn;
 struct worker;
 struct wgroup;
@@ -57,6 +60,7 @@ struct upstream {
 	mono_t back_at;
 	uint8_t idle_percent; /* of its processors, by the view; above 100: not known */
 	struct limit *limit;
+	struct ssl_session_st *session; /* of TLS, to be resumed; or NULL */
 	stats_t *counter;
 };
 
@@ -96,7 +100,9 @@ struct wservice {
 	struct list left;	  /* groups that clients still point to */
 	struct list clients;
 	size_t n_clients;
-	unsigned n_queue; /* clients in the queues of groups */
+	unsigned n_queue;	     /* clients in the queues of groups */
+	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
+	struct tls_peer *server_tls; /* the same */
 	struct limit *limit;
 	stats_t *counter;
 };
@@ -110,8 +116,10 @@ struct wlistener {
 	struct lsock *sock; /* NULL: it listens no more */
 	struct wservice *service;
 	bool leaving;
-	bool watched; /* by epoll: not while paused */
-	bool full;    /* paused: the service has all the connections it may have */
+	bool tls;      /* clients speak it */
+	bool redirect; /* they should: all is answered with a way to https */
+	bool watched;  /* by epoll: not while paused */
+	bool full;     /* paused: the service has all the connections it may have */
 	struct wheel_timer pause;
 };
 

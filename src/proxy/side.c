@@ -27,14 +27,14 @@ void
 side_event(struct side *s, uint32_t events)
 {
 	if ((events & EPOLLIN) != 0)
-		s->readable = true;
+		s->readable = s->fresh = true;
 	if ((events & EPOLLOUT) != 0)
 		s->writable = true;
 	if ((events & EPOLLRDHUP) != 0)
-		s->readable = s->rdhup = true;
+		s->readable = s->fresh = s->rdhup = true;
 	/* What came before a reset is still read; recv() then tells the error. */
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
-		s->readable = s->writable = s->rdhup = s->gone = true;
+		s->readable = s->writable = s->fresh = s->rdhup = s->gone = true;
 }
 
 void

@@ -55,6 +55,7 @@ struct side {
 	int fd; /* -1: closed, or a stream */
 	uint8_t kind;
 	bool readable, writable;
+	bool fresh;  /* since it last ran dry the socket got something: for layers */
 	bool rdhup;  /* a FIN is in: read until 0 */
 	bool eof;    /* read 0 */
 	bool gone;   /* both ways closed, or reset: nothing more will be taken */

@@ -11,6 +11,9 @@
 
 #include "proxy/conn.h"
 #include "proxy/dial.h"
+#include "proxy/proxy_wire.h"
+#include "proxy/tls.h"
+#include "proxy/tls_peer.h"
 
 /* How long a failure of real traffic counts when the checks have nothing to say. */
 #define FAILED_NS (5 * SEC_NS)
@@ -43,6 +46,7 @@ upstream_unref(struct upstream *up)
 		return;
 	ASSERT(list_empty(&up->idle) && list_empty(&up->busy));
 	limit_unref(up->limit);
+	tls_peer_forget(up->session);
 	free(up->name);
 	free(up);
 }
@@ -263,6 +267,23 @@ server_new(struct worker *w, struct upstream *up)
 	return sc;
 }
 
+/* TLS; a PROXY header goes in front of it. */
+static int
+secure(struct worker *w, struct server_conn *sc, const struct client *c)
+{
+	const struct service *conf = sc->up->service->conf;
+	uint8_t head[PROXY_WIRE_MAX];
+	int r;
+
+	if (sc->up->service->server_tls == NULL)
+		return -ENOBUFS; /* the fact about it says why */
+	r = tls_connect(w, &sc->s, sc->up);
+	if (r != 0 || conf->send_proxy == 0)
+		return r;
+	return tls_preface(&sc->s, head,
+	    proxy_wire_encode(conf->send_proxy, &c->from, &c->listener->at, head));
+}
+
 static int
 dial(struct worker *w, struct server_conn *sc, const struct client *c)
 {
@@ -272,6 +293,12 @@ dial(struct worker *w, struct server_conn *sc, const struct client *c)
 		return fd;
 	sc->s.fd = fd;
 	count(sc->up->counter, SRV_CONNECTIONS);
+	if (sc->up->service->conf->server_tls.on) {
+		int r = secure(w, sc, c);
+
+		if (r != 0)
+			return r;
+	}
 	return side_watch(w, &sc->s);
 }
 

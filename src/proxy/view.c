@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "proxy/gen_tls.h"
 
 /* True for the last reference. */
 static bool
@@ -124,6 +125,7 @@ gen_unref(struct gen *g)
 		struct gen_service *s = &g->service[i];
 
 		limit_unref(s->limit);
+		gen_tls_free(s);
 		for (size_t j = 0; s->server != NULL && j < s->conf->n_servers; j++)
 			limit_unref(s->server[j].limit);
 	}

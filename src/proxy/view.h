@@ -61,13 +61,18 @@ struct gen_service {
 	bool here; /* this host serves it */
 	struct limit *limit;
 	stats_t **counter;
-	struct gen_server *server;  /* conf->n_servers */
-	size_t first;		    /* of its servers in view.server */
-	struct route_table *routes; /* NULL: it changes nothing and has one group */
+	struct gen_server *server;   /* conf->n_servers */
+	size_t first;		     /* of its servers in view.server */
+	struct route_table *routes;  /* NULL: it changes nothing and has one group */
+	struct tls_site *tls;	     /* towards clients; NULL: none, or see below */
+	struct tls_peer *server_tls; /* the same towards servers */
+	const char *tls_why;	     /* what is wrong with them, "" if nothing is */
 };
 
 struct arena;
 struct route_table;
+struct tls_peer;
+struct tls_site;
 
 struct gen {
 	atomic_uint refs;

@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/cluster_files.h"
 #include "proxy/access_log.h"
 #include "proxy/conn.h"
 #include "proxy/dial.h"
 #include "proxy/h2.h"
+#include "proxy/tls.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */
@@ -358,6 +360,8 @@ adopt_listeners(struct worker *w, const struct view *v, bool fresh)
 		if (fresh || is_new)
 			dial_tune_listener(sock->fd, l->service->conf);
 		l->leaving = vl->leaving;
+		l->tls = service_port_has_tls(l->service->conf, l->at.port);
+		l->redirect = l->service->conf->tls.redirect && !l->tls;
 		l->s.eof = false;
 		watch_listener(
 		    w, l, v->accepting && !l->full && mono_is_never(l->pause.due));
@@ -615,6 +619,7 @@ close_all(struct worker *w)
 	}
 	h2_worker_free(w->h2);
 	bufs_done(&w->bufs);
+	tls_io_free(w->tls);
 }
 
 static void *

@@ -114,6 +114,7 @@ const struct part_row parts[PARTS_MAX] = {
 	    "passive "},
 	.publish = {"proxy ", "passive "},
 	.sockets = {"tcp/"},
+	.files = true,
 	.stop_order = 1},
     {.name = "health",
 	.wanted = health_wanted,

@@ -35,6 +35,7 @@ struct part_row {
 	const char *subscribe[PARTS_PREFIXES];
 	const char *publish[PARTS_PREFIXES];
 	const char *sockets[PARTS_PREFIXES];
+	bool files;	     /* is given the files that the cluster file names */
 	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
 };
 

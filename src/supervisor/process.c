@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 #include "base/stats.h"
+#include "config/cluster_files.h"
+#include "part/files.h"
 #include "supervisor/handover.h"
 #include "supervisor/tree.h"
 #include "supervisor/upgrade.h"
@@ -237,6 +239,26 @@ tree_withdraw(struct tree *t, const char *by)
 	}
 }
 
+/* Opened for each process anew: nobody else moves its offset. */
+static void
+send_file(void *arg, const char *path, bool optional)
+{
+	struct process *p = arg;
+	struct part_msg m = {.type = PART_FILE, .text = path};
+	int fd = files_open(path);
+
+	m.text_len = strlen(path);
+	if (fd < 0) {
+		m.code = (uint32_t)-fd;
+		if (!optional || fd != -ENOENT)
+			log_event(LOG_ERR, "file", "path=\"%s\" error=\"%s\"", path,
+			    strerror(-fd));
+	}
+	link_send(p->link, &m, fd >= 0 ? fd : -1);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void
 send_config(struct process *p)
 {
@@ -244,8 +266,11 @@ send_config(struct process *p)
 	struct part_msg m = {.type = PART_CONFIG, .id = t->generation};
 
 	(void)snprintf(m.key, sizeof(m.key), "%s", t->me->name);
-	if (p->link != NULL)
-		link_send(p->link, &m, t->config_fd);
+	if (p->link == NULL)
+		return;
+	if (p->child->row->files)
+		cluster_files(t->cluster, t->me, send_file, p);
+	link_send(p->link, &m, t->config_fd);
 }
 
 /*

@@ -177,8 +177,8 @@ build_gen(struct lab *l, const char *more)
 		fail_msg("%s", sbuf_text(&out));
 	}
 	diag_done(&diags);
-	l->gen =
-	    gen_new(l->cluster, cluster_host(l->cluster, "lb"), WORKERS, NULL, old);
+	l->gen = gen_new(
+	    l->cluster, cluster_host(l->cluster, "lb"), WORKERS, NULL, old, NULL);
 	assert_non_null(l->gen);
 	gen_unref(old);
 }

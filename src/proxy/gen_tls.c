@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/gen_tls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "proxy/tls_peer.h"
+#include "proxy/tls_site.h"
+
+static void
+complain(struct gen *g, struct gen_service *gs, bool failed, const char *why)
+{
+	const char *copy = arena_strndup(g->memory, why, strlen(why));
+
+	log_event(failed ? LOG_ERR : LOG_WARN, "tls", "service=%s %s=\"%s\"",
+	    gs->conf->name, failed ? "error" : "warning", why);
+	if (copy != NULL)
+		gs->tls_why = copy;
+}
+
+static void
+take_over(struct gen *g, struct gen_service *gs, const struct gen_service *old)
+{
+	const char *why = old->tls_why;
+
+	if (gs->tls == NULL && gs->conf->tls.mode == TLS_TERMINATE)
+		gs->tls = tls_site_ref(old->tls);
+	if (gs->server_tls == NULL && gs->conf->server_tls.on)
+		gs->server_tls = tls_peer_ref(old->server_tls);
+	if (gs->tls_why[0] == '\0')
+		gs->tls_why = arena_strndup(g->memory, why, strlen(why));
+	if (gs->tls_why == NULL)
+		gs->tls_why = "";
+}
+
+void
+gen_tls_build(struct gen *g, struct gen_service *gs, const struct gen_service *old,
+    const struct tls_source *files)
+{
+	const struct service *conf = gs->conf;
+	char why[TLS_WHY_LEN];
+
+	gs->tls_why = "";
+	if (files != NULL && conf->tls.mode == TLS_TERMINATE) {
+		int r = tls_site_new(&gs->tls, conf, files, why);
+
+		if (why[0] != '\0')
+			complain(g, gs, r != 0, why);
+	}
+	if (files != NULL && conf->server_tls.on &&
+	    tls_peer_new(&gs->server_tls, conf, files, why) != 0)
+		complain(g, gs, true, why);
+	if (old != NULL && old->here)
+		take_over(g, gs, old);
+}
+
+void
+gen_tls_free(struct gen_service *gs)
+{
+	tls_site_unref(gs->tls);
+	tls_peer_unref(gs->server_tls);
+}
+
+void
+gen_tls_fact(const struct gen_service *gs, char text[static TLS_WHY_LEN + 8])
+{
+	bool clients = gs->conf->tls.mode == TLS_TERMINATE;
+	bool servers = gs->conf->server_tls.on;
+	bool missing =
+	    (clients && gs->tls == NULL) || (servers && gs->server_tls == NULL);
+
+	if (!clients && !servers)
+		text[0] = '\0';
+	else if (gs->tls_why[0] == '\0' && !missing)
+		(void)snprintf(text, TLS_WHY_LEN + 8, "ok");
+	else
+		(void)snprintf(text, TLS_WHY_LEN + 8, "%s %s",
+		    missing ? "down" : "warn", gs->tls_why);
+}

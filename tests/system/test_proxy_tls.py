@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS of the real program: handshakes, certificates by name, redirects, re-encryption.
+
+      client 10.9.0.9 ──> lb1 10.9.0.1:443.. (nines) ──> web1..web3 (threads, nginx with
+      (curl, openssl,                                     TLS)
+       Python's ssl)
+"""
+import json
+import os
+import ssl
+import threading
+
+import pytest
+
+from proxylab import LB, Lab, Stream, echo, run, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+
+SERVICES = """
+  site:
+    listen: ["lb1:443", "lb1:80"]
+    servers: ["web1:9000"]
+    check: none
+    tls: {certificate: [DIR/a.pem, DIR/b.pem, DIR/a-rsa.pem], hsts: 1d}
+    timeouts: {head: 500ms}
+  twin:
+    listen: "lb1:444"
+    servers: ["web1:9000"]
+    check: none
+    tls: DIR/a.pem
+  modern:
+    listen: ["lb1:445", "lb1:8080"]
+    servers: ["web1:9000"]
+    check: none
+    tls: {certificate: DIR/a.pem, min_version: 1.3, plain: [8080], redirect: false, tickets: false}
+  clients:
+    listen: "lb1:446"
+    servers: ["web1:9000"]
+    check: none
+    tls: {certificate: DIR/a.pem, client_ca: DIR/ca.crt}
+  optional:
+    listen: "lb1:447"
+    servers: ["web1:9000"]
+    check: none
+    tls: {certificate: DIR/a.pem, client_ca: DIR/ca.crt, client_verify: optional}
+  raw:
+    mode: tcp
+    listen: "lb1:448"
+    servers: ["web1:9001"]
+    check: none
+    tls: {certificate: DIR/a.pem, plain: []}
+  secure:
+    listen: "lb1:81"
+    servers: ["web2:9443"]
+    check: none
+    server_tls: {ca: DIR/ca.crt, name: web.test}
+  wrong-name:
+    listen: "lb1:82"
+    servers: ["web2:9443"]
+    check: none
+    server_tls: {ca: DIR/ca.crt, name: other.test}
+  unverified:
+    listen: "lb1:83"
+    servers: ["web2:9443"]
+    check: none
+    server_tls: {verify: false}
+  untrusted:
+    listen: "lb1:84"
+    servers: ["web2:9443"]
+    check: none
+    server_tls: {name: web.test}
+  both:
+    listen: "lb1:449"
+    servers: ["web2:9443"]
+    check: none
+    tls: DIR/a.pem
+    server_tls: {ca: DIR/ca.crt, name: web.test}
+"""
+
+
+def openssl(*words):
+    run("openssl", *words)
+
+
+def make_certificate(folder, name, names, key=("ec", "ec_paramgen_curve:P-256"), days=90):
+    """FILE.pem with a certificate of our authority and its key; for everybody's reading
+    only where a test wants that."""
+    key_file, request, cert = (f"{folder}/{name}.{x}" for x in ("key", "csr", "crt"))
+    openssl("genpkey", "-algorithm", key[0], "-pkeyopt", key[1], "-out", key_file)
+    openssl("req", "-new", "-key", key_file, "-subj", f"/CN={names[0]}", "-out", request)
+    with open(f"{folder}/{name}.ext", "w", encoding="utf-8") as f:
+        f.write("subjectAltName=" + ",".join("DNS:" + n for n in names))
+    openssl("x509", "-req", "-in", request, "-CA", f"{folder}/ca.crt", "-CAkey",
+            f"{folder}/ca.key", "-CAcreateserial", "-days", str(days), "-extfile",
+            f"{folder}/{name}.ext", "-out", cert)
+    with open(f"{folder}/{name}.pem", "w", encoding="utf-8") as out:
+        for part in (cert, key_file):
+            with open(part, encoding="utf-8") as f:
+                out.write(f.read())
+    os.chmod(f"{folder}/{name}.pem", 0o600)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("tls"))
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "90", "-subj", "/CN=authority", "-keyout", f"{path}/ca.key", "-out",
+            f"{path}/ca.crt")
+    make_certificate(path, "a", ["a.test", "*.a.test"])
+    make_certificate(path, "a-rsa", ["a.test", "*.a.test"], ("RSA", "rsa_keygen_bits:2048"))
+    make_certificate(path, "b", ["b.test"])
+    make_certificate(path, "web", ["web.test"])
+    make_certificate(path, "user", ["user"])
+    return path
+
+
+def mirror(ends):
+    def script(stream, _):
+        while stream.more():
+            stream.send(stream.take(len(stream.buffer)))
+        ends.append("over")
+    return script
+
+
+@pytest.fixture(scope="module")
+def ends():
+    return []
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, folder, ends):
+    made = Lab(tmp_path_factory.mktemp("proxy"))
+    try:
+        made.serve("web1", 9000, echo("web1"))
+        made.serve("web1", 9001, mirror(ends))
+        with open(f"{made.folder}/nginx.conf", "w", encoding="utf-8") as f:
+            f.write(NGINX.replace("DIR", folder).replace("PLACE", made.folder))
+        made.spawn("nginx", "-c", f"{made.folder}/nginx.conf", log="nginx.log")
+        made.start(SERVICES.replace("DIR", folder))
+        until(lambda: "9443" in made.at("ss", "-ltn"), "nginx listens")
+        yield made
+    finally:
+        made.close()
+
+
+NGINX = """
+daemon off; master_process off; pid PLACE/nginx.pid; error_log PLACE/nginx.err;
+events { worker_connections 512; }
+http {
+  access_log PLACE/nginx.access; client_max_body_size 0;
+  log_format t '$ssl_protocol $ssl_server_name $ssl_session_reused $connection';
+  access_log PLACE/nginx.tls t;
+  server {
+    listen 10.9.0.12:9443 ssl;
+    ssl_certificate DIR/web.pem; ssl_certificate_key DIR/web.pem;
+    ssl_session_tickets on; ssl_protocols TLSv1.3;
+    keepalive_requests 4;
+    location / { return 200 "nginx $request_uri $http_x_forwarded_proto"; }
+  }
+}
+"""
+
+
+def secure(lab, folder, port, name="a.test", **more):
+    """A TLS connection of Python's ssl to lb1:port."""
+    context = more.get("context") or ssl.create_default_context(cafile=f"{folder}/ca.crt")
+    context.set_alpn_protocols(more.get("alpn", ["http/1.1"]))
+    if "version" in more:
+        context.maximum_version = more["version"]
+    if "cert" in more:
+        context.load_cert_chain(more["cert"])
+    plain = lab.connect(port)
+    return Stream(context.wrap_socket(plain.sock, server_hostname=name,
+                                      session=more.get("session")))
+
+
+def ask(stream, path="/", fields=""):
+    stream.send(f"GET {path} HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n")
+    return stream.answer()
+
+
+def test_curl(lab, folder):
+    text = lab.curl("--cacert", f"{folder}/ca.crt", "--resolve", f"a.test:443:{LB}",
+                    "--http1.1", "https://a.test/x", "-D", "-")
+    assert "Strict-Transport-Security: max-age=86400\n" in text
+    seen = json.loads(text[text.index("{"):])
+    assert ["x-forwarded-proto", "https"] in seen["fields"]
+    assert any(n == "forwarded" and "proto=https" in v for n, v in seen["fields"])
+
+
+def test_http2(lab, folder):
+    words = ["--cacert", f"{folder}/ca.crt", "--resolve", f"a.test:443:{LB}", "--http2"]
+    text = lab.curl(*words, "https://a.test/x", "-D", "-")
+    assert text.startswith("HTTP/2 200")
+    assert "strict-transport-security: max-age=86400\n" in text
+    seen = json.loads(text[text.index("{"):])
+    assert ["x-forwarded-proto", "https"] in seen["fields"]
+    body = "x" * 300000
+    with open(f"{folder}/body", "w", encoding="utf-8") as f:
+        f.write(body)
+    text = lab.curl(*words, "https://a.test/p", "--data-binary", f"@{folder}/body")
+    assert json.loads(text)["body"] == body
+
+
+def test_keep_alive_and_bodies(lab, folder):
+    stream = secure(lab, folder, 443)
+    for n in (1, 10, 16384, 300000, 5):
+        body = "x" * n
+        stream.send(f"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: {n}\r\n\r\n{body}")
+        head, data = stream.answer()
+        assert head.status == 200 and json.loads(data)["body"] == body
+    stream.close()
+
+
+@pytest.mark.parametrize("name,subject", [
+    ("a.test", "a.test"), ("x.a.test", "a.test"), ("b.test", "b.test"), ("B.TEST", "b.test"),
+    ("else.test", "a.test"), ("x.y.a.test", "a.test")])
+def test_certificate_by_name(lab, folder, name, subject):
+    out = lab.at("sh", "-c", f"openssl s_client -connect {LB}:443 -servername {name} "
+                 "</dev/null 2>/dev/null | openssl x509 -noout -subject")
+    assert out.strip() == f"subject=CN = {subject}"
+
+
+@pytest.mark.parametrize("algorithms,kind", [
+    ("ECDSA+SHA256", "id-ecPublicKey"), ("RSA-PSS+SHA256", "rsaEncryption")])
+def test_kind_of_key(lab, folder, algorithms, kind):
+    out = lab.at("sh", "-c", f"openssl s_client -connect {LB}:443 -servername a.test "
+                 f"-sigalgs {algorithms} </dev/null 2>/dev/null | openssl x509 -noout -text")
+    assert f"Public Key Algorithm: {kind}" in out
+
+
+def test_redirect(lab):
+    head, _ = lab.ask(80, "POST /p?q=1 HTTP/1.1\r\nHost: a.test:80\r\nContent-Length: 0\r\n\r\n")
+    assert head.status == 308 and head["location"] == "https://a.test/p?q=1"
+    head, _ = lab.ask(80, "GET http://b.test HTTP/1.1\r\nHost: b.test\r\n\r\n")
+    assert head.status == 308 and head["location"] == "https://b.test/"
+    head, _ = lab.ask(80, "GET / HTTP/1.0\r\n\r\n")
+    assert head.status == 400
+    head, body = lab.get(8080)
+    assert head.status == 200 and ["x-forwarded-proto", "http"] in json.loads(body)["fields"]
+
+
+def test_resumption_on_another_load_balancer(lab, folder):
+    """`twin` has the same first key: what one gives the other takes; `modern` gives none."""
+    context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+    first = secure(lab, folder, 444, context=context)
+    ask(first)
+    session = first.sock.session
+    assert session.has_ticket
+    again = secure(lab, folder, 444, context=context, session=session)
+    ask(again)
+    assert again.sock.session_reused
+    lab.order("reload")
+    third = secure(lab, folder, 444, context=context, session=again.sock.session)
+    ask(third)
+    assert third.sock.session_reused
+    without = secure(lab, folder, 445)
+    ask(without)
+    assert not without.sock.session.has_ticket
+    for stream in (first, again, third, without):
+        stream.close()
+
+
+def test_versions(lab, folder):
+    old = secure(lab, folder, 443, version=ssl.TLSVersion.TLSv1_2)
+    ask(old)
+    assert old.sock.version() == "TLSv1.2"
+    session = old.sock.session
+    assert not session.has_ticket  # its secret could be found out later
+    old.close()
+    with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        secure(lab, folder, 445, version=ssl.TLSVersion.TLSv1_2)
+    new = secure(lab, folder, 445)
+    assert new.sock.version() == "TLSv1.3"
+    new.close()
+
+
+def test_no_renegotiation(lab):
+    out = lab.at("sh", "-c", f"(echo R; sleep 1) | openssl s_client -connect {LB}:443 -tls1_2 2>&1",
+                 check=False)
+    assert "no renegotiation" in out
+
+
+def test_alpn(lab, folder):
+    assert secure(lab, folder, 443).sock.selected_alpn_protocol() == "http/1.1"
+    with pytest.raises(ssl.SSLError, match="NO_APPLICATION_PROTOCOL|ALERT_NO_APPL|alert"):
+        secure(lab, folder, 443, alpn=["spdy/1"])
+
+
+def test_client_certificates(lab, folder):
+    known = secure(lab, folder, 446, cert=f"{folder}/user.pem")
+    assert ask(known)[0].status == 200
+    for port in (446, 447):
+        # In TLS 1.3 the client learns it after its handshake.
+        with pytest.raises((ssl.SSLError, OSError, EOFError)):
+            ask(secure(lab, folder, port, cert=f"{folder}/stranger.pem"))
+    with pytest.raises((ssl.SSLError, OSError, EOFError)):
+        ask(secure(lab, folder, 446))
+    anybody = secure(lab, folder, 447)
+    assert ask(anybody)[0].status == 200
+    known.close()
+    anybody.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stranger(folder):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "90", "-subj", "/CN=user", "-keyout", f"{folder}/s.key", "-out",
+            f"{folder}/s.crt")
+    with open(f"{folder}/stranger.pem", "w", encoding="utf-8") as out:
+        for part in ("s.crt", "s.key"):
+            with open(f"{folder}/{part}", encoding="utf-8") as f:
+                out.write(f.read())
+
+
+def test_mode_tcp(lab, folder, ends):
+    stream = secure(lab, folder, 448, alpn=["whatever"])
+    data = os.urandom(400000)
+    sender = threading.Thread(target=stream.send, args=(data,))
+    sender.start()
+    assert stream.read(len(data)) == data
+    sender.join()
+    stream.close()
+    until(lambda: "over" in ends, "the server sees the end")
+
+
+def test_garbage_and_silence(lab, folder):
+    """No hello ends the connection; neither holds up anybody else."""
+    garbage = lab.connect(443)
+    garbage.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert garbage.rest()[:1] in (b"", b"\x15")  # an alert at most
+    silent, slow = lab.connect(443), lab.connect(443)
+    slow.send(b"\x16\x03\x01\x02\x00\x01")
+    assert ask(secure(lab, folder, 443))[0].status == 200
+    assert silent.rest() == b"" and slow.rest() == b""  # after the time for a head
+
+
+def test_servers_with_tls(lab, folder):
+    for n in range(40):
+        head, body = lab.get(81, f"/{n}")
+        assert (head.status, body) == (200, f"nginx /{n} http".encode())
+    log = lab.log("nginx.tls").splitlines()[-40:]
+    assert all(line.startswith("TLSv1.3 web.test ") for line in log)
+    assert len({line.split()[3] for line in log}) < 40   # kept connections
+    assert any(line.split()[2] == "r" for line in log)  # and sessions
+    assert lab.get(83, "/u")[1] == b"nginx /u http"
+    stream = secure(lab, folder, 449)
+    assert ask(stream, "/b")[1] == b"nginx /b https"
+    stream.close()
+
+
+@pytest.mark.parametrize("port", [82, 84])
+def test_servers_that_cannot_be_trusted(lab, port):
+    assert lab.get(port)[0].status == 502
