@@ -320,17 +320,19 @@ def test_bad_requests(lab, h2, fields, status):
 
 
 def test_body_must_have_its_length(h2, raw):
-    got = []
+    asked, got = [], []
 
     def script(stream, _):
-        stream.head()
+        asked.append(stream.head())
         got.append(stream.rest())
     raw(script)
-    for body in (b"ab", b"abcd"):
+    for i, body in enumerate((b"ab", b"abcd")):
         c = h2(83)
-        n = c.ask(request("POST", "/", ("content-length", "3")), body=body)
+        n = c.ask(request("POST", "/", ("content-length", "3")), end=False)
+        until(lambda i=i: len(asked) == i + 1, "the head is there")
+        c.data(n, body, end=True)
         assert c.answer(n).reset == h2wire.PROTOCOL_ERROR
-    until(lambda: len(got) == 2, "the server connections are closed")
+        until(lambda i=i: len(got) == i + 1, "the server's connection ends")
     assert all(len(x) < 3 for x in got)
 
 
