@@ -155,7 +155,7 @@ end_headers(struct h2_session *h, const nghttp2_frame *frame)
 
 	if (st != NULL && h->gathered != NULL && !h->refused) {
 		if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-			st->ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+			st->in.ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 			h2_stream_request(st);
 		} else {
 			h2_stream_trailer(st);
@@ -253,7 +253,7 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	/* RFC 9113 section 8.1: answered before the request's end, which nobody wants
 	 * any more. */
 	st = stream_of(ng, id);
-	if (st != NULL && st->client == NULL && !st->ended &&
+	if (st != NULL && st->client == NULL && !st->in.ended &&
 	    nghttp2_session_get_stream_remote_close(ng, id) == 0)
 		(void)nghttp2_submit_rst_stream(
 		    ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
@@ -267,21 +267,14 @@ on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header,
 {
 	struct h2_session *h = user;
 	struct h2_stream *st = source->ptr;
-	struct buf *b = h->worker->bufs.scratch;
+	struct bufs *bufs = &h->worker->bufs;
+	int r = h2_out_copy(bufs, &st->out, header, length, bufs->scratch);
 
 	(void)ng;
 	(void)frame;
-	if (b->cap - b->len < 9 + length)
-		return NGHTTP2_ERR_WOULDBLOCK;
-	memcpy(b->data + b->len, header, 9);
-	b->len += 9;
-	if (length == 0)
-		return 0;
-	memcpy(b->data + b->len, buf_bytes(st->out), length);
-	b->len += (uint32_t)length;
-	buf_drop(st->out, length);
-	h2_stream_drained(st);
-	return 0;
+	if (r == 0)
+		h2_stream_drained(st);
+	return r;
 }
 
 static int

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPARE_STREAMS 1024	      /* freed ones that a worker keeps */
-#define LOW_WATER     (BUF_LARGE / 2) /* of an answer's buffer: there is room again */
+#define SPARE_STREAMS 1024 /* freed ones that a worker keeps */
 
 struct h2_stream *
 h2_stream_new(struct h2_session *h, int32_t id)
@@ -33,13 +32,6 @@ h2_stream_new(struct h2_session *h, int32_t id)
 	return st;
 }
 
-static void
-put(struct h2_stream *st, struct buf **b)
-{
-	buf_put(&st->session->worker->bufs, *b);
-	*b = NULL;
-}
-
 /* Of `n` bytes that came in the windows, the client may send as many again. */
 static void
 consumed(struct h2_stream *st, size_t n)
@@ -56,10 +48,9 @@ consumed(struct h2_stream *st, size_t n)
 static void
 drop_request(struct h2_stream *st)
 {
-	if (st->in != NULL)
-		consumed(st, st->in->len);
-	put(st, &st->in);
-	put(st, &st->in_trailer);
+	if (st->in.data != NULL)
+		consumed(st, st->in.data->len);
+	h2_in_drop(&st->session->worker->bufs, &st->in);
 }
 
 static void
@@ -68,10 +59,8 @@ stream_free(struct h2_stream *st)
 	struct h2_session *h = st->session;
 	struct h2_worker *hw = h->worker->h2;
 
-	put(st, &st->in);
-	put(st, &st->in_trailer);
-	put(st, &st->out);
-	put(st, &st->trailer);
+	h2_in_drop(&h->worker->bufs, &st->in);
+	h2_out_drop(&h->worker->bufs, &st->out);
 	list_remove(&st->link);
 	h->n_streams--;
 	if (hw->n_free >= SPARE_STREAMS) {
@@ -80,42 +69,6 @@ stream_free(struct h2_stream *st)
 	}
 	list_prepend(&hw->free, &st->link);
 	hw->n_free++;
-}
-
-/* Makes room for up to `want` bytes behind those in `*b`; returns how much there is. */
-static size_t
-reserve(struct bufs *bufs, struct buf **b, size_t want)
-{
-	struct buf *old = *b, *new;
-	size_t len = old != NULL ? old->len : 0, room;
-
-	if (old != NULL && old->cap - old->off - len >= want)
-		return want;
-	if (old != NULL && old->off > 0) {
-		memmove(old->data, buf_bytes(old), len);
-		old->off = 0;
-	}
-	if (old == NULL || (old->cap < BUF_LARGE && old->cap - len < want)) {
-		new = buf_get(bufs, len + want < BUF_LARGE ? len + want : BUF_LARGE);
-		if (new != NULL && old != NULL) {
-			memcpy(new->data, old->data, len);
-			new->len = (uint32_t)len;
-			buf_put(bufs, old);
-		}
-		if (new != NULL)
-			*b = new;
-	}
-	if (*b == NULL)
-		return 0;
-	room = (*b)->cap - (*b)->len;
-	return room < want ? room : want;
-}
-
-static void
-append(struct buf *b, const void *p, size_t len)
-{
-	memcpy(buf_bytes(b) + b->len, p, len);
-	b->len += (uint32_t)len;
 }
 
 static void
@@ -153,15 +106,15 @@ h2_stream_request(struct h2_stream *st)
 	for (size_t i = 0; i < ARRAY_LEN(nonce); i++)
 		nonce[i] = rng_next(&w->rng);
 	n = h2_write_request(
-	    g, st->ended, (const uint8_t *)nonce, head->data, head->cap);
+	    g, st->in.ended, (const uint8_t *)nonce, head->data, head->cap);
 	if (n < 0) {
 		buf_put(&w->bufs, head);
 		http_refuse_head(w, c, g->error);
 		return;
 	}
 	head->len = (uint32_t)n;
-	st->sized = g->has_length;
-	st->chunked = !st->ended && !st->sized && !h2_is_websocket(g);
+	st->in.sized = g->has_length;
+	st->in.chunked = !st->in.ended && !st->in.sized && !h2_is_websocket(g);
 	c->s.in = head;
 	client_make_ready(w, c);
 }
@@ -181,18 +134,16 @@ h2_stream_trailer(struct h2_stream *st)
 	struct h2_session *h = st->session;
 	const struct h2_gather *g = &h->gather;
 
-	if (st->client == NULL || !st->chunked || g->error != HTTP1_OK ||
-	    g->len == g->lines || st->in_trailer != NULL)
-		return;
-	if (reserve(&h->worker->bufs, &st->in_trailer, g->len - g->lines) ==
-	    g->len - g->lines)
-		append(st->in_trailer, g->p + g->lines, g->len - g->lines);
+	if (st->client != NULL && st->in.chunked && g->error == HTTP1_OK &&
+	    st->in.trailer == NULL)
+		(void)h2_in_trailer(
+		    &h->worker->bufs, &st->in, g->p + g->lines, g->len - g->lines);
 }
 
 void
 h2_stream_end(struct h2_stream *st)
 {
-	st->ended = true;
+	st->in.ended = true;
 	wake_reader(st);
 }
 
@@ -205,67 +156,30 @@ h2_stream_data(struct h2_stream *st, const uint8_t *p, size_t len)
 		consumed(st, len);
 		return;
 	}
-	if (reserve(&w->bufs, &st->in, len) < len) {
+	if (!h2_in_put(&w->bufs, &st->in, p, len)) {
 		consumed(st, len);
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 		return;
 	}
-	append(st->in, p, len);
 	wake_reader(st);
-}
-
-/* The last chunk and the trailer, if they fit. */
-static size_t
-read_end(struct h2_stream *st, char *p, size_t n)
-{
-	size_t len = st->in_trailer != NULL ? st->in_trailer->len : 0;
-
-	if (n < len + sizeof("0\r\n\r\n") - 1)
-		return 0;
-	memcpy(p, "0\r\n", 3);
-	if (len > 0)
-		memcpy(p + 3, buf_bytes(st->in_trailer), len);
-	memcpy(p + 3 + len, "\r\n", 2);
-	st->end_read = true;
-	return len + sizeof("0\r\n\r\n") - 1;
-}
-
-static size_t
-read_body(struct h2_stream *st, char *p, size_t n)
-{
-	size_t used = st->in->len, len;
-
-	if (st->chunked) {
-		len = h2_write_chunk(buf_bytes(st->in), &used, p, n);
-	} else {
-		used = len = used < n ? used : n;
-		memcpy(p, buf_bytes(st->in), len);
-	}
-	consumed(st, used);
-	buf_drop(st->in, used);
-	if (st->in->len == 0)
-		put(st, &st->in);
-	return len;
 }
 
 static ssize_t
 stream_recv(struct side *s, void *p, size_t n)
 {
 	struct h2_stream *st = s->layer;
-	size_t len = 0;
+	size_t len, used;
 
 	/* All is said, and what else comes is refused: see stream_close(). */
 	if (st->client->state == CLIENT_LINGER)
 		return 0;
-	if (st->in != NULL)
-		len = read_body(st, p, n);
-	if (st->in == NULL && st->ended && st->chunked && !st->end_read)
-		len += read_end(st, (char *)p + len, n - len);
-	/* Of a body with a Content-Length or chunks the end need not be read. */
-	s->readable = st->in != NULL || (st->ended && !st->sized && !st->end_read);
+	len = h2_in_read(&st->session->worker->bufs, &st->in, p, n, &used);
+	if (used > 0)
+		consumed(st, used);
+	s->readable = h2_in_ready(&st->in);
 	if (len > 0)
 		return (ssize_t)len;
-	if (st->ended && st->in == NULL && (!st->chunked || st->end_read))
+	if (h2_in_over(&st->in))
 		return 0;
 	errno = EAGAIN;
 	return -1;
@@ -276,48 +190,27 @@ stream_quiet(struct side *s)
 {
 	const struct h2_stream *st = s->layer;
 
-	return st->in == NULL && !st->ended;
+	return !h2_in_ready(&st->in);
 }
 
 /* The answer, on its way out */
 
-/* At most `length` bytes for a DATA frame, which on_send_data() then copies. */
 static ssize_t
 frame_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t length, uint32_t *flags,
     nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *st = source->ptr;
-	size_t len = st->out != NULL ? st->out->len : 0,
-	       n = len < length ? len : length;
+	const struct h2_session *h = user;
 
 	(void)p;
-	(void)user;
-	if (n == 0 && !st->complete) {
-		st->deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (n == len && st->complete) {
-		nghttp2_nv *nv = st->session->worker->h2->nv;
-		size_t fields = 0;
-
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (st->trailer != NULL)
-			fields = h2_trailer_fields(
-			    buf_bytes(st->trailer), st->trailer->len, nv);
-		if (fields > 0 && nghttp2_submit_trailer(ng, id, nv, fields) == 0)
-			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-	}
-	return (ssize_t)n;
+	return h2_out_frame(&st->out, ng, id, length, flags, h->worker->h2->nv);
 }
 
 static void
 resume(struct h2_stream *st)
 {
-	if (st->deferred && !st->closed) {
-		st->deferred = false;
-		(void)nghttp2_session_resume_data(st->session->ng, st->id);
-	}
+	if (!st->closed)
+		h2_out_resume(&st->out, st->session->ng, st->id);
 	h2_dirty(st->session);
 }
 
@@ -344,49 +237,12 @@ take_head(struct h2_stream *st, const char *p, size_t len)
 		    ng, NGHTTP2_FLAG_NONE, st->id, NULL, hw->nv, n, NULL);
 		return r == 0 ? (ssize_t)h->len : -1;
 	}
-	http1_body_init(&st->body, h->framing, h->length);
-	st->complete = st->body.done;
+	http1_body_init(&st->out.body, h->framing, h->length);
+	st->out.complete = st->out.body.done;
 	st->answered = true;
-	r = nghttp2_submit_response(ng, st->id, hw->nv, n, st->complete ? NULL : &body);
+	r = nghttp2_submit_response(
+	    ng, st->id, hw->nv, n, st->out.complete ? NULL : &body);
 	return r == 0 ? (ssize_t)h->len : -1;
-}
-
-/* Of the `len` bytes that were appended to `out`, the last `n` belong to the trailer.
- * False: they cannot be kept. */
-static bool
-keep_trailer(struct h2_stream *st, const char *end, size_t n)
-{
-	if (n == 0)
-		return true;
-	if (reserve(&st->session->worker->bufs, &st->trailer, n) < n)
-		return false;
-	append(st->trailer, end - n, n);
-	return true;
-}
-
-/* Takes what there is room for; -1: it is no body. */
-static ssize_t
-take_body(struct h2_stream *st, const char *p, size_t len)
-{
-	size_t n = reserve(&st->session->worker->bufs, &st->out, len), data, before;
-	char *at;
-
-	if (n == 0)
-		return 0;
-	at = buf_bytes(st->out) + st->out->len;
-	if (st->body.framing != HTTP1_CHUNKED) {
-		n = data = http1_body_pass(&st->body, p, n);
-		memcpy(at, p, n);
-	} else {
-		before = http1_body_trailer(&st->body);
-		memcpy(at, p, n);
-		n = http1_body_dechunk(&st->body, at, n, &data);
-		if (!keep_trailer(st, at + n, http1_body_trailer(&st->body) - before))
-			return -1;
-	}
-	st->out->len += (uint32_t)data;
-	st->complete = st->body.done;
-	return st->body.error == HTTP1_OK ? (ssize_t)n : -1;
 }
 
 /* True if all of `v` was taken; *taken grows by what was, or becomes -1. */
@@ -409,7 +265,9 @@ take(struct h2_stream *st, const struct iovec *v, ssize_t *taken)
 	}
 	if (len == 0)
 		return true;
-	n = st->answered && !st->complete ? take_body(st, p, len) : -1;
+	n = -1;
+	if (st->answered && !st->out.complete)
+		n = h2_out_take(&st->session->worker->bufs, &st->out, p, len);
 	*taken = n < 0 ? -1 : *taken + n;
 	return n >= 0 && (size_t)n == len;
 }
@@ -430,7 +288,7 @@ stream_send(struct side *s, const struct iovec *iov, size_t n)
 	if (taken > 0)
 		return taken;
 	/* With nothing in `out` nothing would ever make room. */
-	errno = taken < 0 ? EPROTO : st->out == NULL ? ENOBUFS : EAGAIN;
+	errno = taken < 0 ? EPROTO : st->out.data == NULL ? ENOBUFS : EAGAIN;
 	return -1;
 }
 
@@ -439,9 +297,7 @@ h2_stream_drained(struct h2_stream *st)
 {
 	struct client *c = st->client;
 
-	if (st->out->len == 0)
-		put(st, &st->out);
-	if (c == NULL || c->s.writable || (st->out != NULL && st->out->len > LOW_WATER))
+	if (c == NULL || c->s.writable || !h2_out_low(&st->out))
 		return;
 	c->s.writable = true;
 	client_make_ready(st->session->worker, c);
@@ -453,7 +309,7 @@ stream_shut(struct side *s)
 	struct h2_stream *st = s->layer;
 
 	if (st->answered)
-		st->complete = true;
+		st->out.complete = true;
 	s->readable = true; /* whoever lingers is told of the end */
 	resume(st);
 }
@@ -469,16 +325,16 @@ stream_close(struct worker *w, struct side *s)
 	(void)w;
 	s->layer = NULL;
 	/* An answer without a length ends with its client, if that has had all. */
-	if (st->answered && st->body.framing == HTTP1_UNTIL_CLOSE &&
+	if (st->answered && st->out.body.framing == HTTP1_UNTIL_CLOSE &&
 	    st->client->down.shut)
-		st->complete = true;
+		st->out.complete = true;
 	st->client = NULL;
 	drop_request(st);
 	if (st->closed) {
 		stream_free(st);
 		return;
 	}
-	if (!st->answered || !st->complete)
+	if (!st->answered || !st->out.complete)
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 	else if (nghttp2_session_get_stream_local_close(h->ng, st->id) == 1)
 		reset(st, NGHTTP2_NO_ERROR); /* it would go on sending to nobody */
@@ -497,7 +353,7 @@ h2_stream_closed(struct h2_stream *st, uint32_t error)
 		return;
 	}
 	/* Both ends are in, but a tunnel may still have to pass them on. */
-	if (error == NGHTTP2_NO_ERROR && st->complete && st->ended)
+	if (error == NGHTTP2_NO_ERROR && st->out.complete && st->in.ended)
 		return;
 	count(c->service->counter, SVC_ABORTED);
 	client_close(st->session->worker, c);
@@ -506,7 +362,7 @@ h2_stream_closed(struct h2_stream *st, uint32_t error)
 void
 h2_stream_abandon(struct h2_stream *st)
 {
-	st->complete = false;
+	st->out.complete = false;
 	h2_stream_closed(st, NGHTTP2_CANCEL);
 }
 

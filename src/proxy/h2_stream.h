@@ -15,6 +15,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/h2.h"
+#include "proxy/h2_body.h"
 #include "proxy/h2_budget.h"
 #include "proxy/h2_head.h"
 
@@ -23,21 +24,10 @@ struct h2_stream {
 	struct h2_session *session;
 	struct client *client; /* NULL: has gone */
 	int32_t id;
-	bool closed; /* nghttp2 has done with it */
-	/* the request */
-	bool ended;	/* END_STREAM is in */
-	bool chunked;	/* its body is framed for the reader */
-	bool sized;	/* it has a Content-Length */
-	bool end_read;	/* the reader has had the last chunk */
-	struct buf *in; /* of the body, not read yet; at most the window */
-	struct buf *in_trailer;
-	/* the answer */
-	bool answered; /* its head is nghttp2's */
-	bool complete; /* all of it is in `out` */
-	bool deferred; /* nghttp2 waits for more */
-	struct http1_body body;
-	struct buf *out;     /* not framed yet */
-	struct buf *trailer; /* as it came, with the empty line */
+	bool closed;	   /* nghttp2 has done with it */
+	bool answered;	   /* the answer's head is nghttp2's */
+	struct h2_in in;   /* the request's body */
+	struct h2_out out; /* the answer's */
 };
 
 enum h2_phase {

@@ -118,7 +118,7 @@ open_world(struct world *o)
 	c = cluster_parse(text, sizeof(text) - 1, &diags);
 	diag_done(&diags);
 	MUST(c != NULL);
-	g = gen_new(c, cluster_host(c, "lb"), 1, NULL, NULL);
+	g = gen_new(c, cluster_host(c, "lb"), 1, NULL, NULL, NULL);
 	MUST(g != NULL);
 	w->epfd = w->reserve = w->wake.fd = w->conf.notify = -1;
 	w->now = (mono_t){SEC_NS};
