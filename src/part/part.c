@@ -226,12 +226,16 @@ parse_start(struct parse *j)
 	if (j->watch == NULL)
 		return -ENOMEM;
 	err = pthread_attr_init(&attr);
-	if (err != 0)
-		return -err;
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, parse, j);
-	(void)pthread_attr_destroy(&attr);
-	return -err;
+	if (err == 0) {
+		(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		err = pthread_create(&thread, &attr, parse, j);
+		(void)pthread_attr_destroy(&attr);
+	}
+	if (err != 0) { /* no thread is to be had: late is better than never */
+		log_event(LOG_WARN, "config", "thread=\"%s\"", strerror(err));
+		(void)parse(j);
+	}
+	return 0;
 }
 
 static void

@@ -160,6 +160,14 @@ client_requeue(struct worker *w, struct wgroup *g)
 	list_append(&w->ready, &c->ready_link);
 }
 
+/* If its turn was too short for what it has to move, it gets another one. */
+void
+client_take_turns(struct worker *w, struct client *c)
+{
+	if ((c->up.more || c->down.more) && c->state != CLIENT_DEAD)
+		client_make_ready(w, c);
+}
+
 /* It was put on the list of those who can go on without an event. */
 void
 client_ready(struct worker *w, struct client *c)
@@ -446,6 +454,7 @@ client_tunnel(struct worker *w, struct client *c)
 
 	if (!up || !down || (c->up.shut && c->down.shut))
 		client_close(w, c);
+	client_take_turns(w, c);
 }
 
 static void

@@ -112,8 +112,9 @@ struct worker {
 	atomic_bool end;
 	_Atomic(struct access_ring *) shared_ring; /* `ring`, for the control thread */
 	atomic_size_t n_clients;
-	atomic_bool deaf;	    /* stopping, and accepts nobody any more */
-	_Atomic int64_t busy_since; /* 0: waits for events */
+	atomic_bool deaf; /* stopping, and accepts nobody any more */
+	atomic_bool busy; /* does not wait for events */
+	stats_t turns;	  /* pieces of work done */
 	struct view *view;
 	mono_t now;
 	struct rng rng;
@@ -155,6 +156,7 @@ void client_dispatch(struct worker *w, struct client *c);
 void client_requeue(struct worker *w, struct wgroup *g);
 void client_make_ready(struct worker *w, struct client *c);
 void client_ready(struct worker *w, struct client *c);
+void client_take_turns(struct worker *w, struct client *c);
 void client_event(struct worker *w, struct client *c);
 void client_timeout(struct worker *w, struct client *c);
 void client_tunnel(struct worker *w, struct client *c);

@@ -681,4 +681,5 @@ http_pump(struct worker *w, struct client *c)
 		await_answer(w, c);
 	if (c->state == CLIENT_ANSWERING)
 		pump_down(w, c);
+	client_take_turns(w, c);
 }

@@ -26,7 +26,7 @@
 #define LISTENERS_MAX 256
 #define FACTS_MAX     65536
 #define LOG_EVERY_NS  (20 * MS_NS)
-#define STUCK_NS      (250 * MS_NS) /* a worker's round of events takes microseconds */
+#define STUCK_NS      (250 * MS_NS) /* a worker's piece of work takes microseconds */
 
 /* A fact that matters here, and what it is about in the present generation. */
 struct known {
@@ -48,6 +48,12 @@ struct told {
 	uint64_t failures, doubts;
 };
 
+/* What was seen of a worker, last when it had got on. */
+struct seen {
+	uint64_t turns;
+	mono_t at;
+};
+
 struct proxy {
 	struct part *part;
 	struct loop_fd *watch;
@@ -56,6 +62,7 @@ struct proxy {
 	const struct cluster *cluster;
 	const struct host *me;
 	struct worker *worker[WORKERS_CAP];
+	struct seen seen[WORKERS_CAP];
 	unsigned n_workers;
 	struct want want[LISTENERS_MAX];
 	size_t n_wants;
@@ -742,7 +749,12 @@ on_alive(void *self)
 	mono_t now = loop_clock(part_loop(p->part));
 
 	for (unsigned w = 0; w < p->n_workers; w++) {
-		if (worker_stuck(p->worker[w], (mono_t){now.ns - STUCK_NS}))
+		struct seen *seen = &p->seen[w];
+		uint64_t turns;
+
+		if (worker_idle(p->worker[w], &turns) || turns != seen->turns)
+			*seen = (struct seen){turns, now};
+		else if (mono_sub(now, seen->at) > STUCK_NS)
 			return false;
 	}
 	return true;

@@ -434,6 +434,9 @@ copy(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 enum flow_result
 flow_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 {
+	uint64_t end = f->bytes + FLOW_TURN;
+
+	f->more = false;
 	for (;;) {
 		if (!flush(w, f, dst))
 			return dst->broken ? FLOW_SINK_FAILED : FLOW_WAIT;
@@ -446,6 +449,10 @@ flow_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 		}
 		if (f->body.error != HTTP1_OK)
 			return FLOW_BAD;
+		if (f->bytes >= end) {
+			f->more = true;
+			return FLOW_WAIT;
+		}
 		if (src->readable && worth_a_pipe(f, src, dst) && splice_in(w, f, src))
 			continue;
 		if (dst->broken)

@@ -28,6 +28,9 @@ struct worker;
 #define PIPE_SIZE  ((size_t)512 * 1024)	  /* 64 of them: half of what a user may have */
 #define SPLICE_MIN ((uint64_t)128 * 1024) /* bytes to come that are worth a pipe */
 
+#define FLOW_TURN                                                                  \
+	((uint64_t)1024 * 1024)		/* bytes; other connections wait meanwhile \
+					 */
 #define BURST_MIN ((uint64_t)16 * 1024) /* the same, when the next ones come */
 
 enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
@@ -78,6 +81,7 @@ struct flow {
 	bool dechunk;
 	bool bulk;	   /* much comes at once: splice */
 	bool shut;	   /* its end was passed on */
+	bool more;	   /* its turn ended before what can be moved did */
 	struct buf *out;   /* taken from the source, not yet by the sink */
 	struct pipe *pipe; /* the same */
 	uint64_t bytes;
@@ -120,7 +124,8 @@ void flow_init(struct flow *f, enum http1_framing framing, uint64_t length);
 void flow_done(struct worker *w, struct flow *f); /* gives back what it holds */
 bool flow_pending(const struct flow *f);
 
-/* Moves what can be moved from `src` to `dst`. */
+/* Moves what can be moved from `src` to `dst`, but in one turn no more than FLOW_TURN:
+ * then `more` is set, and the caller comes again without waiting for an event. */
 enum flow_result flow_pump(
     struct worker *w, struct flow *f, struct side *src, struct side *dst);
 

@@ -100,11 +100,10 @@ worker_ring(struct worker *w)
 }
 
 bool
-worker_stuck(const struct worker *w, mono_t since)
+worker_idle(const struct worker *w, uint64_t *turns)
 {
-	int64_t busy = atomic_load((_Atomic int64_t *)(uintptr_t)&w->busy_since);
-
-	return busy != 0 && busy < since.ns;
+	*turns = stats_get(&w->turns);
+	return !atomic_load((atomic_bool *)(uintptr_t)&w->busy);
 }
 
 /* Listeners */
@@ -465,6 +464,7 @@ expire(struct worker *w)
 	while ((t = wheel_expired(&w->wheel, w->now)) != NULL) {
 		struct wlistener *l;
 
+		stats_add(&w->turns, 1);
 		switch ((enum timer_kind)t->kind) {
 		case TIMER_CLIENT:
 			client_timeout(w, CONTAINER(t, struct client, timer));
@@ -500,8 +500,10 @@ run_ready(struct worker *w)
 		list_remove(n);
 		list_append(&now, n);
 	}
-	while (!list_empty(&now))
+	while (!list_empty(&now)) {
+		stats_add(&w->turns, 1);
 		client_ready(w, CONTAINER(now.next, struct client, ready_link));
+	}
 }
 
 static void
@@ -566,12 +568,14 @@ run_round(struct worker *w)
 	struct epoll_event e[EVENTS];
 	int timeout = timeout_ms(w), n;
 
-	atomic_store(&w->busy_since, 0);
+	atomic_store(&w->busy, false);
 	n = epoll_wait(w->epfd, e, EVENTS, timeout);
 	w->now = clock_now();
-	atomic_store(&w->busy_since, w->now.ns);
-	for (int i = 0; i < n; i++)
+	atomic_store(&w->busy, true);
+	for (int i = 0; i < n; i++) {
+		stats_add(&w->turns, 1);
 		event(w, &e[i]);
+	}
 	expire(w);
 	run_ready(w);
 	if (w->h2 != NULL)

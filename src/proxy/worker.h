@@ -50,7 +50,7 @@ bool worker_deaf(const struct worker *w);
 /* The same, and it has no client left. */
 bool worker_done(const struct worker *w);
 
-/* True if it has been busy with one round of events since before `since`. */
-bool worker_stuck(const struct worker *w, mono_t since);
+/* True if it waits for events; else *turns changes with every piece of work. */
+bool worker_idle(const struct worker *w, uint64_t *turns);
 
 #endif /* NINES_PROXY_WORKER_H */
