@@ -10,7 +10,8 @@
 #include "config/sections.h"
 #include "config/service_parts.h"
 
-#define BOUND_MAX 1000 /* per cent */
+#define BOUND_MAX	1000 /* per cent */
+#define STICKY_NAME_MAX 64
 
 /* ---- balance ------------------------------------------------------------------- */
 
@@ -214,6 +215,11 @@ read_sticky(struct reader *r, const struct yaml *node, void *base)
 	} else if (node->kind == YAML_MAP && cookie != NULL) {
 		unknown_keys(r, node, "sticky", cookie, NULL);
 		read_value(r, &cookie_key, cookie, s);
+		if (s->balancing.sticky != NULL &&
+		    strlen(s->balancing.sticky) > STICKY_NAME_MAX)
+			(void)reader_error(r, cookie, "bad-text",
+			    "the name of a cookie has at most %d characters here",
+			    STICKY_NAME_MAX);
 	} else {
 		diag_hint(reader_error(r, node, "wrong-type",
 			      "\"sticky\" takes source or {cookie: NAME}"),

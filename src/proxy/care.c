@@ -51,6 +51,26 @@ care_failed(struct worker *w, struct upstream *up)
 	note(w, up, false);
 }
 
+/* ---- repetitions --------------------------------------------------------------- */
+
+/* A server that dies takes many requests along at once, which a full purse covers;
+ * servers that go on failing are not asked twice for everything. */
+void
+care_earn(struct wservice *s)
+{
+	if (s->budget < CARE_BUDGET)
+		s->budget += s->conf->balancing.retry_budget;
+}
+
+bool
+care_spend(struct wservice *s)
+{
+	if (s->budget < 100)
+		return false;
+	s->budget -= 100;
+	return true;
+}
+
 /* ---- shares -------------------------------------------------------------------- */
 
 /* What of 256 parts a server has that has been back for `since` of `slow_start`. */

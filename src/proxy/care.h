@@ -9,6 +9,8 @@
 
 #include "proxy/service.h"
 
+#define CARE_BUDGET (1000 * 100) /* at most, and to begin with: hundredths */
+
 /* A request went to a server: looks after it until there is nothing to look after. */
 void care_begin(struct worker *w);
 void care_due(struct worker *w);
@@ -18,6 +20,10 @@ void care_due(struct worker *w);
 void care_answered(struct worker *w, struct upstream *up, int64_t took, bool good);
 /* No answer came, or none that can be understood. */
 void care_failed(struct worker *w, struct upstream *up);
+
+/* A request came; one that was sent is to be sent again: false if too many are. */
+void care_earn(struct wservice *s);
+bool care_spend(struct wservice *s);
 
 /* It was down and is up. */
 void care_welcome(struct worker *w, struct upstream *up);

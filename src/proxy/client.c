@@ -341,7 +341,8 @@ client_lost_server(struct worker *w, struct client *c, int error)
 	if (error != EHOSTDOWN && (connecting || (!stale && error == ECONNRESET)))
 		upstream_failed(w, up, error);
 	server_close(w, sc);
-	if (!again || (!stale && !try_another(c, up->index))) {
+	if (!again || (!stale && !try_another(c, up->index)) ||
+	    (c->req_sent > 0 && !care_spend(c->service))) {
 		unserved(w, c, error == ETIMEDOUT ? 504 : 502,
 		    connecting ? "the server could not be reached"
 			       : "the server closed the connection without an answer");

@@ -27,10 +27,11 @@
 #include "proxy/http1.h"
 #include "proxy/service.h"
 #include "proxy/shape.h"
+#include "proxy/stick.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
-#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA + SHAPE_MAX)
+#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA + SHAPE_MAX + STICKY_LINE_MAX)
 
 struct access_ring;
 
@@ -84,6 +85,8 @@ struct client {
 	uint16_t repeats;  /* servers that were asked in vain */
 	uint32_t tried[TRIES_MAX];
 	uint64_t hash;
+	uint32_t
+	    stuck; /* place in the service of the server its cookie names, from 1 */
 	mono_t started, served, connected, first; /* for the access log */
 	struct ip_endpoint from;
 	char address[IP_STR_LEN];

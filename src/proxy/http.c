@@ -364,6 +364,9 @@ request(struct worker *w, struct client *c, struct buf *b)
 		shape_choose(w, c, p);
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = request_hash(w, c, p);
+	if (c->service->sticky != NULL)
+		stick_read(w, c, p);
+	care_earn(c->service);
 	flow_init(&c->up, h->framing, h->length);
 	flow_init(&c->down, HTTP1_NO_BODY, 0);
 	own = belongs_to_https(c) || shape_answers(c);
@@ -556,7 +559,8 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	struct server_conn *sc = c->peer;
 	const struct http1_head *h = &w->head;
 	struct http1_answer a = {.minor = c->minor};
-	struct http1_edit edit;
+	struct http1_edit edit = {0};
+	char line[STICKY_LINE_MAX];
 	size_t used = 0, n = 0;
 	char *body = buf_bytes(b) + h->len;
 	int head;
@@ -575,6 +579,11 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
 	if (c->shape.routing != NULL) {
 		shape_response(c, &edit);
+		a.edit = &edit;
+	}
+	if (c->service->sticky != NULL) {
+		edit.more = line;
+		edit.more_len = stick_answer(c, sc->up, line);
 		a.edit = &edit;
 	}
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);

@@ -160,6 +160,8 @@ struct http1_edit {
 	size_t n_drop;
 	const char *extra; /* whole lines that are added */
 	size_t extra_len;
+	const char *more; /* and some behind them */
+	size_t more_len;
 	bool has_host;	    /* one of them is Host, which `drop` names */
 	const char *target; /* of a request, in origin form; or NULL: as it is */
 	size_t target_len;
@@ -180,7 +182,7 @@ struct http1_via {
 /*
  * Writes the head that goes on to a server, or to a client of version HTTP/1.minor,
  * to `out`. Returns its length, or -ENOBUFS; head->len + HTTP1_FORWARD_EXTRA bytes
- * always suffice, and with an edit its extra_len and target_len more.
+ * always suffice, and with an edit its extra_len, more_len and target_len more.
  */
 int http1_forward_request(const struct http1_head *head, const char *p,
     const struct http1_via *via, char *out, size_t cap) MUST_CHECK;

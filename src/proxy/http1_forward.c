@@ -24,7 +24,8 @@ put(struct out *o, const char *s, size_t len)
 		o->bad = true;
 		return;
 	}
-	memcpy(o->p + o->len, s, len);
+	if (len > 0)
+		memcpy(o->p + o->len, s, len);
 	o->len += len;
 }
 
@@ -273,8 +274,10 @@ http1_forward_response(const struct http1_head *head, const char *p,
 		to = f->end;
 	}
 	put(&o, p + from, to - from);
-	if (e != NULL)
+	if (e != NULL) {
 		put(&o, e->extra, e->extra_len);
+		put(&o, e->more, e->more_len);
+	}
 	if (head->framing == HTTP1_CHUNKED && !a->dechunk)
 		PUT(&o, "Transfer-Encoding: chunked\r\n");
 	if (head->upgrade) {

@@ -27,6 +27,7 @@ service_new(struct worker *w)
 	struct wservice *s = calloc(1, sizeof(*s));
 
 	ASSERT(s != NULL);
+	s->budget = CARE_BUDGET;
 	list_init(&s->link);
 	list_init(&s->clients);
 	list_init(&s->left);
@@ -164,7 +165,10 @@ sweep_groups(struct worker *w, struct wservice *s)
 {
 	LIST_EACH(n, tmp, &s->clients)
 	{
-		CONTAINER(n, struct client, link)->n_tried = 0;
+		struct client *c = CONTAINER(n, struct client, link);
+
+		c->n_tried = 0;
+		c->stuck = 0;
 	}
 	LIST_EACH(n, tmp, &s->left)
 	{
@@ -270,6 +274,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->server_tls = gs->server_tls;
 	replace_limit(&s->limit, gs->limit);
 	update_groups(w, s, up);
+	stick_update(s);
 	routing_unref(s->routing);
 	s->routing = gs->routes != NULL ? routing_new(g, gs->conf, gs->routes) : NULL;
 	for (size_t i = 0; i < s->n_up; i++)
@@ -291,6 +296,7 @@ service_free(struct wservice *s)
 	routing_unref(s->routing);
 	gen_unref(s->gen);
 	free(s->group);
+	free(s->sticky);
 	free(s->up);
 	free(s);
 }

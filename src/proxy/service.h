@@ -15,6 +15,7 @@
 #include "proxy/balance.h"
 #include "proxy/outlier.h"
 #include "proxy/side.h"
+#include "proxy/sticky.h"
 #include "proxy/view.h"
 #include "proxy/wheel.h"
 
@@ -27,6 +28,12 @@ struct worker;
 struct wgroup;
 struct wrouting;
 struct wservice;
+
+/* Where a cookie's server stands. */
+struct sticky_server {
+	struct sticky_token token;
+	uint32_t place;
+};
 
 /* One server of one service. Lives while its service or a connection needs it. */
 struct upstream {
@@ -58,6 +65,7 @@ struct upstream {
 	struct outlier_server outlier;
 	bool ramping; /* it came back at `back_at` and has not its full share yet */
 	mono_t back_at;
+	struct sticky_token token; /* where the service is sticky */
 	uint8_t idle_percent; /* of its processors, by the view; above 100: not known */
 	struct limit *limit;
 	struct ssl_session_st *session; /* of TLS, to be resumed; or NULL */
@@ -103,6 +111,8 @@ struct wservice {
 	unsigned n_queue;	     /* clients in the queues of groups */
 	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
 	struct tls_peer *server_tls; /* the same */
+	unsigned budget;	     /* hundredths of requests that may be sent twice */
+	struct sticky_server *sticky; /* sorted; NULL: no cookie */
 	struct limit *limit;
 	stats_t *counter;
 };

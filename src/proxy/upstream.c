@@ -202,6 +202,14 @@ revive(struct worker *w, struct wgroup *g, const struct client *c)
 	return any;
 }
 
+static int
+take(struct upstream *up)
+{
+	balance_take(&up->group->balancer, up->index);
+	stats_add(&up->counter[SRV_ACTIVE], 1);
+	return (int)up->index;
+}
+
 /* The server for `c`, which counts as its work until upstream_leave(); or what
  * balance_pick() says. */
 int
@@ -212,6 +220,11 @@ upstream_pick(struct worker *w, struct client *c)
 	struct upstream *up;
 	int i;
 
+	up = c->stuck != 0 ? stick_server(c) : NULL;
+	if (up != NULL &&
+	    (up->limit == NULL ||
+		limit_take(up->limit, up->conf->max_connections, w->conf.index)))
+		return take(up);
 	for (;;) {
 		i = balance_pick(&g->balancer, &w->rng, c->hash, c->tried, c->n_tried);
 		if (i == BALANCE_NONE && !revived) {
@@ -227,9 +240,7 @@ upstream_pick(struct worker *w, struct client *c)
 			break;
 		balance_full(&g->balancer, (size_t)i, true);
 	}
-	balance_take(&g->balancer, (size_t)i);
-	stats_add(&up->counter[SRV_ACTIVE], 1);
-	return i;
+	return take(up);
 }
 
 void

@@ -56,6 +56,7 @@ slices(const struct http1_head *h, const char *p)
 	MUST(memcmp(p + h->len - 4, "\r\n\r\n", 4) == 0);
 	inside(h, h->target);
 	inside(h, h->host);
+	inside(h, http1_cookie(h, p, "id"));
 	for (unsigned i = 0; i < h->n_fields; i++) {
 		const struct http1_field *f = &h->field[i];
 

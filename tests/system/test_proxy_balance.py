@@ -225,3 +225,88 @@ def test_sticky_source(lab):
               'servers: ["web1:8080", "web2:8080", "web3:8080"]}\n')
     until(lambda: lab.fact("service site") == "up 3/3", "all are up")
     assert len(set(servers(lab, 12))) == 1
+
+
+def cookie_of(head):
+    value = head["set-cookie"]
+    return value and value.split(";")[0]
+
+
+def test_sticky_cookie(lab):
+    named(lab, "web1", "web2", "web3")
+    lab.start('  site: {listen: "lb1:80", sticky: {cookie: nines}, '
+              'servers: ["web1:8080", "web2:8080", "web3:8080"]}\n'
+              '  again: {listen: "lb1:81", sticky: {cookie: nines}, '
+              'servers: ["web1:8080", "web2:8080", "web3:8080"]}\n')
+    until(lambda: lab.fact("service site") == "up 3/3", "all are up")
+    head = lab.get(80)[0]
+    first, cookie = head["x-server"], cookie_of(head)
+    assert head["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Lax")
+    assert first not in head["set-cookie"]
+    field = f"Cookie: a=b; {cookie}; c=d\r\n"
+    for _ in range(8):
+        head = lab.get(80, fields=field)[0]
+        assert head["x-server"] == first and head["set-cookie"] is None
+    # Without it, or with a wrong one, balanced anew.
+    assert set(servers(lab, 9)) == {"web1", "web2", "web3"}
+    for bad in "nines=", "nines=web1:8080", "nines=" + "0" * 32, "nines=" + "f" * 5000:
+        assert cookie_of(lab.get(80, fields=f"Cookie: {bad}\r\n")[0])
+    # Another service's cookie says nothing.
+    assert cookie_of(lab.get(81, fields=field)[0]) not in (None, cookie)
+    # Drained: its own stay, others do not come.
+    lab.order("drain", f"{first}:8080")
+    until(lambda: first not in servers(lab, 6), "nothing new")
+    assert set(servers(lab, 6, fields=field)) == {first}
+    lab.order("enable", f"{first}:8080")
+
+
+def test_sticky_server_goes(lab):
+    """Who loses his server gets another one, and a new cookie."""
+    named(lab, "web1")
+    web2 = lab.serve("web2", 8080, echo("web2"))
+    lab.start('  site: {listen: "lb1:80", sticky: {cookie: s}, '
+              'servers: ["web1:8080", "web2:8080"]}\n')
+    heads = [lab.get(80)[0] for _ in range(4)]
+    old = next(cookie_of(h) for h in heads if h["x-server"] == "web2")
+    web2.close()
+    head = lab.get(80, fields=f"Cookie: {old}\r\n")[0]
+    assert head.status == 200 and head["x-server"] == "web1"
+    new = cookie_of(head)
+    assert new not in (None, old)
+    assert lab.get(80, fields=f"Cookie: {new}\r\n")[0]["set-cookie"] is None
+
+
+def test_sticky_over_reload(lab):
+    """The cookie is the server's, whatever stands before it in the file."""
+    named(lab, "web1", "web2", "web3")
+    lab.start('  site: {listen: "lb1:80", sticky: {cookie: s}, '
+              'servers: ["web2:8080", "web3:8080"]}\n')
+    cookies = {}
+    for _ in range(6):
+        head = lab.get(80)[0]
+        cookies[head["x-server"]] = cookie_of(head)
+    lab.write('  site: {listen: "lb1:80", sticky: {cookie: s}, '
+              'servers: ["web1:8080", "web3:8080", "web2:8080"]}\n')
+    lab.order("reload")
+    for host in "web2", "web3":
+        assert set(servers(lab, 6, fields=f"Cookie: {cookies[host]}\r\n")) == {host}
+
+
+def test_retry_budget(lab):
+    """Servers that close on every request are not asked three times each."""
+    def script(stream, n):
+        stream.head()
+        lab.asked += 1
+
+    lab.asked = 0
+    lab.serve("web1", 8080, script)
+    lab.serve("web2", 8080, script)
+    lab.start('  site: {listen: "lb1:80", check: none, retry_budget: 0%, outlier: '
+              '{errors: 0}, servers: ["web1:8080", "web2:8080"]}\n')
+    for _ in range(2100):
+        if lab.get(80)[0].status != 502:
+            break
+    asked = lab.asked
+    for _ in range(20):
+        assert lab.get(80)[0].status == 502
+    assert lab.asked == asked + 20
