@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from proxylab import LB, Lab, Stream, echo, run, until
+from proxylab import LB, NINES, Lab, Stream, echo, run, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -352,3 +352,139 @@ def test_servers_with_tls(lab, folder):
 @pytest.mark.parametrize("port", [82, 84])
 def test_servers_that_cannot_be_trusted(lab, port):
     assert lab.get(port)[0].status == 502
+
+
+def serial(lab, port, name="r.test"):
+    return lab.at("sh", "-c", f"openssl s_client -connect {LB}:{port} -servername {name} "
+                  "</dev/null 2>/dev/null | openssl x509 -noout -serial").strip()
+
+
+RELOADED = """
+  site:
+    listen: "lb1:443"
+    servers: ["web1:9000"]
+    check: none
+    tls: DIR/r.pem
+"""
+
+
+@pytest.fixture
+def other(tmp_path_factory, folder):
+    """A load balancer of its own, whose certificate changes."""
+    make_certificate(folder, "r", ["r.test"])
+    made = Lab(tmp_path_factory.mktemp("proxy"))
+    try:
+        made.serve("web1", 9000, echo("web1"))
+        made.start(RELOADED.replace("DIR", folder))
+        yield made
+    finally:
+        made.close()
+
+
+def test_new_certificate_without_a_closed_connection(other, folder):
+    assert other.fact("proxy tls site") == "ok"
+    kept = secure(other, folder, 443, name="r.test")
+    ask(kept)
+    waiting = other.connect(443)  # its handshake sees the new one
+    old = serial(other, 443)
+    make_certificate(folder, "r", ["r.test"])
+    other.order("reload")
+    until(lambda: serial(other, 443) not in (old, ""), "the new certificate is shown")
+    new = serial(other, 443)
+    ask(kept)
+    ask(secure_over(waiting, folder, "r.test"))
+    # What is no certificate leaves the good one where it is, and is told.
+    with open(f"{folder}/r.pem", "w", encoding="utf-8") as f:
+        f.write("-----BEGIN NONSENSE-----\n")
+    other.order("reload")
+    until(lambda: other.fact("proxy tls site").startswith("warn "), "the fact tells")
+    assert f"{folder}/r.pem: has no certificate" in other.fact("proxy tls site")
+    assert serial(other, 443) == new
+    ask(kept)
+    kept.close()
+    os.unlink(f"{folder}/r.pem")
+    other.order("reload")
+    until(lambda: "No such file" in other.fact("proxy tls site"), "the fact tells")
+    make_certificate(folder, "r", ["r.test"])
+    os.chmod(f"{folder}/r.pem", 0o644)
+    other.order("reload")
+    until(lambda: "everybody may read its key" in other.fact("proxy tls site"), "a warning")
+    assert serial(other, 443) not in (old, new, "")
+
+
+def secure_over(plain, folder, name):
+    context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+    return Stream(context.wrap_socket(plain.sock, server_hostname=name))
+
+
+def test_reloads_under_load(other, folder):
+    """Keep-alive and new connections, while certificates come and go: none fails."""
+    failures, rounds, over = [], [], threading.Event()
+
+    def client(keep):
+        stream = None
+        while not over.is_set():
+            try:
+                stream = stream or secure(other, folder, 443, name="r.test")
+                assert ask(stream)[0].status == 200
+                rounds.append(1)
+            except (OSError, EOFError, AssertionError) as e:
+                failures.append(repr(e))
+                return
+            if not keep:
+                stream.close()
+                stream = None
+
+    clients = [threading.Thread(target=client, args=(n % 2 == 0,)) for n in range(6)]
+    for c in clients:
+        c.start()
+    for _ in range(5):
+        old = serial(other, 443)
+        make_certificate(folder, "r", ["r.test"])
+        other.order("reload")
+        until(lambda: serial(other, 443) not in (old, ""), "the new certificate is shown")
+        had = len(rounds)
+        until(lambda: failures or len(rounds) > had + 20, "requests go on")
+    over.set()
+    for c in clients:
+        c.join()
+    assert not failures
+
+
+def test_tickets_survive_the_process(other, folder):
+    """Another process, or load balancer, derives the same keys of tickets."""
+    context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+    first = secure(other, folder, 443, name="r.test", context=context)
+    ask(first)
+    pid = json.loads(other.at(NINES, "status", "--json", "--run-dir", other.run_dir))
+    proxy = next(p for p in pid["parts"] if p["name"] == "proxy")
+    os.kill(proxy["pid"], 9)
+    until(lambda: serial(other, 443) != "", "the spare serves")
+    again = secure(other, folder, 443, name="r.test", context=context,
+                   session=first.sock.session)
+    ask(again)
+    assert again.sock.session_reused
+    again.close()
+
+
+def test_stapling(other, folder):
+    make_certificate(folder, "r", ["r.test"])
+    with open(f"{folder}/index.txt", "w", encoding="utf-8") as f:
+        number = run("openssl", "x509", "-in", f"{folder}/r.crt", "-noout",
+                     "-serial").strip().split("=")[1]
+        f.write(f"V\t350101000000Z\t\t{number}\tunknown\t/CN=r.test\n")
+    openssl("ocsp", "-issuer", f"{folder}/ca.crt", "-cert", f"{folder}/r.crt", "-reqout",
+            f"{folder}/r.req")
+    openssl("ocsp", "-index", f"{folder}/index.txt", "-CA", f"{folder}/ca.crt", "-rsigner",
+            f"{folder}/ca.crt", "-rkey", f"{folder}/ca.key", "-ndays", "2", "-reqin",
+            f"{folder}/r.req", "-respout", f"{folder}/r.pem.ocsp")
+    other.order("reload")
+
+    def stapled():
+        return "Cert Status: good" in other.at(
+            "sh", "-c", f"openssl s_client -status -connect {LB}:443 -servername r.test "
+            "</dev/null 2>/dev/null")
+    try:
+        until(stapled, "the answer is stapled")
+    finally:
+        os.unlink(f"{folder}/r.pem.ocsp")
