@@ -171,6 +171,7 @@ struct service {
 	int64_t peer_timeout_ns;   /* a peer that acknowledges nothing is gone */
 	unsigned retries;	   /* further servers tried for a safe request */
 	unsigned pool;	    /* idle server connections kept, per worker and server */
+	unsigned pipeline;  /* requests of a turn on one connection; 0: one at a time */
 	uint8_t send_proxy; /* PROXY protocol version sent: 0 none, 1, 2 */
 	struct tls_conf tls;
 	struct server_tls_conf server_tls;

@@ -730,6 +730,15 @@ static const struct key service_key[] = {
 	.doc = "TLS towards servers.",
     },
     {
+	.name = "pipeline",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, pipeline),
+	.max = 64,
+	.preset = "0",
+	.doc = "GET and HEAD requests that may go to a server together, on one "
+	       "connection (HTTP/1.1 pipelining); 0: each on its own.",
+    },
+    {
 	.name = "backlog",
 	.kind = VALUE_COUNT,
 	FIELD(struct service, backlog),

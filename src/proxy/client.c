@@ -525,7 +525,7 @@ server_event(struct worker *w, struct server_conn *sc)
 {
 	struct client *c = sc->client;
 
-	if (sc->s.fd < 0)
+	if (sc->s.fd < 0 && !sc->lane)
 		return;
 	if (c == NULL) {
 		/* A pooled connection has nothing to say but that it ends. */

@@ -66,6 +66,7 @@ struct client {
 	bool unclean;  /* close after the answer whatever it says */
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
+	bool apart;    /* it asks on a connection of its own (lane.h) */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
 	uint16_t status;	/* of the answer */
 	struct list link;	/* service->clients */
@@ -103,6 +104,7 @@ struct server_conn {
 	bool reused;  /* has answered before: may have been closed meanwhile */
 	bool partial; /* s.in is known to be an incomplete head */
 	bool keep;    /* may answer again after this exchange */
+	bool lane;    /* a place on one */
 };
 
 struct worker {
@@ -130,7 +132,8 @@ struct worker {
 	struct list dead_clients, dead_servers, dead_listeners;
 	struct list free_clients, free_servers;
 	size_t n_free_clients, n_free_servers;
-	struct pipe *pipes; /* empty ones */
+	struct list lanes, dead_lanes; /* with something to do; ended */
+	struct pipe *pipes;	       /* empty ones */
 	unsigned n_pipes;
 	struct h2_worker *h2;	  /* NULL: nobody has spoken HTTP/2 yet */
 	struct tls_io *tls;	  /* NULL: no connection had TLS yet */
@@ -145,6 +148,7 @@ enum timer_kind {
 	TIMER_CLIENT,
 	TIMER_UPSTREAM,
 	TIMER_WATCH,
+	TIMER_LANE,
 	TIMER_LISTENER,
 	TIMER_CARE
 };

@@ -355,7 +355,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->minor = h->minor;
 	c->keep = h->keep_alive;
 	c->upgrade = h->upgrade;
-	c->streamed = c->unclean = false;
+	c->streamed = c->unclean = c->apart = false;
 	c->n_tried = 0;
 	c->req_sent = 0;
 	c->status = 0;

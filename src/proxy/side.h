@@ -33,7 +33,7 @@ struct worker;
 					 */
 #define BURST_MIN ((uint64_t)16 * 1024) /* the same, when the next ones come */
 
-enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER };
+enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER, SIDE_LANE };
 
 /*
  * What lies between a side and the network when it is not just a socket: TLS, or a

@@ -14,6 +14,7 @@
 #include "proxy/proxy_wire.h"
 #include "proxy/tls.h"
 #include "proxy/tls_peer.h"
+#include "proxy/lane.h"
 
 /* How long a failure of real traffic counts when the checks have nothing to say. */
 #define FAILED_NS (5 * SEC_NS)
@@ -34,6 +35,7 @@ upstream_new(struct wservice *s, const struct server *conf)
 	list_init(&up->idle);
 	list_init(&up->busy);
 	up->idle_percent = UINT8_MAX;
+	list_init(&up->lanes);
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
 	wheel_timer_init(&up->watch, TIMER_WATCH);
 	return up;
@@ -44,7 +46,8 @@ upstream_unref(struct upstream *up)
 {
 	if (--up->refs > 0)
 		return;
-	ASSERT(list_empty(&up->idle) && list_empty(&up->busy));
+	ASSERT(
+	    list_empty(&up->idle) && list_empty(&up->busy) && list_empty(&up->lanes));
 	limit_unref(up->limit);
 	tls_peer_forget(up->session);
 	free(up->name);
@@ -80,6 +83,7 @@ close_idle(struct worker *w, struct upstream *up)
 	{
 		server_close(w, CONTAINER(n, struct server_conn, link));
 	}
+	lanes_leave(up);
 }
 
 /*
@@ -337,7 +341,7 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 	struct server_conn *sc;
 	int r;
 
-	if (!c->tcp && !list_empty(&up->idle)) {
+	if (!c->tcp && !list_empty(&up->idle) && !lane_fits(w, c, up)) {
 		/* The last used: its state is in the cache, the others may time out. */
 		sc = CONTAINER(up->idle.next, struct server_conn, link);
 		up->n_idle--;
@@ -347,6 +351,11 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 	sc = server_new(w, up);
 	if (sc == NULL)
 		return -ENOMEM;
+	if (lane_fits(w, c, up) && lane_open(w, c, up, &sc->s) == 0) {
+		sc->lane = sc->connected = true;
+		attach(w, c, sc);
+		return 0;
+	}
 	r = dial(w, sc, c);
 	if (r != 0) {
 		server_close(w, sc);
@@ -374,7 +383,7 @@ server_release(struct worker *w, struct server_conn *sc, bool keep)
 {
 	struct upstream *up = sc->up;
 
-	if (!keep || !wanted(up) || up->n_idle >= up->service->conf->pool ||
+	if (!keep || sc->lane || !wanted(up) || up->n_idle >= up->service->conf->pool ||
 	    sc->s.broken || !side_quiet(&sc->s)) {
 		server_close(w, sc);
 		return;

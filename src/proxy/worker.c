@@ -21,6 +21,7 @@
 #include "proxy/dial.h"
 #include "proxy/h2.h"
 #include "proxy/tls.h"
+#include "proxy/lane.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */
@@ -446,6 +447,10 @@ event(struct worker *w, const struct epoll_event *e)
 		side_event(s, e->events);
 		server_event(w, CONTAINER(s, struct server_conn, s));
 		return;
+	case SIDE_LANE:
+		side_event(s, e->events);
+		lane_event(w, s);
+		return;
 	case SIDE_LISTENER:
 		accept_clients(w, CONTAINER(s, struct wlistener, s));
 		return;
@@ -477,6 +482,9 @@ expire(struct worker *w)
 			break;
 		case TIMER_WATCH:
 			doubt_due(w, CONTAINER(t, struct upstream, watch));
+			break;
+		case TIMER_LANE:
+			lane_timeout(w, t);
 			break;
 		case TIMER_LISTENER:
 		default:
@@ -533,6 +541,7 @@ bury(struct worker *w)
 		list_prepend(&w->free_clients, &c->link);
 		w->n_free_clients++;
 	}
+	lanes_bury(w);
 	while (!list_empty(&w->dead_listeners)) {
 		struct list *n = w->dead_listeners.next;
 
@@ -554,7 +563,7 @@ timeout_ms(struct worker *w)
 	mono_t due = wheel_deadline(&w->wheel);
 	int64_t ns;
 
-	if (!list_empty(&w->ready))
+	if (!list_empty(&w->ready) || !list_empty(&w->lanes))
 		return 0;
 	if (mono_is_never(due))
 		return -1;
@@ -578,6 +587,7 @@ run_round(struct worker *w)
 	}
 	expire(w);
 	run_ready(w);
+	lanes_flush(w);
 	if (w->h2 != NULL)
 		h2_flush(w);
 	bury(w);
@@ -691,6 +701,8 @@ worker_start(struct worker **out, const struct worker_conf *conf)
 	list_init(&w->dead_clients);
 	list_init(&w->dead_listeners);
 	list_init(&w->dead_servers);
+	list_init(&w->dead_lanes);
+	list_init(&w->lanes);
 	list_init(&w->free_clients);
 	list_init(&w->free_servers);
 	r = open_worker(w);
