@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 ROUNDS ?= 1
 FILE ?= examples/pair.yaml
 SOAK_SECONDS ?= 1000
+SECONDS ?= 60
 
 all: release
 
@@ -20,6 +21,7 @@ help:
 	@echo 'make sim        the simulators on many schedules [SEEDS=$(SEEDS)]'
 	@echo 'make fuzz       every fuzz target [FUZZ_SECONDS=$(FUZZ_SECONDS) each]'
 	@echo 'make soak       false alarms under load [SOAK_SECONDS=$(SOAK_SECONDS)]'
+	@echo 'make proxy-soak the proxy while everything around it misbehaves [SECONDS=$(SECONDS)]'
 	@echo 'make bench      the figures, beside the programs others use'
 	@echo 'make fmt        bring the sources into their format'
 	@echo 'make install    [PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)]'
@@ -59,6 +61,11 @@ soak:
 	scripts/build.sh release
 	scripts/sandbox.sh build/release/nines drill --soak $(SOAK_SECONDS) --heartbeat 10ms $(FILE)
 
+proxy-soak:
+	@scripts/deps.sh build test
+	scripts/build.sh release
+	scripts/sandbox.sh unshare --net tests/soak/proxy_soak.py build/release/nines $(SECONDS)
+
 bench:
 	@scripts/deps.sh build bench
 	scripts/build.sh release
@@ -75,4 +82,4 @@ install: release
 clean:
 	rm -rf build
 
-.PHONY: all help release debug test lint demo sim fuzz soak bench fmt install clean
+.PHONY: all help release debug test lint demo sim fuzz soak proxy-soak bench fmt install clean

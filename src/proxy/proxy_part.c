@@ -311,15 +311,11 @@ notified(void *arg, unsigned events)
 
 /* The access log */
 
-/*
- * Writes the workers' lines to standard output, and comes again soon. Once a ring is
- * begun it is finished before the next: a line may be half written.
- */
+/* Writes the workers' lines to standard output. Once a ring is begun it is finished
+ * before the next: a line may be half written. */
 static void
-write_log(void *arg)
+drain_rings(struct proxy *p)
 {
-	struct proxy *p = arg;
-	uint64_t lost = 0;
 	int r = 0;
 
 	for (unsigned n = 0; n < p->n_workers && r == 0; n++) {
@@ -330,6 +326,16 @@ write_log(void *arg)
 		if (r == 0)
 			p->log_at = (p->log_at + 1) % p->n_workers;
 	}
+}
+
+/* The same, and comes again soon. */
+static void
+write_log(void *arg)
+{
+	struct proxy *p = arg;
+	uint64_t lost = 0;
+
+	drain_rings(p);
 	for (unsigned w = 0; w < p->n_workers; w++) {
 		if (worker_ring(p->worker[w]) != NULL)
 			lost += access_ring_dropped(worker_ring(p->worker[w]));
@@ -780,6 +786,8 @@ static void
 finish(struct proxy *p)
 {
 	workers_end(p->worker, p->n_workers);
+	drain_rings(p); /* the last lines */
+	workers_free(p->worker, p->n_workers);
 	while (p->n_known > 0)
 		forget(p, p->n_known - 1);
 	free(p->known);

@@ -731,6 +731,11 @@ workers_end(struct worker **w, unsigned n)
 		if (w[i] != NULL)
 			(void)pthread_join(w[i]->thread, NULL);
 	}
+}
+
+void
+workers_free(struct worker **w, unsigned n)
+{
 	for (unsigned i = 0; i < n; i++) {
 		if (w[i] != NULL)
 			free_worker(w[i]);

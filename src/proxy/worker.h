@@ -32,8 +32,10 @@ struct worker_conf {
 /* Starts the thread, which idles until its first view. 0 or -errno. */
 int worker_start(struct worker **out, const struct worker_conf *conf) MUST_CHECK;
 
-/* Ends the `n` threads, cutting what is open, and frees the workers. NULLs are fine. */
+/* Ends the `n` threads, cutting what is open; NULLs are fine. What they have to say of
+ * it stays readable until the workers are freed. */
 void workers_end(struct worker **w, unsigned n);
+void workers_free(struct worker **w, unsigned n);
 
 /* Hands over one reference of `v`; the worker adopts it at once. */
 void worker_show(struct worker *w, struct view *v);

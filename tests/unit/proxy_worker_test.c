@@ -230,6 +230,7 @@ static void
 close_lab(struct lab *l)
 {
 	workers_end(l->worker, WORKERS);
+	workers_free(l->worker, WORKERS);
 	for (unsigned w = 0; w < WORKERS; w++)
 		lsock_unref(l->sock[w]);
 	gen_unref(l->gen);
