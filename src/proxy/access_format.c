@@ -8,6 +8,7 @@
 #define HOST_LEN   256
 #define TARGET_LEN 1024
 #define NAME_LEN   96
+#define ID_LEN	   64
 
 struct line {
 	char *p;
@@ -134,6 +135,10 @@ put_request(struct line *l, const struct access_entry *e)
 	put_number(l, e->minor, 1);
 	PUT(l, " status=");
 	put_number(l, e->status, 1);
+	if (e->id.len == 0)
+		return;
+	PUT(l, " id=");
+	put_text(l, e->id, ID_LEN);
 }
 
 size_t

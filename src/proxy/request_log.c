@@ -30,6 +30,7 @@ static void
 describe_request(struct worker *w, struct client *c, struct access_entry *e)
 {
 	const struct http1_head *h = &w->head;
+	struct http1_slice id;
 	const char *p;
 
 	e->method = e->host = e->target = (struct access_text){"-", 1};
@@ -45,6 +46,8 @@ describe_request(struct worker *w, struct client *c, struct access_entry *e)
 	e->method = (struct access_text){p + h->method_text.off, h->method_text.len};
 	e->target = (struct access_text){p + h->target.off, h->target.len};
 	e->host = (struct access_text){p + h->host.off, h->host.len};
+	id = http1_field_value(h, p, "x-request-id");
+	e->id = (struct access_text){p + id.off, id.len};
 }
 
 /* The end of it. `end` is one constant word. */

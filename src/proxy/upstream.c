@@ -11,10 +11,10 @@
 
 #include "proxy/conn.h"
 #include "proxy/dial.h"
+#include "proxy/lane.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/tls.h"
 #include "proxy/tls_peer.h"
-#include "proxy/lane.h"
 
 /* How long a failure of real traffic counts when the checks have nothing to say. */
 #define FAILED_NS (5 * SEC_NS)

@@ -20,8 +20,8 @@
 #include "proxy/conn.h"
 #include "proxy/dial.h"
 #include "proxy/h2.h"
-#include "proxy/tls.h"
 #include "proxy/lane.h"
+#include "proxy/tls.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */

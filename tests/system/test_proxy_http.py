@@ -755,7 +755,7 @@ def lines(lab, service):
 def test_access_log(lab):
     stream = lab.connect(70)
     port = stream.sock.getsockname()[1]
-    stream.send('GET /a"b%20 HTTP/1.1\r\nHost: h:80\r\n\r\n')
+    stream.send('GET /a"b%20 HTTP/1.1\r\nHost: h:80\r\nX-Request-ID: r-7\r\n\r\n')
     assert stream.answer()[0].status == 200
     stream.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n"
                 "Content-Length: 2\r\n\r\nx")
@@ -764,7 +764,7 @@ def test_access_log(lab):
     until(lambda: len(lines(lab, "logged")) == 2, "two lines")
     first, second = lines(lab, "logged")
     assert (f' client={CLIENT}:{port} server=web1:8080 method="GET" host="h:80" '
-            'target="/a\\x22b%20" version=1.1 status=200 ') in first
+            'target="/a\\x22b%20" version=1.1 status=200 id="r-7" ') in first
     assert first.endswith(" retries=0 end=ok")
     assert " server=- " in second and " status=400 " in second
     assert second.endswith(" end=refused")

@@ -64,6 +64,9 @@ lines(void **state)
 	    "server=web1:8080 method=\"GET\" host=\"example.org\" target=\"/a?b\" "
 	    "version=1.1 status=200 in=80 out=18446744073709551615 total_us=812 "
 	    "wait_us=0 connect_us=0 first_us=790 retries=0 end=ok");
+	e.id = (struct access_text)TEXT("7f\"3a");
+	assert_non_null(
+	    strstr(format(&e), " version=1.1 status=200 id=\"7f\\x223a\" in=80 "));
 	e.client = "2001:db8::7";
 	e.server = NULL;
 	e.method.p = NULL;
@@ -119,7 +122,7 @@ hostile(void **state)
 	assert_non_null(strstr(format(&e), "xxx...\" version="));
 	/* Everything at its longest still leaves the line whole. */
 	memset(big, '\n', sizeof(big) - 1);
-	e.method = e.host = e.target = (struct access_text){big, sizeof(big)};
+	e.method = e.host = e.target = e.id = (struct access_text){big, sizeof(big)};
 	e.bytes_in = e.bytes_out = UINT64_MAX;
 	e.total_us = e.wait_us = e.connect_us = e.first_us = INT64_MAX;
 	e.retries = UINT32_MAX;
