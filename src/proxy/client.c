@@ -366,8 +366,9 @@ client_progress(struct worker *w, struct client *c)
 	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
 }
 
-static void
-begin(struct worker *w, struct client *c)
+/* Of a connection on which nothing was said yet. `name` is what TLS asks for. */
+void
+client_begin(struct worker *w, struct client *c, const char *name)
 {
 	if (!c->tcp) {
 		http_idle(w, c);
@@ -375,7 +376,7 @@ begin(struct worker *w, struct client *c)
 		return;
 	}
 	if (c->service->routing != NULL)
-		shape_choose(w, c, NULL);
+		shape_choose_connection(w, c, name);
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = client_hash(c->from.ip.byte, ip_len(&c->from.ip));
 	count(c->service->counter, SVC_REQUESTS);
@@ -383,43 +384,13 @@ begin(struct worker *w, struct client *c)
 	client_dispatch(w, c);
 }
 
-/* The first bytes of the hello have come, or more of the handshake. */
-static void
-handshake(struct worker *w, struct client *c)
-{
-	stats_t *counter = c->service->counter;
-	int r = c->service->tls != NULL ? 0 : -ENOKEY;
-
-	if (c->s.via == NULL && !c->s.readable)
-		return;
-	if (c->s.via == NULL && r == 0)
-		r = tls_accept(w, &c->s, c->service->tls);
-	if (c->s.via != NULL)
-		r = tls_handshake(&c->s);
-	if (r == -EAGAIN)
-		return;
-	if (r != 0) {
-		count(counter, SVC_TLS_ERRORS);
-		client_close(w, c);
-		return;
-	}
-	count(counter, SVC_TLS_HANDSHAKES);
-	if (tls_resumed(&c->s))
-		count(counter, SVC_TLS_RESUMED);
-	c->secure = true;
-	if (tls_protocol(&c->s) == TLS_PROTOCOL_HTTP2)
-		h2_start(w, c);
-	else
-		begin(w, c);
-}
-
 /* After the accept: what came with it is read at once, but for the hello of TLS, which
  * needs more of the network. */
 void
 client_start(struct worker *w, struct client *c)
 {
-	if (!c->listener->tls) {
-		begin(w, c);
+	if (!client_shakes_hands(c)) {
+		client_begin(w, c, "");
 		return;
 	}
 	c->state = CLIENT_HANDSHAKE;
@@ -474,7 +445,7 @@ client_event(struct worker *w, struct client *c)
 {
 	switch ((enum client_state)c->state) {
 	case CLIENT_HANDSHAKE:
-		handshake(w, c);
+		client_handshake(w, c);
 		return;
 	case CLIENT_IDLE:
 	case CLIENT_HEAD:

@@ -157,6 +157,7 @@ enum timer_kind {
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);
 struct client *client_stream(struct worker *w, const struct client *conn);
 void client_start(struct worker *w, struct client *c);
+void client_begin(struct worker *w, struct client *c, const char *name);
 uint64_t client_hash(const void *bytes, size_t len);
 void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
@@ -172,6 +173,10 @@ void client_progress(struct worker *w, struct client *c);
 void client_drain(struct worker *w, struct client *c);
 bool client_replayable(const struct client *c);
 void server_event(struct worker *w, struct server_conn *sc);
+
+/* client_tls.c: before that */
+bool client_shakes_hands(const struct client *c);
+void client_handshake(struct worker *w, struct client *c);
 
 /* http.c: one exchange after another */
 void http_idle(struct worker *w, struct client *c);

@@ -251,6 +251,16 @@ update_servers(struct worker *w, struct wservice *s, const struct service *conf)
 	return up;
 }
 
+static bool
+names_count(const struct service *conf)
+{
+	for (size_t i = 0; i < conf->n_routes; i++) {
+		if (conf->route[i].sni.n > 0)
+			return true;
+	}
+	return false;
+}
+
 void
 service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index)
 {
@@ -276,6 +286,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	update_groups(w, s, up);
 	stick_update(s);
 	routing_unref(s->routing);
+	s->by_name = names_count(gs->conf);
 	s->routing = gs->routes != NULL ? routing_new(g, gs->conf, gs->routes) : NULL;
 	for (size_t i = 0; i < s->n_up; i++)
 		upstream_usable(up[i]);

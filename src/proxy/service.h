@@ -107,6 +107,7 @@ struct wservice {
 	size_t n_groups;
 	size_t active;		  /* the one for what no route sends elsewhere */
 	struct wrouting *routing; /* NULL: nothing to choose or change */
+	bool by_name;		  /* a route looks at the name that TLS asks for */
 	struct list left;	  /* groups that clients still point to */
 	struct list clients;
 	size_t n_clients;

@@ -11,6 +11,7 @@
 #include "proxy/gen.h"
 #include "proxy/http1_sense.h"
 #include "proxy/route_fill.h"
+#include "proxy/tls.h"
 
 #define ID_LEN 32 /* hexadecimal digits of a request's id */
 
@@ -124,27 +125,44 @@ choose_group(struct worker *w, const struct wservice *s, const struct route *r)
 	}
 }
 
-void
-shape_choose(struct worker *w, struct client *c, const char *p)
+static void
+choose(struct worker *w, struct client *c, const struct route_query *q)
 {
-	const struct http1_head *h = &w->head;
 	struct wservice *s = c->service;
-	struct route_query q = {.source = &c->from.ip};
-	struct parts parts;
 
 	shape_done(w, c);
 	c->shape.routing = s->routing;
 	s->routing->refs++;
-	if (p != NULL) {
-		read_parts(h, p, &parts);
-		q.host = route_host(parts.host.p, parts.host.len);
-		q.path = parts.path;
-		q.method = slice(p, h->method_text);
-		q.head = h;
-		q.bytes = p;
-	}
-	c->shape.route = route_find(s->routing->table, &q);
+	c->shape.route = route_find(s->routing->table, q);
 	c->group = choose_group(w, s, c->shape.route);
+}
+
+void
+shape_choose(struct worker *w, struct client *c, const char *p)
+{
+	const struct http1_head *h = &w->head;
+	struct route_query q = {.source = &c->from.ip, .head = h, .bytes = p};
+	struct parts parts;
+
+	read_parts(h, p, &parts);
+	q.host = route_host(parts.host.p, parts.host.len);
+	q.path = parts.path;
+	q.method = slice(p, h->method_text);
+	if (tls_under(&c->s)) {
+		const char *name = tls_name(&c->s);
+
+		q.sni = route_host(name, strlen(name));
+	}
+	choose(w, c, &q);
+}
+
+void
+shape_choose_connection(struct worker *w, struct client *c, const char *name)
+{
+	struct route_query q = {.source = &c->from.ip};
+
+	q.sni = route_host(name, strlen(name));
+	choose(w, c, &q);
 }
 
 /* ---- changes of heads ---------------------------------------------------------- */

@@ -44,9 +44,10 @@ struct wrouting *routing_new(
     struct gen *g, const struct service *conf, const struct route_table *table);
 void routing_unref(struct wrouting *r); /* NULL is fine */
 
-/* Chooses the client's route and group: by the head of a request in w->head and `p`,
- * or with `p` NULL for a whole connection. */
+/* Chooses the client's route and group: by the head of a request in w->head and `p`. */
 void shape_choose(struct worker *w, struct client *c, const char *p);
+/* For a whole connection: by the name that TLS asks for, "" if there is none. */
+void shape_choose_connection(struct worker *w, struct client *c, const char *name);
 
 /* The changes of the request's head, and those its answer will have. 0 or -ENOBUFS. */
 int shape_request(

@@ -535,6 +535,15 @@ tls_protocol(const struct side *s)
 }
 
 const char *
+tls_name(const struct side *s)
+{
+	const struct tls *t = s->layer;
+	const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+
+	return name != NULL ? name : "";
+}
+
+const char *
 tls_why(void)
 {
 	const char *why = ERR_reason_error_string(ERR_peek_last_error());

@@ -41,6 +41,9 @@ int tls_handshake(struct side *s) MUST_CHECK;
 bool tls_resumed(const struct side *s);
 enum tls_protocol tls_protocol(const struct side *s);
 
+/* The name that the client asks for, "" if it asks for none. */
+const char *tls_name(const struct side *s);
+
 /* True if the side has TLS under it. */
 bool tls_under(const struct side *s);
 

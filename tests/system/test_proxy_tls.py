@@ -5,6 +5,7 @@
       (curl, openssl,                                     TLS)
        Python's ssl)
 """
+import contextlib
 import json
 import os
 import ssl
@@ -75,6 +76,24 @@ SERVICES = """
     check: none
     tls: DIR/a.pem
     server_tls: {ca: DIR/ca.crt, name: web.test}
+  through:
+    listen: "lb1:450"
+    tls: passthrough
+    servers: ["web2:9443"]
+    groups: {plain: ["web1:9001"]}
+    check: none
+    timeouts: {head: 500ms}
+    routes:
+      - {sni: "*.plain.test", to: plain}
+  named:
+    mode: tcp
+    listen: "lb1:451"
+    servers: ["web3:9"]
+    groups: {a: ["web1:9001"]}
+    check: none
+    tls: {certificate: DIR/a.pem, plain: []}
+    routes:
+      - {sni: a.test, to: a}
 """
 
 
@@ -322,6 +341,35 @@ def test_mode_tcp(lab, folder, ends):
     sender.join()
     stream.close()
     until(lambda: "over" in ends, "the server sees the end")
+
+
+def hello(name):
+    there, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(there, out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+def test_passed_through_by_name(lab, folder):
+    """The name in the hello chooses; the bytes arrive as they were sent, however cut."""
+    stream = secure(lab, folder, 450, name="web.test")
+    assert ask(stream, "/through")[1] == b"nginx /through "
+    stream.close()
+    for piece in (5000, 100, 3):
+        data = hello("x.plain.test")
+        mirrored = lab.connect(450)
+        for at in range(0, len(data), piece):
+            mirrored.send(data[at:at + piece])
+        assert mirrored.read(len(data)) == data
+        mirrored.close()
+    stream = secure(lab, folder, 451)
+    stream.send("to the group of a.test")
+    assert stream.read(22) == b"to the group of a.test"
+    stream.close()
+    silent = lab.connect(450)
+    silent.send(b"\x16\x03\x01")
+    assert silent.rest() == b""  # after the time for a head
 
 
 def test_garbage_and_silence(lab, folder):
