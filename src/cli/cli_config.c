@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "base/sbuf.h"
+#include "cli/check_files.h"
 #include "cli/verbs.h"
 #include "config/cluster.h"
 #include "config/export.h"
@@ -154,6 +155,8 @@ cli_check(int argc, char **argv)
 	}
 	diag_init(&diags, a.file);
 	c = cluster_parse(sbuf_text(&text), text.len, &diags);
+	if (c != NULL)
+		check_files(c, &diags);
 	if (a.option)
 		print_json(c, &diags);
 	else

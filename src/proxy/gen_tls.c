@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -63,8 +64,20 @@ gen_tls_free(struct gen_service *gs)
 	tls_peer_unref(gs->server_tls);
 }
 
+/* RFC 5280 section 4.1.2.5: dates are of UTC. */
+static void
+tell_good(const struct gen_service *gs, char text[static TLS_FACT_LEN])
+{
+	time_t end = gs->tls != NULL ? (time_t)tls_site_expires(gs->tls) : 0;
+	struct tm tm;
+
+	if (end == 0 || gmtime_r(&end, &tm) == NULL ||
+	    strftime(text, TLS_FACT_LEN, "ok until %Y-%m-%d", &tm) == 0)
+		(void)snprintf(text, TLS_FACT_LEN, "ok");
+}
+
 void
-gen_tls_fact(const struct gen_service *gs, char text[static TLS_WHY_LEN + 8])
+gen_tls_fact(const struct gen_service *gs, char text[static TLS_FACT_LEN])
 {
 	bool clients = gs->conf->tls.mode == TLS_TERMINATE;
 	bool servers = gs->conf->server_tls.on;
@@ -74,8 +87,8 @@ gen_tls_fact(const struct gen_service *gs, char text[static TLS_WHY_LEN + 8])
 	if (!clients && !servers)
 		text[0] = '\0';
 	else if (gs->tls_why[0] == '\0' && !missing)
-		(void)snprintf(text, TLS_WHY_LEN + 8, "ok");
+		tell_good(gs, text);
 	else
-		(void)snprintf(text, TLS_WHY_LEN + 8, "%s %s",
-		    missing ? "down" : "warn", gs->tls_why);
+		(void)snprintf(text, TLS_FACT_LEN, "%s %s", missing ? "down" : "warn",
+		    gs->tls_why);
 }

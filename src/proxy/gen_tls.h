@@ -17,7 +17,10 @@ void gen_tls_build(struct gen *g, struct gen_service *gs, const struct gen_servi
     const struct tls_source *files);
 void gen_tls_free(struct gen_service *gs);
 
-/* Writes the fact about `gs`: "" if it has no TLS, "ok", "warn WHY", "down WHY". */
-void gen_tls_fact(const struct gen_service *gs, char text[static TLS_WHY_LEN + 8]);
+#define TLS_FACT_LEN (TLS_WHY_LEN + 8)
+
+/* Writes the fact about `gs`: "" if it has no TLS, "ok [until DATE]", "warn WHY", "down
+ * WHY". */
+void gen_tls_fact(const struct gen_service *gs, char text[static TLS_FACT_LEN]);
 
 #endif /* NINES_PROXY_GEN_TLS_H */

@@ -428,7 +428,7 @@ static void
 publish_tls(struct proxy *p)
 {
 	const struct gen *g = p->gen;
-	char key[FACT_KEY_LEN], text[TLS_WHY_LEN + 8];
+	char key[FACT_KEY_LEN], text[TLS_FACT_LEN];
 
 	for (size_t i = 0; p->active && g != NULL && i < g->cluster->n_services; i++) {
 		if (!g->service[i].here)

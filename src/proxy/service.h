@@ -67,8 +67,8 @@ struct upstream {
 	mono_t back_at;
 	struct sticky_token token; /* where the service is sticky */
 	uint8_t idle_percent; /* of its processors, by the view; above 100: not known */
-	struct list lanes; /* the last used first */
-	mono_t no_lanes;   /* before that requests go one by one */
+	struct list lanes;    /* the last used first */
+	mono_t no_lanes;      /* before that requests go one by one */
 	struct limit *limit;
 	struct ssl_session_st *session; /* of TLS, to be resumed; or NULL */
 	stats_t *counter;

@@ -430,7 +430,7 @@ def other(tmp_path_factory, folder):
 
 
 def test_new_certificate_without_a_closed_connection(other, folder):
-    assert other.fact("proxy tls site") == "ok"
+    assert other.fact("proxy tls site").startswith("ok until ")
     kept = secure(other, folder, 443, name="r.test")
     ask(kept)
     waiting = other.connect(443)  # its handshake sees the new one
@@ -536,3 +536,30 @@ def test_stapling(other, folder):
         until(stapled, "the answer is stapled")
     finally:
         os.unlink(f"{folder}/r.pem.ocsp")
+
+
+def test_check_warns_of_expiry(other, folder):
+    def findings():
+        out = run(NINES, "check", "--json", other.file, check=False)
+        return [(f["severity"], f["code"]) for f in json.loads(out)["findings"]]
+
+    make_certificate(folder, "r", ["r.test"], days=31)
+    assert findings() == []
+    make_certificate(folder, "r", ["r.test"], days=29)
+    assert findings() == [("warning", "certificate-expires")]
+    make_certificate(folder, "r", ["r.test"], days=0)
+    assert findings() in ([("warning", "certificate-expired")],
+                          [("warning", "certificate-expires")])
+    with open(f"{folder}/r.pem", "w", encoding="utf-8") as f:
+        f.write("nonsense")
+    assert findings() == [("warning", "no-certificate")]
+    os.unlink(f"{folder}/r.pem")
+    assert findings() == [("warning", "file-unreadable")]
+
+
+def test_expiry_is_told(other, folder):
+    make_certificate(folder, "r", ["r.test"], days=10)
+    other.order("reload")
+    ends = run("openssl", "x509", "-in", f"{folder}/r.crt", "-noout", "-enddate")
+    day = run("date", "-u", "-d", ends.split("=")[1].strip(), "+%Y-%m-%d").strip()
+    until(lambda: other.fact("proxy tls site") == f"ok until {day}", "the fact tells")

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/check_files.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SOON_DAYS 30
+
+static int
+no_password(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return 0;
+}
+
+static void
+check_expiry(const struct service *s, const char *path, const X509 *cert,
+    struct diag_list *diags)
+{
+	int days = 0, seconds = 0;
+
+	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) != 1)
+		return;
+	if (days < 0 || seconds < 0)
+		(void)diag_add(diags, DIAG_WARNING, "certificate-expired",
+		    s->place.line, s->place.column, "%s has expired", path);
+	else if (days < SOON_DAYS)
+		(void)diag_add(diags, DIAG_WARNING, "certificate-expires",
+		    s->place.line, s->place.column, "%s expires in %d day%s", path,
+		    days, days == 1 ? "" : "s");
+}
+
+static void
+check_certificate(const struct service *s, const char *path, struct diag_list *diags)
+{
+	FILE *f = fopen(path, "re");
+	X509 *cert = f != NULL ? PEM_read_X509_AUX(f, NULL, no_password, NULL) : NULL;
+
+	if (f == NULL)
+		diag_hint(diag_add(diags, DIAG_WARNING, "file-unreadable",
+			      s->place.line, s->place.column, "%s cannot be read: %s",
+			      path, strerror(errno)),
+		    "the load balancers need it");
+	else if (cert == NULL)
+		(void)diag_add(diags, DIAG_WARNING, "no-certificate", s->place.line,
+		    s->place.column, "%s has no certificate", path);
+	else
+		check_expiry(s, path, cert, diags);
+	X509_free(cert);
+	ERR_clear_error();
+	if (f != NULL)
+		(void)fclose(f);
+}
+
+void
+check_files(const struct cluster *c, struct diag_list *diags)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t k = 0; k < s->tls.n_certificates; k++)
+			check_certificate(s, s->tls.certificate[k], diags);
+		if (s->tls.client_ca != NULL)
+			check_certificate(s, s->tls.client_ca, diags);
+		if (s->server_tls.ca != NULL)
+			check_certificate(s, s->server_tls.ca, diags);
+	}
+}
