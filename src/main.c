@@ -77,6 +77,14 @@ const struct verb verbs[] = {
 	"switch, over reloads and crashes; the file's own group is the same order.\n\n"
 	"  nines switch site green\n",
 	false},
+    {"weight", cli_order, "[--json] [--run-dir DIR] SERVICE HOST|SERVER WEIGHT|file",
+	"give a server more or less of a service's requests",
+	RUN_DIR "\n0 to 1000; file: what the cluster file says. 0 sends nothing new "
+		"there. To be\n"
+		"said on each load balancer. It holds over reloads and crashes.\n\n"
+		"  nines weight site web1 10\n"
+		"  nines weight site web1:8080 file\n",
+	false},
     {"move", cli_order, "[--json] [--run-dir DIR] FLOATING-IP HOST",
 	"move a floating address to another host, on purpose",
 	RUN_DIR

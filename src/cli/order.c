@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reload, drain, enable, switch, move, stop, upgrade: one order, one answer. */
+/* reload, drain, enable, switch, weight, move, stop, upgrade: one order, one answer. */
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -18,6 +18,7 @@ static const struct {
     {"drain", 1},
     {"enable", 1},
     {"switch", 2},
+    {"weight", 3},
     {"move", 2},
     {"stop", 0},
     {"upgrade", 0},

@@ -299,6 +299,10 @@ show_orders(struct view *v)
 		if (name != NULL)
 			(void)printf(
 			    "\n%s is switched to %s\n", name, text_of(fact, "value"));
+		name = after(fact, "weight ");
+		if (name != NULL)
+			(void)printf("\n%s has weight %s by `nines weight`\n", name,
+			    text_of(fact, "value"));
 	}
 }
 

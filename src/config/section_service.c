@@ -380,7 +380,7 @@ static const struct key server_key[] = {
 	.name = "weight",
 	.kind = VALUE_COUNT,
 	FIELD(struct server, weight),
-	.max = 1000,
+	.max = SERVER_WEIGHT_MAX,
 	.preset = "1",
 	.doc = "Share of the work; 0: no new work.",
     },

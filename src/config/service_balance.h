@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SERVER_WEIGHT_MAX 1000
+
 enum balance {
 	BALANCE_ROUND_ROBIN,
 	BALANCE_LEAST_CONNECTIONS,

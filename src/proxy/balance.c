@@ -369,6 +369,22 @@ balance_share(struct balancer *b, size_t i, uint32_t share)
 }
 
 void
+balance_weight(struct balancer *b, size_t i, uint32_t weight)
+{
+	struct balance_server *s = &b->server[i];
+
+	leave(b, i);
+	b->n_active -= !s->backup && s->weight > 0;
+	if (s->pos != 0) /* what it is worth divides by it */
+		heap_remove(b, i);
+	s->weight = weight;
+	b->n_active += !s->backup && weight > 0;
+	enter(b, i);
+	settle(b, i);
+	update_joined(b);
+}
+
+void
 balance_usable(struct balancer *b, size_t i, bool usable)
 {
 	leave(b, i);

@@ -82,6 +82,9 @@ void balance_backups(struct balancer *b, unsigned below, bool full);
 /* Hashing passes over servers with more than `bound` per cent of the average load. */
 void balance_bound(struct balancer *b, unsigned bound);
 
+/* By order. The hash ring does not move: for that the balancer is made anew. */
+void balance_weight(struct balancer *b, size_t i, uint32_t weight);
+
 /* How much of its weight `i` is worth now. The hash ring does not move. */
 void balance_share(struct balancer *b, size_t i, uint32_t share);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/units.h"
 #include "part/fact.h"
 #include "part/part.h"
 #include "proxy/access_log.h"
@@ -130,6 +131,46 @@ server_states(const struct proxy *p, struct view *v)
 	}
 }
 
+/* Free processors of a host are those of all its servers. */
+static void
+host_load(const struct gen *g, struct view *v, const char *host, uint8_t percent)
+{
+	for (size_t s = 0; s < g->cluster->n_services; s++) {
+		const struct gen_service *gs = &g->service[s];
+
+		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
+			const struct server *server = &gs->conf->server[j];
+			struct view_order *o = &v->order[gs->first + j];
+
+			if (server->host == NULL ||
+			    strcmp(server->host->name, host) != 0)
+				continue;
+			o->loaded = true;
+			o->free = percent;
+		}
+	}
+}
+
+/* Weights by order, and loads. */
+static void
+server_orders(const struct proxy *p, struct view *v)
+{
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+		int64_t n;
+
+		if (count_parse(&n, k->value) != 0)
+			continue;
+		if (strncmp(k->key, "load ", 5) == 0 && n <= 100)
+			host_load(p->gen, v, k->key + 5, (uint8_t)n);
+		if (strncmp(k->key, "weight ", 7) != 0 || k->server == GEN_NOWHERE ||
+		    n > SERVER_WEIGHT_MAX)
+			continue;
+		v->order[k->server].weighted = true;
+		v->order[k->server].weight = (uint16_t)n;
+	}
+}
+
 /* Where an operator has switched a service to another group. */
 static void
 active_groups(const struct proxy *p, struct view *v)
@@ -210,6 +251,7 @@ show(void *arg)
 	v->accepting = p->active && !p->stopping;
 	v->stopping = p->stopping;
 	server_states(p, v);
+	server_orders(p, v);
 	active_groups(p, v);
 	for (size_t i = 0; i < p->n_wants; i++)
 		fill_listener(p, &v->listener[i], &p->want[i]);
@@ -411,7 +453,9 @@ resolve(struct proxy *p, struct known *k)
 	struct fact_words w;
 
 	k->server = GEN_NOWHERE;
-	if (p->gen != NULL && strncmp(k->key, "server ", 7) == 0 &&
+	if (p->gen != NULL &&
+	    (strncmp(k->key, "server ", 7) == 0 ||
+		strncmp(k->key, "weight ", 7) == 0) &&
 	    fact_split(&w, k->key) && w.n == 3)
 		k->server = gen_find(p->gen, w.word[1], w.word[2]);
 }

@@ -97,7 +97,7 @@ build_balancer(
 	for (size_t i = 0; i < n; i++) {
 		const struct server *sc = up[i]->conf;
 
-		server[i].weight = sc->weight;
+		server[i].weight = up[i]->weight;
 		server[i].backup = sc->backup;
 		server[i].id = client_hash(sc->name, strlen(sc->name));
 		server[i].active = up[i]->kept_active;
@@ -330,6 +330,34 @@ service_bury(struct worker *w, struct wservice *s)
 		upstream_retire(w, s->up[i]);
 	s->n_up = 0;
 	service_free(s);
+}
+
+/* The ring is made anew; the others can be told. */
+static void
+set_weight(struct upstream *up, unsigned weight)
+{
+	struct wgroup *g = up->group;
+
+	up->weight = weight;
+	if (g->balancer.kind != BALANCE_HASH) {
+		balance_weight(&g->balancer, up->index, weight);
+		return;
+	}
+	for (size_t i = 0; i < g->n_up; i++)
+		g->up[i]->kept_active = g->balancer.server[i].active;
+	build_balancer(g, g->balancer.kind, g->up, g->n_up);
+	for (size_t i = 0; i < g->n_up; i++)
+		upstream_usable(g->up[i]);
+}
+
+void
+service_order(struct upstream *up, const struct view_order *order)
+{
+	unsigned weight = order->weighted ? order->weight : up->conf->weight;
+
+	if (weight != up->weight)
+		set_weight(up, weight);
+	up->idle_percent = order->loaded ? order->free : UINT8_MAX;
 }
 
 /* Perhaps something of a limit was given back: one tries, and wakes the next. */

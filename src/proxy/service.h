@@ -43,6 +43,7 @@ struct upstream {
 	size_t place; /* in the service */
 	struct wservice *service;
 	struct wgroup *group;
+	unsigned weight;      /* the one that holds */
 	uint32_t kept_active; /* from one balancer to the next */
 	const struct server *conf;
 	char *name; /* outlives the file */
@@ -143,6 +144,8 @@ struct wservice *service_new(struct worker *w);
 void service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index);
 void service_retire(struct worker *w, struct wservice *s);
 void service_bury(struct worker *w, struct wservice *s);
+/* Its weight by order or by the file, and its host's load. */
+void service_order(struct upstream *up, const struct view_order *order);
 void service_room(struct worker *w, struct wservice *s);
 
 /* upstream.c: servers of a service */

@@ -28,6 +28,7 @@ upstream_new(struct wservice *s, const struct server *conf)
 	up->refs = 1;
 	up->service = s;
 	up->conf = conf;
+	up->weight = conf->weight;
 	up->name = strdup(conf->name);
 	ASSERT(up->name != NULL);
 	if (conf->unix_path == NULL)

@@ -143,8 +143,11 @@ view_new(struct gen *g, size_t n_listeners)
 		return NULL;
 	v->server = calloc(g->n_servers + 1, 1);
 	v->listener = calloc(n_listeners + 1, sizeof(*v->listener));
+	v->order = calloc(g->n_servers + 1, sizeof(*v->order));
 	v->group = calloc(g->cluster->n_services + 1, sizeof(*v->group));
-	if (v->server == NULL || v->listener == NULL || v->group == NULL) {
+	if (v->server == NULL || v->listener == NULL || v->group == NULL ||
+	    v->order == NULL) {
+		free(v->order);
 		free(v->group);
 		free(v->server);
 		free(v->listener);
@@ -176,6 +179,7 @@ view_unref(struct view *v)
 			lsock_unref(v->listener[i].sock[j]);
 	}
 	gen_unref(v->gen);
+	free(v->order);
 	free(v->group);
 	free(v->server);
 	free(v->listener);

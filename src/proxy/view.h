@@ -98,13 +98,22 @@ struct view_listener {
 	struct lsock *sock[WORKERS_CAP]; /* NULL: not here yet */
 };
 
+/* What is known of a server beside its state; zero: nothing. */
+struct view_order {
+	bool weighted; /* `weight` counts instead of the file's */
+	uint16_t weight;
+	bool loaded;  /* `free` is known */
+	uint8_t free; /* of its host's processors, per cent */
+};
+
 struct view {
 	atomic_uint refs;
 	struct gen *gen;
-	bool accepting;	 /* false: a spare, or the host's addresses are gone */
-	bool stopping;	 /* connections end when they can */
-	size_t *group;	 /* the active one, by the cluster's services */
-	uint8_t *server; /* enum server_state, by gen_service.first + index */
+	bool accepting;		  /* false: a spare, or the host's addresses are gone */
+	bool stopping;		  /* connections end when they can */
+	size_t *group;		  /* the active one, by the cluster's services */
+	uint8_t *server;	  /* enum server_state, by gen_service.first + index */
+	struct view_order *order; /* by the same */
 	struct view_listener *listener;
 	size_t n_listeners;
 };

@@ -252,6 +252,35 @@ do_switch(struct client *c, const char *service, const char *group)
 	answer(c, true, text, NULL, 0);
 }
 
+static void
+do_weight(struct client *c, const char *service, const char *server, const char *weight)
+{
+	const char *what = weights_unknown(c->tree->cluster, service, server);
+	bool no_service = what != NULL && strcmp(what, "service") == 0;
+	char text[512];
+	bool changed;
+
+	if (what != NULL) {
+		(void)snprintf(text, sizeof(text), "no %s named \"%s\"%s%s", what,
+		    no_service ? service : server, no_service ? "" : " in service ",
+		    no_service ? "" : service);
+		answer(c, false, text, NULL, 0);
+		return;
+	}
+	if (!weights_valid(weight)) {
+		(void)snprintf(text, sizeof(text),
+		    "\"%s\" is no weight: 0 to %d, or file for what the file says",
+		    weight, SERVER_WEIGHT_MAX);
+		answer(c, false, text, NULL, 0);
+		return;
+	}
+	changed = weights_set(c->tree, service, server, weight);
+	(void)snprintf(text, sizeof(text), "%s in %s: weight %s%s", server, service,
+	    strcmp(weight, WEIGHT_OF_FILE) == 0 ? "as in the file" : weight,
+	    changed ? "" : ", as before");
+	answer(c, true, text, NULL, 0);
+}
+
 /* Passed on to the part `vip`, which answers when the address has moved. */
 static void
 do_move(struct client *c, const char *floating_ip, const char *host)
@@ -331,6 +360,8 @@ serve(struct client *c)
 		do_drain(c, word[1], false);
 	} else if (n == 3 && strcmp(word[0], "switch") == 0) {
 		do_switch(c, word[1], word[2]);
+	} else if (n == 4 && strcmp(word[0], "weight") == 0) {
+		do_weight(c, word[1], word[2], word[3]);
 	} else if (n == 3 && strcmp(word[0], "move") == 0) {
 		do_move(c, word[1], word[2]);
 	} else if (n == 1 && strcmp(word[0], "upgrade") == 0) {

@@ -230,6 +230,7 @@ apply(struct tree *t, struct reading *r, struct sbuf *b)
 	sbuf_done(&change);
 	drains_adopt(t);
 	switches_adopt(t);
+	weights_adopt(t);
 	sockets_adopt(&t->sockets, t->cluster, t->me);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_adopt(&t->child[i]);

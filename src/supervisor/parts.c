@@ -111,7 +111,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.nice = -5,
 	.writes = nothing,
 	.subscribe = {"server ", "service ", "host ", "admin ", "switch ", "vip ",
-	    "passive "},
+	    "weight ", "load ", "passive "},
 	.publish = {"proxy ", "passive "},
 	.sockets = {"tcp/"},
 	.files = true,

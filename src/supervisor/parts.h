@@ -13,7 +13,7 @@
 #include "supervisor/supervisor.h"
 
 #define PARTS_CAPS     8
-#define PARTS_PREFIXES 8
+#define PARTS_PREFIXES 10
 
 struct part_row {
 	const char *name;

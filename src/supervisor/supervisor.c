@@ -225,6 +225,7 @@ begin(struct tree *t)
 		child_init(&t->child[i], t, &parts[i]);
 	drains_load(t);
 	switches_load(t);
+	weights_load(t);
 	for (size_t i = 0; i < PARTS_MAX; i++)
 		child_adopt(&t->child[i]);
 }

@@ -9,6 +9,7 @@
  *	control.c	the control socket
  *	drains.c	what an operator has drained
  *	switches.c	to which groups he has switched services
+ *	weights.c	and which weights he has given servers
  *	upgrade.h	giving way to the program that lies at our path now
  *	handover.h	the state that goes with it
  */
@@ -152,6 +153,18 @@ const char *switches_unknown(
 bool switches_set(struct tree *t, const char *service, const char *group);
 void switches_load(struct tree *t);
 void switches_adopt(struct tree *t);
+
+/* weights.c */
+#define WEIGHT_OF_FILE "file" /* in place of a number: what the cluster file says */
+bool weights_valid(const char *weight);
+/* What is not known, "service" or "server"; NULL: both are. `server` may be a host. */
+const char *weights_unknown(
+    const struct cluster *c, const char *service, const char *server);
+/* True if this changed something. */
+bool weights_set(
+    struct tree *t, const char *service, const char *server, const char *weight);
+void weights_load(struct tree *t);
+void weights_adopt(struct tree *t);
 
 /* control.c */
 int control_open(struct tree *t) MUST_CHECK;

@@ -310,3 +310,52 @@ def test_retry_budget(lab):
     for _ in range(20):
         assert lab.get(80)[0].status == 502
     assert lab.asked == asked + 20
+
+
+@pytest.mark.parametrize("balance", ["round-robin", "least-connections", "random",
+                                     "{hash: cookie u}", "idle-capacity"])
+def test_weight_by_order(lab, balance):
+    named(lab, "web1", "web2")
+    lab.start(f'  site: {{listen: "lb1:80", balance: {balance}, '
+              'servers: ["web1:8080", "web2:8080"]}\n')
+    until(lambda: lab.fact("service site") == "up 2/2", "both are up")
+
+    def seen(n=80):
+        return [lab.get(80, fields=f"Cookie: u={i}\r\n")[0]["x-server"] for i in range(n)]
+
+    assert seen().count("web1") >= 20
+    lab.order("weight", "site", "web1", "0")
+    assert lab.fact("weight site web1:8080") == "0"
+    until(lambda: "web1" not in seen(4), "web1 is left alone")
+    assert "web1" not in seen()
+    lab.order("weight", "site", "web1:8080", "9")
+    if balance != "random" and balance != "least-connections":  # these look at the load
+        until(lambda: seen().count("web2") < 20, "web1 has most of it")
+    lab.order("weight", "site", "web1:8080", "file")
+    assert lab.fact("weight site web1:8080") == ""
+    until(lambda: 20 <= seen().count("web1") <= 60, "as before")
+
+
+def test_weight_is_refused(lab):
+    named(lab, "web1")
+    lab.start('  site: {listen: "lb1:80", servers: ["web1:8080"]}\n')
+    for words, why in ((("other", "web1", "1"), 'no service named "other"'),
+                       (("site", "web2", "1"), 'no server named "web2" in service site'),
+                       (("site", "web1", "1001"), '"1001" is no weight'),
+                       (("site", "web1", "-1"), '"-1" is no weight')):
+        answer = lab.control("weight", *words)
+        assert not answer["ok"] and why in answer["error"]
+
+
+def test_weight_stays_over_reload(lab):
+    named(lab, "web1", "web2")
+    site = '  site: {listen: "lb1:80", servers: ["web1:8080", "web2:8080"]%s}\n'
+    lab.start(site % "")
+    lab.order("weight", "site", "web2", "0")
+    until(lambda: "web2" not in servers(lab, 4), "web2 is left alone")
+    lab.write(site % ", retries: 3")
+    lab.order("reload")
+    assert "web2" not in servers(lab, 12)
+    lab.write(site.replace(', "web2:8080"', "") % "")
+    lab.order("reload")
+    assert lab.fact("weight site web2:8080") == ""
