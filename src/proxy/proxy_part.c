@@ -22,6 +22,7 @@
 #include "proxy/gen.h"
 #include "proxy/gen_tls.h"
 #include "proxy/proxy.h"
+#include "proxy/tls_memory.h"
 #include "proxy/worker.h"
 
 #define LISTENERS_MAX 256
@@ -861,6 +862,7 @@ proxy_main(void)
 
 	if (p == NULL)
 		return EXIT_FAILURE;
+	tls_memory_init();
 	r = part_main("proxy", &ops, p);
 	finish(p);
 	free(p);
