@@ -148,7 +148,7 @@ begin(struct target *t)
 {
 	const struct probe_job job = {.check = t->check,
 	    .at = t->at,
-	    .unix_path = t->server != NULL ? t->server->unix_path : NULL,
+	    .unix_path = t->site != NULL ? t->server->unix_path : NULL,
 	    .service = t->site != NULL ? t->site->service->name : NULL,
 	    .server = t->site != NULL ? t->server->name : NULL,
 	    .floating_ip = t->site == NULL ? t->floating_ip->name : NULL,

@@ -5,7 +5,7 @@
  *	2026-11-21T07:00:00.123456Z access service=site client=192.0.2.7:40312
  *	server=web1:8080 method="GET" host="example.org" target="/a?b" version=1.1
  *	status=200 id="7f3a" in=80 out=5120 total_us=812 wait_us=0 connect_us=0
- *first_us=790 retries=0 end=ok
+ *	first_us=790 retries=0 end=ok
  *
  * (one line). Text that came from a client stands in double quotes; what could end the
  * quotes or the line is written as \xHH. A worker formats a line and puts it into its

@@ -429,12 +429,8 @@ start_workers(struct proxy *p)
 	sigset_t all, old;
 	int r = 0;
 
-	if (p->n_workers > 0) {
-		if (n != p->n_workers)
-			log_event(LOG_WARN, "workers",
-			    "hint=\"takes effect when the part restarts\"");
+	if (p->n_workers > 0) /* another number takes another process */
 		return 0;
-	}
 	/* Signals are the control thread's. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -397,7 +397,9 @@ take_one(void *arg, const struct handover_record *rec)
 	case HANDOVER_FACT:
 		return take_fact(t, rec);
 	case HANDOVER_SOCKET:
-		return sockets_put(&t->sockets, rec->key, (int)rec->number[0]);
+		/* Who has asked for it is not known: nobody loses it. */
+		return sockets_put(
+		    &t->sockets, rec->key, (int)rec->number[0], UINT32_MAX);
 	case HANDOVER_PART:
 		row = parts_find(rec->key);
 		if (row == NULL || rec->number[0] > SUP_DOWN)

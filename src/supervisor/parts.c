@@ -107,6 +107,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.hang_ns = proxy_hang,
 	.user = "nobody",
 	.wants_more = proxy_transparent,
+	.workers = true,
 	.more_cap = CAP_NET_RAW, /* IP_TRANSPARENT takes it or CAP_NET_ADMIN */
 	.nice = -5,
 	.writes = nothing,

@@ -27,8 +27,9 @@ struct part_row {
 	/* One more, where the cluster file asks for what needs it; NULL: never. */
 	bool (*wants_more)(const struct cluster *c, const struct host *me);
 	int more_cap;
-	int realtime;		   /* priority of SCHED_FIFO; 0: a normal process */
-	int nice;		   /* of a normal process */
+	bool workers; /* has the file's `workers` threads, from its start to its end */
+	int realtime; /* priority of SCHED_FIFO; 0: a normal process */
+	int nice;     /* of a normal process */
 	const char *const *writes; /* paths it may write below; NULL ends */
 	/* Prefixes; NULL ends. Of facts it is told and may publish, of sockets it may
 	 * ask for. */

@@ -112,6 +112,13 @@ on_exit_of(void *arg, unsigned events)
 	tree_progress(c->tree);
 }
 
+/* A number for the sockets: parts that ask for any do not share them. */
+static unsigned
+asker_of(const struct process *p)
+{
+	return slot_of(p) + SUP_SLOTS * (unsigned)(p->child - p->child->tree->child);
+}
+
 static void
 answer_socket(struct process *p, const char *name)
 {
@@ -120,7 +127,7 @@ answer_socket(struct process *p, const char *name)
 	int fd = -EPERM;
 
 	if (parts_prefix(p->child->row->sockets, name))
-		fd = sockets_get(&t->sockets, t->cluster, t->me, name);
+		fd = sockets_get(&t->sockets, t->cluster, t->me, name, asker_of(p));
 	(void)snprintf(m.key, sizeof(m.key), "%s", name);
 	if (fd < 0) {
 		m.code = (uint32_t)-fd;
@@ -426,7 +433,9 @@ spawn(struct child *c, unsigned slot)
 	}
 	log_event(LOG_INFO, "part-start", "part=%s pid=%d", c->row->name, (int)p->pid);
 	c->more = parts_wants_more(c->row, c->tree->cluster, c->tree->me);
+	c->workers = c->tree->cluster->workers;
 	p->fresh = c->tree->program_fd >= 0;
+	sockets_forget_asker(&c->tree->sockets, asker_of(p));
 	greet(p);
 }
 
@@ -476,6 +485,18 @@ send_plain(struct process *p, enum part_msg_type type)
 		link_send(p->link, &m, -1);
 }
 
+/* With another number of workers the successor listens on fewer sockets. */
+static void
+tidy_sockets(struct process *p)
+{
+	struct child *c = p->child;
+
+	if (p->generation != c->tree->generation) /* it will ask for more */
+		return;
+	for (size_t i = 0; i < PARTS_PREFIXES && c->row->sockets[i] != NULL; i++)
+		sockets_keep_for(&c->tree->sockets, c->row->sockets[i], asker_of(p));
+}
+
 static void
 act(struct child *c, const struct sup_act *a)
 {
@@ -493,6 +514,7 @@ act(struct child *c, const struct sup_act *a)
 	case SUP_ACT_ACTIVATE:
 		log_event(
 		    LOG_INFO, "part-acts", "part=%s pid=%d", c->row->name, (int)p->pid);
+		tidy_sockets(p);
 		send_plain(p, PART_ACTIVATE);
 		break;
 	case SUP_ACT_YIELD:
@@ -570,6 +592,16 @@ child_init(struct child *c, struct tree *t, const struct part_row *row)
 		c->process[i] = (struct process){.child = c, .pidfd = -1};
 }
 
+/* Privileges and threads are given at the start only. */
+static bool
+is_outdated(const struct child *c)
+{
+	const struct tree *t = c->tree;
+
+	return c->more != parts_wants_more(c->row, t->cluster, t->me) ||
+	       (c->row->workers && c->workers != t->cluster->workers);
+}
+
 void
 child_adopt(struct child *c)
 {
@@ -583,9 +615,7 @@ child_adopt(struct child *c)
 	for (unsigned i = 0; i < SUP_SLOTS; i++)
 		send_config(&c->process[i]);
 	feed(c, wanted ? SUP_EV_WANT : SUP_EV_UNWANT, SUP_NOBODY);
-	/* Privileges are given at the start only. */
-	if (wanted &&
-	    c->more != parts_wants_more(c->row, c->tree->cluster, c->tree->me))
+	if (wanted && is_outdated(c))
 		child_replace(c);
 }
 
@@ -600,6 +630,7 @@ void
 child_resume(struct child *c, enum sup_status status, unsigned restarts, bool more)
 {
 	c->more = more;
+	c->workers = c->tree->cluster->workers;
 	sup_resume(&c->core, loop_clock(c->tree->loop), status, restarts);
 	/* Restarts what is missing. */
 	loop_timer_set(c->tree->loop, &c->timer, loop_clock(c->tree->loop));

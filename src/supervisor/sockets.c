@@ -156,7 +156,7 @@ open_named(const struct cluster *c, const struct host *me, const char *name)
 }
 
 int
-sockets_put(struct sockets *s, const char *name, int fd)
+sockets_put(struct sockets *s, const char *name, int fd, unsigned askers)
 {
 	size_t len = strlen(name);
 	struct held *h;
@@ -167,6 +167,7 @@ sockets_put(struct sockets *s, const char *name, int fd)
 	if (h == NULL)
 		return -ENOMEM;
 	h->fd = fd;
+	h->askers = askers;
 	memcpy(h->name, name, len + 1);
 	list_init(&h->node);
 	list_append(&s->all, &h->node);
@@ -174,21 +175,47 @@ sockets_put(struct sockets *s, const char *name, int fd)
 	return 0;
 }
 
+void
+sockets_forget_asker(struct sockets *s, unsigned asker)
+{
+	LIST_EACH(n, tmp, &s->all)
+	CONTAINER(n, struct held, node)->askers &= ~(1U << asker);
+}
+
+void
+sockets_keep_for(struct sockets *s, const char *prefix, unsigned asker)
+{
+	LIST_EACH(n, tmp, &s->all)
+	{
+		struct held *h = CONTAINER(n, struct held, node);
+
+		if (strncmp(h->name, prefix, strlen(prefix)) != 0 ||
+		    (h->askers & 1U << asker) != 0)
+			continue;
+		/* Others may have it open still, who do not accept either. */
+		(void)shutdown(h->fd, SHUT_RD);
+		release(s, h);
+	}
+}
+
 int
-sockets_get(
-    struct sockets *s, const struct cluster *c, const struct host *me, const char *name)
+sockets_get(struct sockets *s, const struct cluster *c, const struct host *me,
+    const char *name, unsigned asker)
 {
 	struct held *h = find(s, name);
 	int fd, err;
 
-	if (h != NULL)
+	ASSERT(asker < 32);
+	if (h != NULL) {
+		h->askers |= 1U << asker;
 		return h->fd;
+	}
 	if (strlen(name) >= SOCKETS_NAME)
 		return -EINVAL;
 	fd = open_named(c, me, name);
 	if (fd < 0)
 		return fd;
-	err = sockets_put(s, name, fd);
+	err = sockets_put(s, name, fd, 1U << asker);
 	if (err != 0)
 		(void)close(fd);
 	return err != 0 ? err : fd;

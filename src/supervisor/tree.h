@@ -47,8 +47,9 @@ struct child {
 	struct sup core;
 	struct process process[SUP_SLOTS];
 	struct loop_timer timer;
-	bool stopping; /* was told to leave for good */
-	bool more;     /* its processes have the row's `more_cap` */
+	bool stopping;	  /* was told to leave for good */
+	bool more;	  /* its processes have the row's `more_cap` */
+	unsigned workers; /* the file's, when they were started */
 };
 
 /* Somebody on the control socket waits for an answer. */

@@ -2,10 +2,6 @@
 """How the proxy connects: Unix sockets, source addresses, options of sockets.
 
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1 10.9.0.11, Unix sockets
-
-A transparent source needs a server behind the load balancer, in a namespace of its own:
-
-      lb1 10.9.9.1 ── 10.9.9.2 back (routes everything through lb1)
 """
 import contextlib
 import os

@@ -157,6 +157,28 @@ def test_no_request_fails(lab):
     assert lab.control("status")["ok"]
 
 
+def test_another_number_of_workers_costs_nothing(lab):
+    lab.at("sysctl", "-qw", "net.ipv4.tcp_migrate_req=1")  # docs/operations.md
+    load = Load(lab)
+    listening = lab.at("ss", "-ltnH", "sport = :80").splitlines()
+    assert len(listening) == 2
+    for workers in (1, 3):
+        before = lab.pids()["proxy"]
+        lab.write(SERVICES)
+        with open(lab.file, encoding="utf-8") as f:
+            text = f.read().replace("workers: 2", f"workers: {workers}")
+        with open(lab.file, "w", encoding="utf-8") as f:
+            f.write(text)
+        lab.order("reload")
+        until(lambda: lab.pids()["proxy"] not in (before, None), "a successor acts")
+        until(lambda: len(lab.at("ss", "-ltnH", "sport = :80").splitlines()) == workers,
+              "as many sockets as workers")
+        count = load.done
+        until(lambda: load.done > count + 100, "load goes on")
+        until(lambda: not lab.part("proxy")["finishing"], "the old process ends")
+    assert load.end() == []
+
+
 def test_upgrades_follow_each_other(lab):
     load = Load(lab, 4)
     for _ in range(2):

@@ -351,17 +351,17 @@ test_sockets(void **state)
 	(void)state;
 	sockets_init(&s);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		fd = sockets_get(&s, c, cluster_host(c, "a"), rows[i].name);
+		fd = sockets_get(&s, c, cluster_host(c, "a"), rows[i].name, 0);
 		if (rows[i].result != 0 ? fd != rows[i].result : fd < 0)
 			fail_msg("%s: %d", rows[i].name, fd);
 	}
 	assert_int_equal(s.n, 3);
 	/* Held: the same again, also over a generation that still gives it. */
-	fd = sockets_get(&s, c, cluster_host(c, "a"), rows[0].name);
+	fd = sockets_get(&s, c, cluster_host(c, "a"), rows[0].name, 1);
 	sockets_adopt(&s, later, cluster_host(later, "a"));
 	assert_int_equal(s.n, 2);
 	assert_int_equal(
-	    sockets_get(&s, later, cluster_host(later, "a"), rows[0].name), fd);
+	    sockets_get(&s, later, cluster_host(later, "a"), rows[0].name, 1), fd);
 	sockets_drop(&s, rows[1].name);
 	sockets_drop(&s, rows[1].name);
 	assert_int_equal(s.n, 1);
