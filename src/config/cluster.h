@@ -157,6 +157,7 @@ struct service {
 	size_t n_routes;
 	struct field_changes request, response; /* of all requests, before a route's */
 	struct field_plan to_server, to_client; /* where no route holds */
+	struct guard_conf guard;
 	enum balance balance;
 	struct balance_conf balancing;
 	struct check_conf check;  /* default: tcp, every 1 s, fall 3, rise 2 */
@@ -165,6 +166,7 @@ struct service {
 	int64_t queue_timeout_ns;
 	int64_t connect_timeout_ns; /* to a server */
 	int64_t head_timeout_ns;    /* first byte to end of a request head */
+	int64_t body_timeout_ns;    /* for each BODY_STEP bytes of a request's body */
 	int64_t idle_timeout_ns; /* keep-alive client without a request; tcp: silence */
 	int64_t server_timeout_ns; /* silence of a server that owes an answer */
 	int64_t drain_timeout_ns;  /* how long leaving connections may finish */

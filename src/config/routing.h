@@ -106,4 +106,18 @@ struct route {
 	struct place place;
 };
 
+/* Who is served at all, and how much of it. */
+struct guard_conf {
+	bool any; /* something of it has to be looked at for each request */
+	struct nets allow, deny;
+	struct nets trusted; /* whose word on others' addresses is believed */
+	unsigned requests;   /* of a source, in `per_ns`; 0: any number */
+	int64_t per_ns;
+	unsigned burst;	      /* at once, beyond the rate */
+	unsigned connections; /* of a source at a time; 0: any number */
+	uint64_t max_body;    /* bytes of a request's; 0: any number */
+	bool accept_proxy;
+	bool request_id;
+};
+
 #endif /* NINES_CONFIG_ROUTING_H */

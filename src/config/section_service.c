@@ -584,6 +584,15 @@ static const struct key timeout_key[] = {
 	.doc = "How long connections may finish when their listener or server leaves.",
     },
     {
+	.name = "body",
+	.kind = VALUE_DURATION,
+	FIELD(struct service, body_timeout_ns),
+	.min = MS_NS,
+	.max = 86400 * SEC_NS,
+	.preset = "30s",
+	.doc = "For 4 KiB of a request's body, or what is left of it.",
+    },
+    {
 	.name = "peer",
 	.kind = VALUE_DURATION,
 	FIELD(struct service, peer_timeout_ns),
@@ -675,6 +684,7 @@ static const struct key service_key[] = {
 	       "that holds counts.",
     },
     HEADER_KEYS(struct service),
+    GUARD_KEYS,
     BALANCE_KEYS,
     {
 	.name = "check",
@@ -811,6 +821,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 
 	(void)given;
 	groups_finish(r, node, s);
+	guard_finish(r, node, s);
 	routes_finish(r, node, s);
 	balance_finish(r, node, s);
 	service_net_finish(r, node, s);

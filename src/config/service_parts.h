@@ -67,6 +67,60 @@ const char *field_remove_fault(const char *name, const char *text);
 		.doc = "Changes of the header fields of answers.",             \
 	}
 
+/* service_guard.c: who is served at all, and how much of it */
+extern const struct section rate_section;
+
+#define GUARD_KEYS                                                                     \
+	{                                                                              \
+	    .name = "allow",                                                           \
+	    .kind = VALUE_NETS,                                                        \
+	    .offset = offsetof(struct service, guard.allow),                           \
+	    .doc = "Where clients may be; unless said, anywhere.",                     \
+	},                                                                             \
+	    {                                                                          \
+		.name = "deny",                                                        \
+		.kind = VALUE_NETS,                                                    \
+		.offset = offsetof(struct service, guard.deny),                        \
+		.doc = "Where they may not be, whatever `allow` says.",                \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "rate",                                                        \
+		.kind = VALUE_SECTION,                                                 \
+		.section = &rate_section,                                              \
+		.doc = "How much of one source is served, on each load balancer.",     \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "trusted",                                                     \
+		.kind = VALUE_NETS,                                                    \
+		.offset = offsetof(struct service, guard.trusted),                     \
+		.doc = "Proxies in front of this one, whose `X-Forwarded-For` and "    \
+		       "`X-Request-Id` are believed.",                                 \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "accept_proxy",                                                \
+		.kind = VALUE_FLAG,                                                    \
+		FIELD(struct service, guard.accept_proxy),                             \
+		.preset = "false",                                                     \
+		.doc = "Connections begin with a PROXY header (version 1 or 2); only " \
+		       "`trusted` ones are taken.",                                    \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "max_body",                                                    \
+		.kind = VALUE_COUNT,                                                   \
+		FIELD(struct service, guard.max_body),                                 \
+		.max = INT64_C(1) << 50,                                               \
+		.preset = "0",                                                         \
+		.doc = "Bytes of a request's body; 0: any number.",                    \
+	    },                                                                         \
+	{                                                                              \
+		.name = "request_id", .kind = VALUE_FLAG,                              \
+		FIELD(struct service, guard.request_id), .preset = "false",            \
+		.doc = "Give every request a field `X-Request-Id`.",                   \
+	}
+
+/* Before routes_finish(). */
+void guard_finish(struct reader *r, const struct yaml *node, struct service *s);
+
 /* After groups_finish(). */
 void routes_finish(struct reader *r, const struct yaml *node, struct service *s);
 

@@ -526,11 +526,29 @@ changed_by(const struct field_changes *c, const char *name)
 	return false;
 }
 
-/* Adds what `c` says, but not what `later` says otherwise. */
-static void
-plan_changes(struct field_plan *plan, const char **drop, struct pair *put,
-    const struct field_changes *c, const struct field_changes *later)
+/* What is said of a head, the last word last. */
+#define LAYERS 3
+
+struct layers {
+	const struct field_changes *of[LAYERS]; /* NULL: nothing */
+};
+
+static bool
+changed_later(const struct layers *l, size_t i, const char *name)
 {
+	while (++i < LAYERS) {
+		if (l->of[i] != NULL && changed_by(l->of[i], name))
+			return true;
+	}
+	return false;
+}
+
+static void
+plan_layer(struct field_plan *plan, const char **drop, struct pair *put,
+    const struct layers *l, size_t at)
+{
+	const struct field_changes *c = l->of[at];
+
 	for (size_t i = 0; i < c->remove.n; i++)
 		drop[plan->drop.n++] = c->remove.text[i];
 	for (size_t i = 0; i < c->set.n + c->add.n; i++) {
@@ -540,7 +558,7 @@ plan_changes(struct field_plan *plan, const char **drop, struct pair *put,
 
 		if (set)
 			drop[plan->drop.n++] = p->name;
-		if (later != NULL && changed_by(later, p->name))
+		if (changed_later(l, at, p->name))
 			continue;
 		put[plan->put.n++] = *p;
 		plan->host = plan->host || strcasecmp(p->name, "host") == 0;
@@ -548,26 +566,42 @@ plan_changes(struct field_plan *plan, const char **drop, struct pair *put,
 }
 
 static void
-plan_fields(struct reader *r, struct field_plan *plan,
-    const struct field_changes *service, const struct field_changes *route)
+plan_fields(struct reader *r, struct field_plan *plan, const struct layers *l)
 {
-	size_t n = service->set.n + service->remove.n + service->add.n;
 	const char **drop;
 	struct pair *put;
+	size_t n = 0;
 
-	if (route != NULL)
-		n += route->set.n + route->remove.n + route->add.n;
-	if (n == 0)
-		return;
+	for (size_t i = 0; i < LAYERS; i++) {
+		if (l->of[i] != NULL)
+			n += l->of[i]->set.n + l->of[i]->remove.n + l->of[i]->add.n;
+	}
 	drop = arena_array(r->arena, n, sizeof(*drop));
 	put = arena_array(r->arena, n, sizeof(*put));
-	if (drop == NULL || put == NULL)
+	if (n == 0 || drop == NULL || put == NULL)
 		return;
-	plan_changes(plan, drop, put, service, route);
-	if (route != NULL)
-		plan_changes(plan, drop, put, route, NULL);
+	for (size_t i = 0; i < LAYERS; i++) {
+		if (l->of[i] != NULL)
+			plan_layer(plan, drop, put, l, i);
+	}
 	plan->drop.text = drop;
 	plan->put.pair = put;
+}
+
+/* `route` NULL: where none holds. `request_id` is a field like any other. */
+static void
+plan_heads(struct reader *r, const struct service *s, const struct route *route,
+    struct field_plan *to_server, struct field_plan *to_client)
+{
+	static const struct pair id[] = {{"X-Request-Id", "{request_id}"}};
+	static const struct field_changes set_id = {.set = {id, 1}};
+	const struct layers request = {{s->guard.request_id ? &set_id : NULL,
+	    &s->request, route != NULL ? &route->request : NULL}};
+	const struct layers response = {
+	    {&s->response, route != NULL ? &route->response : NULL}};
+
+	plan_fields(r, to_server, &request);
+	plan_fields(r, to_client, &response);
 }
 
 /* ---- a service's routes -------------------------------------------------------- */
@@ -605,8 +639,7 @@ routes_finish(struct reader *r, const struct yaml *node, struct service *s)
 	const struct yaml *list = yaml_get(node, "routes"), *item;
 	size_t n;
 
-	plan_fields(r, &s->to_server, &s->request, NULL);
-	plan_fields(r, &s->to_client, &s->response, NULL);
+	plan_heads(r, s, NULL, &s->to_server, &s->to_client);
 	if (list == NULL)
 		return;
 	item = yaml_items(list, &n);
@@ -620,8 +653,7 @@ routes_finish(struct reader *r, const struct yaml *node, struct service *s)
 
 		for (size_t j = 0; j < route->n_to; j++)
 			to[j].group = group_index(s, to[j].name);
-		plan_fields(r, &route->to_server, &s->request, &route->request);
-		plan_fields(r, &route->to_client, &s->response, &route->response);
+		plan_heads(r, s, route, &route->to_server, &route->to_client);
 		if (s->mode == MODE_TCP)
 			check_tcp(r, item);
 	}

@@ -70,6 +70,7 @@ client_stream(struct worker *w, const struct client *conn)
 	c->secure = conn->secure;
 	c->s.readable = false;
 	c->from = conn->from;
+	c->source = conn->from.ip;
 	memcpy(c->address, conn->address, sizeof(c->address));
 	return c;
 }
@@ -117,6 +118,7 @@ client_close(struct worker *w, struct client *c)
 	buf_put(&w->bufs, c->req);
 	c->req = NULL;
 	shape_done(w, c);
+	guard_leave(c);
 	wheel_clear(&w->wheel, &c->timer);
 	side_close(w, &c->s);
 	list_remove(&c->link);
@@ -355,6 +357,21 @@ client_lost_server(struct worker *w, struct client *c, int error)
 	client_dispatch(w, c);
 }
 
+/* When a client owes more of its request's body; never if it is not its turn. */
+static mono_t
+body_due(struct worker *w, struct client *c)
+{
+	if (c->state != CLIENT_WAITING || c->up.body.done || flow_pending(&c->up)) {
+		c->body_due = (mono_t){0};
+		return MONO_NEVER;
+	}
+	if (c->body_due.ns == 0 || c->up.bytes >= c->body_mark) {
+		c->body_mark = c->up.bytes + BODY_STEP;
+		c->body_due = mono_add(w->now, c->service->conf->body_timeout_ns);
+	}
+	return c->body_due;
+}
+
 /* Something moved: the time-out that fits the state starts anew. */
 void
 client_progress(struct worker *w, struct client *c)
@@ -363,7 +380,15 @@ client_progress(struct worker *w, struct client *c)
 	int64_t ns =
 	    c->state == CLIENT_TUNNEL ? conf->idle_timeout_ns : conf->server_timeout_ns;
 
-	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
+	mono_t due = mono_add(w->now, ns);
+
+	if (!c->up.body.done) {
+		mono_t body = body_due(w, c);
+
+		if (mono_before(body, due))
+			due = body;
+	}
+	wheel_set(&w->wheel, &c->timer, due);
 }
 
 /* Of a connection on which nothing was said yet. `name` is what TLS asks for. */
@@ -378,7 +403,7 @@ client_begin(struct worker *w, struct client *c, const char *name)
 	if (c->service->routing != NULL)
 		shape_choose_connection(w, c, name);
 	if (c->service->conf->balance == BALANCE_HASH)
-		c->hash = client_hash(c->from.ip.byte, ip_len(&c->from.ip));
+		c->hash = client_hash(c->source.byte, ip_len(&c->source));
 	count(c->service->counter, SVC_REQUESTS);
 	log_begin(w, c);
 	client_dispatch(w, c);
@@ -444,6 +469,9 @@ void
 client_event(struct worker *w, struct client *c)
 {
 	switch ((enum client_state)c->state) {
+	case CLIENT_PROXY:
+		guard_event(w, c);
+		return;
 	case CLIENT_HANDSHAKE:
 		client_handshake(w, c);
 		return;
@@ -529,6 +557,7 @@ client_timeout(struct worker *w, struct client *c)
 	stats_t *counter = c->service->counter;
 
 	switch ((enum client_state)c->state) {
+	case CLIENT_PROXY:
 	case CLIENT_HANDSHAKE:
 		count(counter, SVC_TIMEOUTS);
 		client_close(w, c);
@@ -548,6 +577,10 @@ client_timeout(struct worker *w, struct client *c)
 			client_lost_server(w, c, ETIMEDOUT);
 		return;
 	case CLIENT_WAITING:
+		if (c->body_due.ns != 0 && flow_pending(&c->up)) {
+			client_progress(w, c); /* it is the server who waits */
+			return;
+		}
 		/* What came and is stuck is so for want of a server that reads. */
 		if (!c->up.body.done && !flow_pending(&c->up)) {
 			count(counter, SVC_TIMEOUTS);

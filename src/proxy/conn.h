@@ -24,7 +24,9 @@
 #include "proxy/buf.h"
 #include "proxy/care.h"
 #include "proxy/counters.h"
+#include "proxy/guard.h"
 #include "proxy/http1.h"
+#include "proxy/meter.h"
 #include "proxy/service.h"
 #include "proxy/shape.h"
 #include "proxy/stick.h"
@@ -45,6 +47,7 @@ enum client_state {
 	CLIENT_TUNNEL,	   /* bytes both ways */
 	CLIENT_SESSION,	   /* speaks HTTP/2: its streams are clients of their own */
 	CLIENT_LINGER,	   /* all said; waits for the client to close */
+	CLIENT_PROXY,	   /* before its PROXY header */
 	CLIENT_HANDSHAKE,  /* of TLS, before all else */
 	CLIENT_DEAD
 };
@@ -67,6 +70,7 @@ struct client {
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
+	bool trusted;  /* the connection is a trusted proxy's */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
 	uint16_t status;	/* of the answer */
 	struct list link;	/* service->clients */
@@ -79,6 +83,8 @@ struct client {
 	struct h2_session *session; /* CLIENT_SESSION */
 	struct limit *limit;	    /* that it counts in; or NULL */
 	struct shape shape;
+	struct meter *meter; /* that it counts in as `counted_as`; or NULL */
+	uint64_t counted_as;
 	struct flow up, down;
 	struct buf *req;   /* the head as it goes to servers, until an answer comes */
 	uint32_t req_sent; /* bytes of it */
@@ -89,7 +95,10 @@ struct client {
 	uint32_t
 	    stuck; /* place in the service of the server its cookie names, from 1 */
 	mono_t started, served, connected, first; /* for the access log */
-	struct ip_endpoint from;
+	uint64_t body_mark;	 /* bytes of the request's body that are due */
+	mono_t body_due;	 /* and when; 0: not known yet */
+	struct ip_endpoint from; /* of the connection, or what its PROXY header says */
+	struct ip source;	 /* of the request: `from`, or whom that speaks for */
 	char address[IP_STR_LEN];
 };
 

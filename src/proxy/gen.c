@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "proxy/counters.h"
 #include "proxy/gen_tls.h"
+#include "proxy/meter.h"
 #include "proxy/route.h"
 #include "proxy/tls_site.h"
 
@@ -136,6 +137,9 @@ build_service(struct builder *b, size_t i)
 	(void)snprintf(label, sizeof(label), "service=%s", conf->name);
 	gs->counter = blocks(b, "proxy_service", label, service_counters, SVC_N);
 	gs->limit = carry_limit(conf->max_connections, old != NULL ? old->limit : NULL);
+	if (conf->guard.requests > 0 || conf->guard.connections > 0)
+		gs->meter = old != NULL && old->meter != NULL ? meter_ref(old->meter)
+							      : meter_new();
 	build_servers(b, gs, old);
 	build_routes(b, gs);
 	gen_tls_build(g, gs, old, b->files);

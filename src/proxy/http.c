@@ -265,7 +265,7 @@ request_hash(const struct worker *w, const struct client *c, const char *p)
 	const char *query;
 
 	if (conf->hash_key == HASH_SOURCE)
-		return client_hash(c->from.ip.byte, ip_len(&c->from.ip));
+		return client_hash(c->source.byte, ip_len(&c->source));
 	if (conf->hash_key == HASH_HEADER)
 		v = http1_field_value(&w->head, p, conf->hash_name);
 	if (conf->hash_key == HASH_COOKIE)
@@ -306,6 +306,7 @@ write_request(struct worker *w, struct client *c, const char *p)
 		(void)ip_format(&c->from.ip, c->address);
 	/* The PROXY header speaks for all of a connection: it serves this client once.
 	 */
+	via.fresh = conf->guard.trusted.n > 0 && !c->trusted;
 	via.close = conf->send_proxy != 0 || conf->pool == 0;
 	b = buf_get(&w->bufs, room);
 	if (b == NULL)
@@ -343,8 +344,10 @@ request(struct worker *w, struct client *c, struct buf *b)
 {
 	const char *p = buf_bytes(b);
 	const struct http1_head *h = &w->head;
+	const struct guard_conf *guard = &c->service->conf->guard;
 	struct route_text body = {0};
-	unsigned status = 0;
+	unsigned status = 0, refused = 0;
+	const char *why = "";
 	bool own;
 	int r;
 
@@ -359,7 +362,10 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->n_tried = 0;
 	c->req_sent = 0;
 	c->status = 0;
+	c->body_due = (mono_t){0};
 	c->group = c->service->group[c->service->active];
+	if (guard->any || c->trusted)
+		refused = guard_request(w, c, p, &why);
 	if (c->service->routing != NULL)
 		shape_choose(w, c, p);
 	if (c->service->conf->balance == BALANCE_HASH)
@@ -369,8 +375,10 @@ request(struct worker *w, struct client *c, struct buf *b)
 	care_earn(c->service);
 	flow_init(&c->up, h->framing, h->length);
 	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	own = belongs_to_https(c) || shape_answers(c);
-	r = own && !c->log ? 0 : write_request(w, c, p); /* the log reads it there */
+	own = refused == 0 && (belongs_to_https(c) || shape_answers(c));
+	r = (own || refused != 0) && !c->log
+		? 0
+		: write_request(w, c, p); /* the log reads it there */
 	if (own && r == 0) {
 		r = belongs_to_https(c) ? send_to_https(w, c, p, &status)
 					: shape_answer(w, c, p, &body, &status);
@@ -380,7 +388,9 @@ request(struct worker *w, struct client *c, struct buf *b)
 		client_close(w, c);
 		return;
 	}
-	if (own && r > 0)
+	if (refused != 0)
+		http_refuse(w, c, refused, why);
+	else if (own && r > 0)
 		send_own(w, c, (size_t)r, body);
 	else if (r != 0)
 		http_refuse(w, c, 503, "out of resources");
@@ -489,6 +499,21 @@ send_head(struct worker *w, struct client *c)
 		(void)side_rest(w, &c->s, in, n);
 }
 
+/* A body that did not say how large it is has become too large. */
+static bool
+too_large(struct worker *w, struct client *c)
+{
+	uint64_t max = c->service->conf->guard.max_body;
+
+	if (max == 0 || c->up.bytes <= max || c->up.body.framing != HTTP1_CHUNKED)
+		return false;
+	if (c->state == CLIENT_WAITING)
+		http_refuse(w, c, 413, "the request's body is too large");
+	else
+		client_close(w, c);
+	return true;
+}
+
 /* False: the exchange is over or has gone elsewhere. */
 static bool
 pump_up(struct worker *w, struct client *c)
@@ -511,7 +536,7 @@ pump_up(struct worker *w, struct client *c)
 	switch (flow_pump(w, &c->up, &c->s, &sc->s)) {
 	case FLOW_WAIT:
 	case FLOW_DONE:
-		return true;
+		return !too_large(w, c);
 	case FLOW_SINK_FAILED:
 		c->unclean = true;
 		return true;

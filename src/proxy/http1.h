@@ -172,10 +172,11 @@ struct http1_slice http1_cookie(
     const struct http1_head *head, const char *p, const char *name);
 
 struct http1_via {
-	const char *client;	       /* address as text, no brackets */
-	const char *proto;	       /* "http", "https" */
-	const char *local;	       /* Host for an HTTP/1.0 request that has none */
-	bool close;		       /* ask the next hop to close */
+	const char *client; /* address as text, no brackets */
+	const char *proto;  /* "http", "https" */
+	const char *local;  /* Host for an HTTP/1.0 request that has none */
+	bool close;	    /* ask the next hop to close */
+	bool fresh;	    /* what is there of forwarding fields is not believed */
 	const struct http1_edit *edit; /* NULL: none */
 };
 

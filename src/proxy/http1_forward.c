@@ -158,12 +158,14 @@ put_forwarded(struct out *o, const struct http1_head *head, const char *p,
 	bool v6 = strchr(via->client, ':') != NULL;
 
 	PUT(o, "X-Forwarded-For: ");
-	put_list(o, head, p, HTTP1_N_X_FORWARDED_FOR);
+	if (!via->fresh)
+		put_list(o, head, p, HTTP1_N_X_FORWARDED_FOR);
 	puts_out(o, via->client);
 	PUT(o, "\r\nX-Forwarded-Proto: ");
 	puts_out(o, via->proto);
 	PUT(o, "\r\nForwarded: ");
-	put_list(o, head, p, HTTP1_N_FORWARDED);
+	if (!via->fresh)
+		put_list(o, head, p, HTTP1_N_FORWARDED);
 	PUT(o, "for=");
 	puts_out(o, v6 ? "\"[" : "");
 	puts_out(o, via->client);

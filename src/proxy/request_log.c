@@ -55,7 +55,7 @@ void
 log_end(struct worker *w, struct client *c, const char *end)
 {
 	struct access_entry e;
-	char line[ACCESS_LINE_MAX];
+	char line[ACCESS_LINE_MAX], source[IP_STR_LEN];
 
 	if (!c->log)
 		return;
@@ -64,7 +64,7 @@ log_end(struct worker *w, struct client *c, const char *end)
 		(void)ip_format(&c->from.ip, c->address);
 	e = (struct access_entry){.time_us = worker_wall_us(),
 	    .service = c->service->conf->name,
-	    .client = c->address,
+	    .client = c->trusted ? ip_format(&c->source, source) : c->address,
 	    .client_port = c->from.port,
 	    .server = c->peer != NULL ? c->peer->up->name : NULL,
 	    .bytes_in = c->up.bytes,

@@ -285,6 +285,8 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	replace_limit(&s->limit, gs->limit);
 	update_groups(w, s, up);
 	stick_update(s);
+	meter_unref(s->meter);
+	s->meter = meter_ref(gs->meter);
 	routing_unref(s->routing);
 	s->by_name = names_count(gs->conf);
 	s->routing = gs->routes != NULL ? routing_new(g, gs->conf, gs->routes) : NULL;
@@ -305,6 +307,7 @@ service_free(struct wservice *s)
 	}
 	limit_unref(s->limit);
 	routing_unref(s->routing);
+	meter_unref(s->meter);
 	gen_unref(s->gen);
 	free(s->group);
 	free(s->sticky);

@@ -107,6 +107,7 @@ struct wservice {
 	struct wgroup **group; /* by their index in `conf` */
 	size_t n_groups;
 	size_t active;		  /* the one for what no route sends elsewhere */
+	struct meter *meter;	  /* of sources; NULL: none is kept */
 	struct wrouting *routing; /* NULL: nothing to choose or change */
 	bool by_name;		  /* a route looks at the name that TLS asks for */
 	struct list left;	  /* groups that clients still point to */

@@ -13,7 +13,8 @@
 #include "proxy/route_fill.h"
 #include "proxy/tls.h"
 
-#define ID_LEN 32 /* hexadecimal digits of a request's id */
+#define ID_LEN 32  /* hexadecimal digits of a request's id */
+#define ID_MAX 128 /* bytes of one that a trusted proxy gave */
 
 struct wrouting *
 routing_new(struct gen *g, const struct service *conf, const struct route_table *table)
@@ -74,7 +75,7 @@ read_parts(const struct http1_head *h, const char *p, struct parts *parts)
 }
 
 static void
-make_id(struct worker *w, char id[static ID_LEN])
+make_id(struct worker *w, char id[ID_LEN])
 {
 	static const char digit[] = "0123456789abcdef";
 	uint64_t bits = 0;
@@ -86,21 +87,39 @@ make_id(struct worker *w, char id[static ID_LEN])
 	}
 }
 
+/* What a trusted proxy calls it, else a name of our own. */
+static struct route_text
+request_id(struct worker *w, const struct client *c, const char *p, char id[ID_LEN])
+{
+	struct http1_slice said = {0};
+
+	if (c->trusted)
+		said = http1_field_value(&w->head, p, "x-request-id");
+	if (said.len > 0 && said.len <= ID_MAX)
+		return slice(p, said);
+	make_id(w, id);
+	return (struct route_text){id, ID_LEN};
+}
+
+/* What has no place of its own. */
+struct fill_texts {
+	char id[ID_LEN];
+	char source[IP_STR_LEN];
+};
+
 static void
-fill_in(struct worker *w, struct client *c, const char *p, char id[static ID_LEN],
-    struct fill *f)
+fill_in(struct worker *w, const struct client *c, const char *p,
+    struct fill_texts *text, struct fill *f)
 {
 	struct parts parts;
 
-	make_id(w, id);
 	read_parts(&w->head, p, &parts);
-	if (c->address[0] == '\0')
-		(void)ip_format(&c->from.ip, c->address);
+	(void)ip_format(&c->source, text->source);
 	f->word[FILL_HOST] = parts.host;
 	f->word[FILL_URI] = parts.uri;
 	f->word[FILL_PATH] = parts.path;
-	f->word[FILL_CLIENT] = (struct route_text){c->address, strlen(c->address)};
-	f->word[FILL_REQUEST_ID] = (struct route_text){id, ID_LEN};
+	f->word[FILL_CLIENT] = (struct route_text){text->source, strlen(text->source)};
+	f->word[FILL_REQUEST_ID] = request_id(w, c, p, text->id);
 }
 
 /* ---- choosing ------------------------------------------------------------------ */
@@ -141,7 +160,7 @@ void
 shape_choose(struct worker *w, struct client *c, const char *p)
 {
 	const struct http1_head *h = &w->head;
-	struct route_query q = {.source = &c->from.ip, .head = h, .bytes = p};
+	struct route_query q = {.source = &c->source, .head = h, .bytes = p};
 	struct parts parts;
 
 	read_parts(h, p, &parts);
@@ -159,7 +178,7 @@ shape_choose(struct worker *w, struct client *c, const char *p)
 void
 shape_choose_connection(struct worker *w, struct client *c, const char *name)
 {
-	struct route_query q = {.source = &c->from.ip};
+	struct route_query q = {.source = &c->source};
 
 	q.sni = route_host(name, strlen(name));
 	choose(w, c, &q);
@@ -223,7 +242,7 @@ shape_request(
 	const struct route *r = c->shape.route;
 	const struct field_plan *plan =
 	    r != NULL ? &r->to_server : &c->shape.routing->conf->to_server;
-	char id[ID_LEN];
+	struct fill_texts text;
 	struct fill f;
 	int n;
 
@@ -231,7 +250,7 @@ shape_request(
 	    .n_drop = plan->drop.n,
 	    .extra = w->lines,
 	    .has_host = plan->host};
-	fill_in(w, c, p, id, &f);
+	fill_in(w, c, p, &text, &f);
 	n = keep_lines(w, c, &f);
 	if (n == 0 && r != NULL && r->rewrite != NULL)
 		n = rewrite(w, c, p, edit);
@@ -296,13 +315,13 @@ shape_answer(struct worker *w, struct client *c, const char *p, struct route_tex
 	const struct pairs *put = &r->to_client.put;
 	const char *text = r->answer.body != NULL ? r->answer.body : "";
 	size_t cap = sizeof(w->out), n;
-	char id[ID_LEN];
+	struct fill_texts texts;
 	struct fill f;
 	int k;
 
 	*status = r->redirect != NULL ? r->status : r->answer.status;
 	*body = (struct route_text){text, r->redirect != NULL ? 0 : strlen(text)};
-	fill_in(w, c, p, id, &f);
+	fill_in(w, c, p, &texts, &f);
 	k = snprintf(w->out, cap, "HTTP/1.1 %u %s\r\n", *status, http1_phrase(*status));
 	ASSERT(k > 0);
 	n = (size_t)k;

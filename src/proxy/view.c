@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "proxy/gen_tls.h"
+#include "proxy/meter.h"
 
 /* True for the last reference. */
 static bool
@@ -125,6 +126,7 @@ gen_unref(struct gen *g)
 		struct gen_service *s = &g->service[i];
 
 		limit_unref(s->limit);
+		meter_unref(s->meter);
 		gen_tls_free(s);
 		for (size_t j = 0; s->server != NULL && j < s->conf->n_servers; j++)
 			limit_unref(s->server[j].limit);

@@ -60,6 +60,7 @@ struct gen_service {
 	const struct service *conf;
 	bool here; /* this host serves it */
 	struct limit *limit;
+	struct meter *meter; /* NULL: sources may have what they want */
 	stats_t **counter;
 	struct gen_server *server;   /* conf->n_servers */
 	size_t first;		     /* of its servers in view.server */
@@ -70,6 +71,7 @@ struct gen_service {
 };
 
 struct arena;
+struct meter;
 struct route_table;
 struct tls_peer;
 struct tls_site;

@@ -209,7 +209,7 @@ accept_one(struct worker *w, struct wlistener *l)
 	if (side_watch(w, &c->s) != 0)
 		client_close(w, c);
 	else
-		client_start(w, c);
+		guard_accept(w, c);
 	return true;
 }
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/guard.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/conn.h"
+#include "proxy/http1_sense.h"
+#include "proxy/proxy_accept_wire.h"
+
+static bool
+within(const struct nets *nets, const struct ip *ip)
+{
+	for (size_t i = 0; i < nets->n; i++) {
+		if (ip_in_net(ip, &nets->net[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+welcome(const struct guard_conf *g, const struct ip *ip)
+{
+	return !within(&g->deny, ip) && (g->allow.n == 0 || within(&g->allow, ip));
+}
+
+static bool
+within_rate(struct worker *w, struct client *c, const struct ip *ip)
+{
+	const struct guard_conf *g = &c->service->conf->guard;
+	struct meter *m = c->service->meter;
+
+	return g->requests == 0 || m == NULL ||
+	       meter_request(
+		   m, meter_source(ip), w->now.ns, g->per_ns / g->requests, g->burst);
+}
+
+/* ---- connections --------------------------------------------------------------- */
+
+/* Who it comes from is known now. */
+static void
+start(struct worker *w, struct client *c)
+{
+	const struct guard_conf *g = &c->service->conf->guard;
+	struct meter *m = c->service->meter;
+	bool ok = true;
+
+	c->source = c->from.ip;
+	if (g->any && c->tcp)
+		ok = welcome(g, &c->from.ip) && within_rate(w, c, &c->from.ip);
+	/* A proxy in front has the connections of all its clients. */
+	if (ok && g->connections > 0 && m != NULL &&
+	    !within(&g->trusted, &c->from.ip)) {
+		c->counted_as = meter_source(&c->from.ip);
+		ok = meter_open(m, c->counted_as, g->connections);
+		if (ok)
+			c->meter = meter_ref(m);
+	}
+	if (ok) {
+		client_start(w, c);
+		return;
+	}
+	count(c->service->counter, SVC_REFUSED);
+	client_close(w, c);
+}
+
+void
+guard_leave(struct client *c)
+{
+	if (c->meter == NULL)
+		return;
+	meter_close(c->meter, c->counted_as);
+	meter_unref(c->meter);
+	c->meter = NULL;
+}
+
+/* Looks at what has come without taking it, so that what follows the header is read
+ * by whom it concerns. */
+void
+guard_event(struct worker *w, struct client *c)
+{
+	uint8_t p[PROXY_ACCEPT_MAX];
+	ssize_t n = recv(c->s.fd, p, sizeof(p), MSG_PEEK);
+	size_t used = 0;
+	int rc = -EBADMSG;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		rc = proxy_accept_decode(p, (size_t)n, &c->from, &used);
+	if (rc == -EAGAIN && !c->s.rdhup)
+		return;
+	if (rc == 0)
+		n = recv(c->s.fd, p, used, 0);
+	if (rc != 0 || n != (ssize_t)used) {
+		count(c->service->counter, SVC_REFUSED);
+		client_close(w, c);
+		return;
+	}
+	c->state = CLIENT_IDLE;
+	start(w, c);
+	if (c->state == CLIENT_HANDSHAKE) { /* the hello may be here already */
+		c->s.readable = true;
+		client_event(w, c);
+	}
+}
+
+void
+guard_accept(struct worker *w, struct client *c)
+{
+	const struct service *conf = c->service->conf;
+
+	if (!conf->guard.accept_proxy) {
+		start(w, c);
+		return;
+	}
+	if (!within(&conf->guard.trusted, &c->from.ip)) {
+		count(c->service->counter, SVC_REFUSED);
+		client_close(w, c);
+		return;
+	}
+	c->state = CLIENT_PROXY;
+	wheel_set(&w->wheel, &c->timer, mono_add(w->now, conf->head_timeout_ns));
+	guard_event(w, c);
+}
+
+/* ---- requests ------------------------------------------------------------------ */
+
+/* The address at the end of the list `s`, which is cut before it. False: none there. */
+static bool
+last_address(const char *p, struct http1_slice *s, struct ip *ip)
+{
+	char text[IP_STR_LEN];
+	uint32_t begin, len;
+
+	while (s->len > 0 && strchr(" \t,", p[s->off + s->len - 1]) != NULL)
+		s->len--;
+	begin = s->off + s->len;
+	while (begin > s->off && strchr(" \t,", p[begin - 1]) == NULL)
+		begin--;
+	len = s->off + s->len - begin;
+	s->len = begin - s->off;
+	if (len == 0 || len >= sizeof(text))
+		return false;
+	memcpy(text, p + begin, len);
+	text[len] = '\0';
+	return ip_parse(ip, text) == 0;
+}
+
+/*
+ * The client by X-Forwarded-For: each proxy adds whom it was asked by, so its end is
+ * true as long as those before it are trusted, and the first who is not is the client.
+ */
+static void
+forwarded_for(const struct http1_head *h, const char *p, const struct nets *trusted,
+    struct ip *ip)
+{
+	for (unsigned i = h->n_fields; i-- > 0;) {
+		struct http1_slice list = h->field[i].value;
+
+		if (h->field[i].id != HTTP1_N_X_FORWARDED_FOR)
+			continue;
+		while (list.len > 0) {
+			if (!within(trusted, ip) || !last_address(p, &list, ip))
+				return;
+		}
+	}
+}
+
+unsigned
+guard_request(struct worker *w, struct client *c, const char *p, const char **why)
+{
+	const struct guard_conf *g = &c->service->conf->guard;
+	const struct http1_head *h = &w->head;
+
+	c->source = c->from.ip;
+	c->trusted = within(&g->trusted, &c->from.ip);
+	if (c->trusted)
+		forwarded_for(h, p, &g->trusted, &c->source);
+	if (!welcome(g, &c->source)) {
+		*why = "this address is not served";
+		return 403;
+	}
+	if (!within_rate(w, c, &c->source)) {
+		*why = "too many requests";
+		return 429;
+	}
+	if (g->max_body > 0 && h->framing == HTTP1_LENGTH && h->length > g->max_body) {
+		*why = "the request's body is too large";
+		return 413;
+	}
+	return 0;
+}
