@@ -465,6 +465,24 @@ open_file(void *arg, const char *path)
 	return part_file(p->part, path);
 }
 
+/* What `old` had and is not here any more is no fact. */
+static void
+withdraw_tls(struct proxy *p, const struct gen *old)
+{
+	char key[FACT_KEY_LEN];
+
+	for (size_t i = 0; p->active && old != NULL && i < old->cluster->n_services;
+	     i++) {
+		const char *name = old->cluster->service[i].name;
+		const struct service *s = cluster_service(p->cluster, name);
+
+		if (!old->service[i].here || (s != NULL && service_on_host(s, p->me)))
+			continue;
+		(void)snprintf(key, sizeof(key), "proxy tls %s", name);
+		part_publish(p->part, key, "%s", "");
+	}
+}
+
 static void
 publish_tls(struct proxy *p)
 {
@@ -506,6 +524,7 @@ adopt_gen(struct proxy *p, bool counted, bool files)
 	}
 	free(p->told);
 	p->told = told;
+	withdraw_tls(p, p->gen);
 	gen_unref(p->gen);
 	p->gen = g;
 	for (size_t i = 0; i < p->n_known; i++)

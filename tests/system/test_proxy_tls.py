@@ -8,12 +8,14 @@
 import contextlib
 import json
 import os
+import select
 import ssl
 import threading
+import time
 
 import pytest
 
-from proxylab import LB, NINES, Lab, Stream, echo, run, until
+from proxylab import DEADLINE, LB, NINES, Lab, Stream, echo, run, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -332,15 +334,47 @@ def stranger(folder):
                 out.write(f.read())
 
 
+def exchange(sock, data, read_at_once):
+    """Sends `data` and reads as much; without `read_at_once` only when sending is stuck."""
+    sock.setblocking(False)
+    sent, got, reading = 0, [], read_at_once
+    left = len(data)
+    end = time.monotonic() + 3 * DEADLINE
+    while left > 0 and time.monotonic() < end:
+        moved = False
+        with contextlib.suppress(ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            while sent < len(data):
+                sent += sock.send(data[sent:sent + 65536])
+                moved = True
+        with contextlib.suppress(ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            while reading and left > 0:
+                got.append(sock.recv(1 << 16))
+                left -= len(got[-1])
+                moved = True
+        if not moved:
+            writes = [sock] if sent < len(data) else []
+            ready = select.select([sock] if reading else [], writes, [], 0.3)
+            # Nothing is taken any more: all buffers are full, those of the proxy too.
+            reading = reading or not ready[1]
+    return b"".join(got), reading
+
+
 def test_mode_tcp(lab, folder, ends):
     stream = secure(lab, folder, 448, alpn=["whatever"])
     data = os.urandom(400000)
-    sender = threading.Thread(target=stream.send, args=(data,))
-    sender.start()
-    assert stream.read(len(data)) == data
-    sender.join()
+    assert exchange(stream.sock, data, True)[0] == data
     stream.close()
     until(lambda: "over" in ends, "the server sees the end")
+
+
+def test_slow_reader(lab, folder):
+    """What the socket does not take of encrypted bytes is neither lost nor sent twice."""
+    stream = secure(lab, folder, 448, alpn=["whatever"])
+    data = os.urandom(1 << 20) * 32
+    got, stuck = exchange(stream.sock, data, False)
+    assert stuck and len(got) == len(data)
+    assert got == data
+    stream.close()
 
 
 def hello(name):
@@ -513,6 +547,18 @@ def test_tickets_survive_the_process(other, folder):
     ask(again)
     assert again.sock.session_reused
     again.close()
+
+
+def test_service_without_tls_has_no_fact(other, folder):
+    until(lambda: other.fact("proxy tls site").startswith("ok"), "the fact")
+    other.write(RELOADED.replace("DIR", folder).replace("  site:", "  renamed:"))
+    other.order("reload")
+    until(lambda: other.fact("proxy tls renamed").startswith("ok"), "the new fact")
+    assert other.fact("proxy tls site") == ""
+    other.write('  renamed: {listen: "lb1:443", servers: ["web1:9000"], check: none}\n')
+    other.order("reload")
+    until(lambda: other.fact("proxy tls renamed") == "", "no fact")
+    assert other.get(443)[0].status == 200
 
 
 def test_stapling(other, folder):
