@@ -54,6 +54,11 @@ const struct verb verbs[] = {
 	"  --json         everything, for programs\n" RUN_DIR
 	"\nSays of anything that is not healthy why, and exits with 1 then.\n",
 	false},
+    {"top", cli_top, "[--once] [--json] [--run-dir DIR]",
+	"watch what services, servers and workers do each second",
+	"  --once         one table, over one second\n"
+	"  --json         for programs: an object a second\n" RUN_DIR,
+	false},
     {"reload", cli_order, "[--json] [--run-dir DIR]", "apply the changed cluster file",
 	RUN_DIR
 	"\nChanges only what changed and closes no connection. A file with errors\n"

@@ -14,6 +14,7 @@
 #define CLI_RUN_DIR "/run/nines"
 
 int cli_status(int argc, char **argv);
+int cli_top(int argc, char **argv);
 int cli_order(int argc, char **argv); /* reload, drain, enable, move, stop */
 int cli_help(int argc, char **argv);
 int cli_completion(int argc, char **argv);

@@ -2,6 +2,7 @@
 #include "cli/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/sbuf.h"
+#include "base/stats.h"
 #include "cli/verbs.h"
 
 static int
@@ -132,4 +134,22 @@ control_explain(const char *run_dir, int err)
 		break;
 	}
 	return EXIT_UNREACHABLE;
+}
+
+struct stats *
+control_stats(const char *run_dir)
+{
+	char path[4096];
+	struct stats *s;
+	int fd, n;
+
+	n = snprintf(path, sizeof(path), "%s/proxy.stats", run_dir);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return NULL;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	s = stats_open(fd);
+	(void)close(fd);
+	return s;
 }

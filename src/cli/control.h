@@ -12,6 +12,8 @@
 
 #include "base/check.h"
 
+struct stats;
+
 #define CONTROL_ANSWER_MAX ((size_t)64 << 20)
 
 /*
@@ -24,5 +26,8 @@ int control_ask(const char *run_dir, int argc, char **argv, json_t **answer) MUS
 /* Says on stderr what `err` of control_ask() means and what to do; returns the exit
  * status for it. */
 int control_explain(const char *run_dir, int err);
+
+/* The proxy's counters, which stats_close() gives back; NULL: there are none. */
+struct stats *control_stats(const char *run_dir) MUST_CHECK;
 
 #endif /* NINES_CLI_CONTROL_H */

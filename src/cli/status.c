@@ -4,7 +4,6 @@
  * anything is not healthy. Everything comes from the supervisor's facts; counters come
  * from the proxy's shared segment without disturbing it.
  */
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -339,24 +338,6 @@ show(struct view *v)
 	show_advice(v);
 }
 
-static struct stats *
-open_stats(const char *run_dir)
-{
-	char path[4096];
-	struct stats *s;
-	int fd, n;
-
-	n = snprintf(path, sizeof(path), "%s/proxy.stats", run_dir);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return NULL;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	s = stats_open(fd);
-	(void)close(fd);
-	return s;
-}
-
 int
 cli_status(int argc, char **argv)
 {
@@ -391,7 +372,7 @@ cli_status(int argc, char **argv)
 		return 0;
 	}
 	v.answer = answer;
-	v.stats = open_stats(run_dir);
+	v.stats = control_stats(run_dir);
 	show(&v);
 	stats_close(v.stats);
 	json_decref(answer);

@@ -20,7 +20,8 @@ static const struct word balance_word[] = {
     {"least-connections", BALANCE_LEAST_CONNECTIONS, "to the least busy, by weight"},
     {"random", BALANCE_RANDOM, "the less busy of two taken at random"},
     {"hash", BALANCE_HASH, "the same server for the same client address"},
-    {"idle-capacity", BALANCE_IDLE_CAPACITY, "to who has most to spare"},
+    {"idle-capacity", BALANCE_IDLE_CAPACITY,
+	"by weight, less to those that answer slowly"},
     {0},
 };
 

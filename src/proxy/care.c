@@ -85,14 +85,13 @@ ramp(int64_t since, int64_t slow_start)
 	return share < SHARE_LEAST ? SHARE_LEAST : (uint32_t)share;
 }
 
-/* Free processors as far as they are known, and how fast it answers beside the rest. */
+/* A server that takes twice as long as they do on average has half of its share: it has
+ * less to spare. */
 static uint32_t
 capacity(const struct upstream *up)
 {
 	int64_t share = BALANCE_SHARE, usual = up->group->usual_ns;
 
-	if (up->idle_percent <= 100)
-		share = share * up->idle_percent / 100;
 	if (usual > 0 && up->usual_ns > usual)
 		share = share * usual / up->usual_ns;
 	return share < SHARE_LEAST ? SHARE_LEAST : (uint32_t)share;

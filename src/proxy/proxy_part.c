@@ -132,27 +132,7 @@ server_states(const struct proxy *p, struct view *v)
 	}
 }
 
-/* Free processors of a host are those of all its servers. */
-static void
-host_load(const struct gen *g, struct view *v, const char *host, uint8_t percent)
-{
-	for (size_t s = 0; s < g->cluster->n_services; s++) {
-		const struct gen_service *gs = &g->service[s];
-
-		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
-			const struct server *server = &gs->conf->server[j];
-			struct view_order *o = &v->order[gs->first + j];
-
-			if (server->host == NULL ||
-			    strcmp(server->host->name, host) != 0)
-				continue;
-			o->loaded = true;
-			o->free = percent;
-		}
-	}
-}
-
-/* Weights by order, and loads. */
+/* Weights by order. */
 static void
 server_orders(const struct proxy *p, struct view *v)
 {
@@ -162,8 +142,6 @@ server_orders(const struct proxy *p, struct view *v)
 
 		if (count_parse(&n, k->value) != 0)
 			continue;
-		if (strncmp(k->key, "load ", 5) == 0 && n <= 100)
-			host_load(p->gen, v, k->key + 5, (uint8_t)n);
 		if (strncmp(k->key, "weight ", 7) != 0 || k->server == GEN_NOWHERE ||
 		    n > SERVER_WEIGHT_MAX)
 			continue;

@@ -360,7 +360,6 @@ service_order(struct upstream *up, const struct view_order *order)
 
 	if (weight != up->weight)
 		set_weight(up, weight);
-	up->idle_percent = order->loaded ? order->free : UINT8_MAX;
 }
 
 /* Perhaps something of a limit was given back: one tries, and wakes the next. */

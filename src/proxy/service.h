@@ -67,9 +67,8 @@ struct upstream {
 	bool ramping; /* it came back at `back_at` and has not its full share yet */
 	mono_t back_at;
 	struct sticky_token token; /* where the service is sticky */
-	uint8_t idle_percent; /* of its processors, by the view; above 100: not known */
-	struct list lanes;    /* the last used first */
-	mono_t no_lanes;      /* before that requests go one by one */
+	struct list lanes;	   /* the last used first */
+	mono_t no_lanes;	   /* before that requests go one by one */
 	struct limit *limit;
 	struct ssl_session_st *session; /* of TLS, to be resumed; or NULL */
 	stats_t *counter;
@@ -145,7 +144,7 @@ struct wservice *service_new(struct worker *w);
 void service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index);
 void service_retire(struct worker *w, struct wservice *s);
 void service_bury(struct worker *w, struct wservice *s);
-/* Its weight by order or by the file, and its host's load. */
+/* Its weight, by order or by the file. */
 void service_order(struct upstream *up, const struct view_order *order);
 void service_room(struct worker *w, struct wservice *s);
 

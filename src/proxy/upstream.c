@@ -35,7 +35,6 @@ upstream_new(struct wservice *s, const struct server *conf)
 		up->address_len = ip_to_sockaddr(&conf->at, &up->address);
 	list_init(&up->idle);
 	list_init(&up->busy);
-	up->idle_percent = UINT8_MAX;
 	list_init(&up->lanes);
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
 	wheel_timer_init(&up->watch, TIMER_WATCH);

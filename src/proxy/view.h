@@ -104,8 +104,6 @@ struct view_listener {
 struct view_order {
 	bool weighted; /* `weight` counts instead of the file's */
 	uint16_t weight;
-	bool loaded;  /* `free` is known */
-	uint8_t free; /* of its host's processors, per cent */
 };
 
 struct view {

@@ -112,7 +112,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.nice = -5,
 	.writes = nothing,
 	.subscribe = {"server ", "service ", "host ", "admin ", "switch ", "vip ",
-	    "weight ", "load ", "passive "},
+	    "weight ", "passive "},
 	.publish = {"proxy ", "passive "},
 	.sockets = {"tcp/"},
 	.files = true,

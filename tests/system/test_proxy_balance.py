@@ -4,13 +4,14 @@ outliers, backups, slow start.
 
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1..web3 10.9.0.11..13
 """
+import json
 import os
 import threading
 import time
 
 import pytest
 
-from proxylab import WEB, Lab, echo, until
+from proxylab import NINES, WEB, echo, Lab, run, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -359,3 +360,22 @@ def test_weight_stays_over_reload(lab):
     lab.write(site.replace(', "web2:8080"', "") % "")
     lab.order("reload")
     assert lab.fact("weight site web2:8080") == ""
+
+
+def test_top(lab):
+    named(lab, "web1", "web2")
+    lab.start('  site: {listen: "lb1:80", servers: ["web1:8080", "web2:8080"]}\n')
+    threads, waits, _ = crowd(lab, 2, 3)
+    until(lambda: len(waits) > 20, "traffic flows")
+    text = run(NINES, "top", "--once", "--json", "--run-dir", lab.run_dir)
+    table = run(NINES, "top", "--once", "--run-dir", lab.run_dir)
+    for t in threads:
+        t.join()
+    answer = json.loads(text)
+    rows = {(r["service"], r.get("server")): r for r in answer["rows"]}
+    assert set(rows) == {("site", None), ("site", "web1:8080"), ("site", "web2:8080")}
+    whole = rows["site", None]["requests_per_second"]
+    assert whole > 10 and sum(answer["worker_requests_per_second"]) in (whole, whole - 1)
+    assert rows["site", "web1:8080"]["requests_per_second"] > whole / 3
+    assert [line.split()[0] for line in table.splitlines()[1:4]] == \
+        ["site", "web1:8080", "web2:8080"]

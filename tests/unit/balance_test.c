@@ -434,6 +434,102 @@ many(void **state)
 	teardown(f);
 }
 
+/* Backups come when fewer than three of four active servers are left, and go again. */
+static void
+backups_join(void **state)
+{
+	struct fixture *f = setup(BALANCE_ROUND_ROBIN, "1111b1b1");
+	int seen[6] = {0};
+
+	(void)state;
+	balance_backups(&f->b, 75, false);
+	balance_usable(&f->b, 0, false);
+	for (int i = 0; i < 30; i++)
+		seen[pick(f)]++;
+	assert_int_equal(seen[4] + seen[5], 0);
+	balance_usable(&f->b, 1, false);
+	assert_true(balance_check(&f->b));
+	for (int i = 0; i < 40; i++)
+		seen[pick(f)]++;
+	assert_in_range(seen[4], 9, 11);
+	assert_in_range(seen[5], 9, 11);
+	balance_usable(&f->b, 0, true);
+	assert_true(balance_check(&f->b));
+	memset(seen, 0, sizeof(seen));
+	for (int i = 0; i < 30; i++)
+		seen[pick(f)]++;
+	assert_int_equal(seen[4] + seen[5], 0);
+	teardown(f);
+}
+
+static void
+backups_when_full(void **state)
+{
+	struct fixture *f = setup(BALANCE_ROUND_ROBIN, "11b1");
+
+	(void)state;
+	balance_full(&f->b, 0, true);
+	balance_full(&f->b, 1, true);
+	assert_int_equal(pick(f), BALANCE_FULL);
+	balance_backups(&f->b, 0, true);
+	assert_int_equal(pick(f), 2);
+	balance_full(&f->b, 2, true);
+	assert_int_equal(pick(f), BALANCE_FULL);
+	balance_full(&f->b, 1, false);
+	assert_int_equal(pick(f), 1);
+	teardown(f);
+}
+
+/* However many ask for the same key, nobody has more than the bound. */
+static void
+bounded_load(void **state)
+{
+	struct fixture *f = setup(BALANCE_HASH, "1111");
+	int s;
+
+	(void)state;
+	balance_bound(&f->b, 125);
+	for (uint64_t n = 1; n <= 400; n++) {
+		s = balance_pick(&f->b, &f->rng, 7, NULL, 0);
+		balance_take(&f->b, (size_t)s);
+		for (size_t i = 0; i < 4; i++)
+			assert_true(f->server[i].active <= (n * 125 + 399) / 400);
+	}
+	assert_true(balance_check(&f->b));
+	teardown(f);
+}
+
+static void
+shares_and_weights(void **state)
+{
+	static const enum balance kind[] = {BALANCE_ROUND_ROBIN, BALANCE_IDLE_CAPACITY};
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(kind); k++) {
+		struct fixture *f = setup(kind[k], "111");
+		int seen[3] = {0};
+
+		balance_share(&f->b, 0, BALANCE_SHARE / 4);
+		for (int i = 0; i < 90; i++)
+			seen[pick(f)]++;
+		assert_in_range(seen[0], 8, 13);
+		balance_weight(&f->b, 1, 0);
+		assert_true(balance_check(&f->b));
+		memset(seen, 0, sizeof(seen));
+		for (int i = 0; i < 50; i++)
+			seen[pick(f)]++;
+		assert_int_equal(seen[1], 0);
+		balance_share(&f->b, 0, BALANCE_SHARE);
+		balance_weight(&f->b, 1, 2);
+		assert_true(balance_check(&f->b));
+		memset(seen, 0, sizeof(seen));
+		for (int i = 0; i < 400; i++)
+			seen[pick(f)]++;
+		assert_in_range(seen[1], 190, 210);
+		teardown(f);
+	}
+}
+
 int
 main(void)
 {
@@ -451,6 +547,10 @@ main(void)
 	    cmocka_unit_test(none),
 	    cmocka_unit_test(any_history),
 	    cmocka_unit_test(many),
+	    cmocka_unit_test(backups_join),
+	    cmocka_unit_test(backups_when_full),
+	    cmocka_unit_test(bounded_load),
+	    cmocka_unit_test(shares_and_weights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
