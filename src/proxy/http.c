@@ -618,6 +618,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		head = (int)https_add_hsts(c->service->conf, h, buf_bytes(b), w->out,
 		    (size_t)head, sizeof(w->out));
 	flow_init(&c->down, h->framing, h->length);
+	c->down.body.padded = true;
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
 	/* Head and body together have to fit the buffer that may have to keep them. */

@@ -203,6 +203,7 @@ struct http1_body {
 	enum http1_framing framing;
 	uint8_t state; /* chunked: part of the grammar */
 	bool done;
+	bool padded;   /* chunked: a size may end in spaces, as old servers write it */
 	uint16_t line; /* chunked: bytes of this line or trailer section */
 	uint64_t left; /* bytes of the body, or of the chunk, still to come */
 	enum http1_error error;

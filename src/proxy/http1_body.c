@@ -101,7 +101,7 @@ size_byte(struct http1_body *b, char c)
 			fail(b, HTTP1_BAD_CHUNK);
 		return;
 	case SPACE:
-		if (c == '\r')
+		if (c == '\r' && b->padded)
 			b->state = SIZE_LF;
 		else if (c == ';')
 			b->state = EXT;

@@ -44,6 +44,7 @@ static const struct row {
     {" 1\r\n", HTTP1_BAD_CHUNK, 0, ""},
     {"0x3\r\nabc\r\n", HTTP1_BAD_CHUNK, 1, ""},
     {"3g\r\n", HTTP1_BAD_CHUNK, 1, ""},
+    {"3 \r\nabc\r\n0\r\n\r\n", HTTP1_BAD_CHUNK, 2, ""},
     {"3 4\r\nabc\r\n", HTTP1_BAD_CHUNK, 2, ""},
     {"3\nabc\r\n", HTTP1_BAD_CHUNK, 1, ""},
     {"3\rabc\r\n", HTTP1_BAD_CHUNK, 2, ""},
