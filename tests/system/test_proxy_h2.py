@@ -11,7 +11,7 @@ import pytest
 
 import h2wire
 from h2wire import H2, request
-from proxylab import CLIENT, LB, Lab, echo, until
+from proxylab import CLIENT, LB, Lab, echo, run, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -28,17 +28,25 @@ SERVICES = """
     timeouts: {head: 200ms, idle: 300ms, server: 300ms}
   few:    {listen: "lb1:85", servers: ["web1:8080"], check: none, http2: true, max_streams: 2}
   logged: {listen: "lb1:86", servers: ["web1:8080"], check: none, http2: true, log: full}
+  safe: {listen: "lb1:443", servers: ["web1:8080"], check: none, tls: DIR/site.pem}
+  large: {listen: "lb1:444", servers: ["web1:8083"], check: none, tls: {certificate: DIR/site.pem, plain: []}}
   mute:   {listen: "lb1:87", servers: ["web1:8087"], check: none, http2: true, timeouts: {server: 300ms}}
 """
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
+    folder = tmp_path_factory.mktemp("proxy")
+    made = Lab(folder)
+    pem = f"{folder}/site.pem"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-days", "2", "-subj", "/CN=a", "-keyout", pem, "-out", pem + ".crt")
+    with open(pem, "a", encoding="utf-8") as out, open(pem + ".crt", encoding="utf-8") as crt:
+        out.write(crt.read())
     try:
         made.serve("web1", 8080, echo("web1"))
         made.serve("web2", 8080, echo("web2"))
-        made.start(SERVICES)
+        made.start(SERVICES.replace("DIR", str(folder)))
         yield made
     finally:
         made.close()
@@ -626,16 +634,42 @@ def test_h2load(lab):
     assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in out
 
 
+def test_h2load_with_large_answers_over_tls(lab, raw):
+    """TLS sends in its own time: nothing is lost or told twice."""
+    size = 2 << 20
+    body = os.urandom(1 << 16) * (size >> 16)
+
+    def script(stream, _):
+        while True:
+            stream.head()
+            stream.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")
+            stream.send(body)
+    raw(script)
+    url, got = f"https://{LB}:444/", os.path.join(lab.folder, "got")
+    version = lab.curl("-k", "-o", got, "-w", "%{http_version}", url)
+    with open(got, "rb") as f:
+        assert version == "2" and f.read() == body
+    out = lab.at("h2load", "-n", "60", "-c", "3", "-m", "10", url)
+    assert "60 succeeded, 0 failed, 0 errored, 0 timeout" in out
+
+
+def test_tls_negotiates_http2(lab):
+    for words, version in ((["--http2"], "2"), (["--http1.1"], "1.1")):
+        out = json.loads(lab.curl("-k", *words, "-w", '{"version": "%{http_version}"}', "-o",
+                                  os.path.join(lab.folder, "answer"), f"https://{LB}/"))
+        assert out["version"] == version
+
+
 # --- changes --------------------------------------------------------------------------
 
 def test_reload_keeps_connections(lab, h2):
     c = h2()
     assert c.get().status == 200
-    lab.write(SERVICES.replace("max_streams: 2", "max_streams: 3"))
+    lab.write(SERVICES.replace("max_streams: 2", "max_streams: 3").replace("DIR", lab.folder))
     lab.order("reload")
     until(lambda: h2_streams(lab, h2) == 3, "the new number")
     assert c.get().status == 200 and c.goaway is None
-    lab.write(SERVICES)
+    lab.write(SERVICES.replace("DIR", lab.folder))
     lab.order("reload")
 
 
