@@ -181,8 +181,8 @@ struct service {
 	struct ip source; /* of connections to servers; family 0: any ... */
 	const struct network *source_network; /* ... or the host's own address on it */
 	bool transparent;		      /* ... or the client's address */
-	bool http2; /* taken from clients: in TLS by negotiation, else when they begin
-		       so */
+	bool http2;			      /* taken from clients */
+	bool server_http2;		      /* spoken with servers */
 	unsigned max_streams; /* HTTP/2: requests at a time on one connection */
 	enum log_mode log;
 	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */

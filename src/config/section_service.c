@@ -9,6 +9,7 @@
 #include "base/mono.h"
 #include "config/reader.h"
 #include "config/sections.h"
+#include "config/service_http2.h"
 #include "config/service_net.h"
 #include "config/service_parts.h"
 #include "config/service_tls.h"
@@ -790,6 +791,14 @@ static const struct key service_key[] = {
 	.derived_doc = "true with `tls`, else false",
     },
     {
+	.name = "server_http2",
+	.kind = VALUE_FLAG,
+	FIELD(struct service, server_http2),
+	.preset = "false",
+	.doc = "Speak HTTP/2 with servers, as gRPC needs, one request at a time on a "
+	       "connection.",
+    },
+    {
 	.name = "max_streams",
 	.kind = VALUE_COUNT,
 	FIELD(struct service, max_streams),
@@ -826,6 +835,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	balance_finish(r, node, s);
 	service_net_finish(r, node, s);
 	service_tls_finish(r, node, s);
+	service_http2_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
 		    "key-conflict",

@@ -526,6 +526,8 @@ server_event(struct worker *w, struct server_conn *sc)
 
 	if (sc->s.fd < 0 && !sc->lane)
 		return;
+	if (sc->h2 != NULL)
+		h2_server_event(sc);
 	if (c == NULL) {
 		/* A pooled connection has nothing to say but that it ends. */
 		if (sc->s.readable && (sc->s.via == NULL || !side_quiet(&sc->s)))
@@ -538,6 +540,8 @@ server_event(struct worker *w, struct server_conn *sc)
 		} else if (sc->s.writable) {
 			int r = sc->s.via != NULL ? tls_handshake(&sc->s) : 0;
 
+			if (r == 0 && sc->up->service->conf->server_http2)
+				r = h2_server_start(w, sc);
 			if (r != 0 && r != -EAGAIN)
 				client_lost_server(w, c, -r);
 			if (r != 0)

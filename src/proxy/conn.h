@@ -107,6 +107,7 @@ struct server_conn {
 	struct list link; /* upstream->idle or ->busy */
 	struct upstream *up;
 	struct client *client; /* NULL: idle */
+	struct h2_server *h2;  /* speaks HTTP/2 */
 	struct limit *limit;   /* that it counts in while busy; or NULL */
 	mono_t since;	       /* the exchange began */
 	bool connected;

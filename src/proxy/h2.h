@@ -20,8 +20,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/check.h"
+
 struct client;
+struct h2_server;
 struct h2_session;
+struct server_conn;
 struct h2_worker;
 struct worker;
 
@@ -39,6 +43,14 @@ void h2_event(struct worker *w, struct client *c);
 void h2_timeout(struct worker *w, struct client *c);
 void h2_drain(struct worker *w, struct client *c);
 void h2_close(struct worker *w, struct client *c); /* frees c->session */
+
+/*
+ * HTTP/2 with servers: a server connection has one stream at a time, and is kept in the
+ * pool between them. Called when it is connected; what is under it stays under it.
+ */
+int h2_server_start(struct worker *w, struct server_conn *sc) MUST_CHECK;
+void h2_server_next(struct server_conn *sc);  /* another request follows */
+void h2_server_event(struct server_conn *sc); /* something happened to its socket */
 
 /* At the end of a turn: sends what has come together. Only if w->h2 is there. */
 void h2_flush(struct worker *w);

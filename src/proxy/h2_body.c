@@ -153,7 +153,7 @@ h2_out_take(struct bufs *bufs, struct h2_out *out, const char *p, size_t len)
 
 ssize_t
 h2_out_frame(struct h2_out *out, nghttp2_session *ng, int32_t id, size_t length,
-    uint32_t *flags, nghttp2_nv nv[H2_ANSWER_MAX])
+    uint32_t *flags, nghttp2_nv nv[H2_NV_MAX])
 {
 	size_t len = out->data != NULL ? out->data->len : 0;
 	size_t n = len < length ? len : length, fields = 0;

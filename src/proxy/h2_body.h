@@ -60,7 +60,7 @@ ssize_t h2_out_take(struct bufs *bufs, struct h2_out *out, const char *p, size_t
  * has, or NGHTTP2_ERR_DEFERRED. At the end it submits the trailer; `nv` is room for it.
  */
 ssize_t h2_out_frame(struct h2_out *out, nghttp2_session *ng, int32_t id, size_t length,
-    uint32_t *flags, nghttp2_nv nv[H2_ANSWER_MAX]);
+    uint32_t *flags, nghttp2_nv nv[H2_NV_MAX]);
 
 /* For its send callback: copies a DATA frame behind what `to` has. 0, or
  * NGHTTP2_ERR_WOULDBLOCK when there is no room. */

@@ -10,9 +10,9 @@
 	((len) == sizeof(literal) - 1 && memcmp(p, literal, sizeof(literal) - 1) == 0)
 
 void
-h2_gather_init(struct h2_gather *g, bool trailer)
+h2_gather_init(struct h2_gather *g, enum h2_kind kind)
 {
-	*g = (struct h2_gather){.trailer = trailer};
+	*g = (struct h2_gather){.kind = kind};
 }
 
 static void
@@ -47,6 +47,7 @@ pseudo_field(struct h2_gather *g, const char *name, size_t name_len, const char 
 	    [H2_AUTHORITY] = {":authority", HTTP1_BAD_HOST},
 	    [H2_PATH] = {":path", HTTP1_BAD_TARGET},
 	    [H2_PROTOCOL] = {":protocol", HTTP1_BAD_LINE},
+	    [H2_STATUS] = {":status", HTTP1_BAD_LINE},
 	};
 	unsigned i = 0;
 
@@ -54,8 +55,8 @@ pseudo_field(struct h2_gather *g, const char *name, size_t name_len, const char 
 				      memcmp(name, known[i].name, name_len) != 0))
 		i++;
 	/* RFC 9113 section 8.3: before all others, each once, none in trailers. */
-	if (i == H2_N_PSEUDO || g->trailer || g->n_fields > 0 ||
-	    (g->seen & 1U << i) != 0) {
+	if (i == H2_N_PSEUDO || g->kind == H2_TRAILER || g->n_fields > 0 ||
+	    (i == H2_STATUS) != (g->kind == H2_ANSWER) || (g->seen & 1U << i) != 0) {
 		refuse(g, HTTP1_BAD_LINE);
 		return;
 	}
@@ -140,30 +141,16 @@ add_line(struct h2_gather *g, const char *name, size_t name_len, const char *val
 	(void)append(g, "\r\n", 2);
 }
 
-/* Fields that are understood here; true if that is all there is to do. */
+/* Fields of requests that are understood here; true if that is all there is to do. */
 static bool
 special(struct h2_gather *g, const char *name, size_t name_len, const char *value,
     size_t value_len)
 {
-	if (of_connection(name, name_len)) {
+	if (IS(name, name_len, "te") &&
+	    (value_len != 8 || strncasecmp(value, "trailers", 8) != 0))
 		refuse(g, HTTP1_BAD_FIELD);
-		return true;
-	}
-	if (IS(name, name_len, "te")) {
-		if (value_len != 8 || strncasecmp(value, "trailers", 8) != 0)
-			refuse(g, HTTP1_BAD_FIELD);
-		return g->trailer;
-	}
-	if (IS(name, name_len, "content-length")) {
-		g->has_length = true;
-		return g->trailer; /* RFC 9110 section 6.5.1 */
-	}
-	if (IS(name, name_len, "host")) {
-		if (g->trailer)
-			return true;
-		if (g->host.len > 0 || value_len == 0)
-			refuse(g, HTTP1_BAD_HOST);
-	}
+	if (IS(name, name_len, "host") && (g->host.len > 0 || value_len == 0))
+		refuse(g, HTTP1_BAD_HOST);
 	if (IS(name, name_len, "cookie") && g->cookie > 0) {
 		add_cookie(g, value, value_len);
 		return true;
@@ -172,17 +159,30 @@ special(struct h2_gather *g, const char *name, size_t name_len, const char *valu
 	return IS(name, name_len, "sec-websocket-key");
 }
 
+/* RFC 9110 section 6.5.1: what frames or routes a message has no place there. */
+static bool
+trailer_keeps(const char *name, size_t len)
+{
+	return len > 0 && !HTTP1_IS(name, len, "transfer-encoding") &&
+	       !HTTP1_IS(name, len, "content-length") && !HTTP1_IS(name, len, "host") &&
+	       !HTTP1_IS(name, len, "connection") &&
+	       !HTTP1_IS(name, len, "keep-alive") &&
+	       !HTTP1_IS(name, len, "proxy-connection") &&
+	       !HTTP1_IS(name, len, "upgrade") && !HTTP1_IS(name, len, "te") &&
+	       !HTTP1_IS(name, len, "trailer");
+}
+
 void
 h2_gather_field(struct h2_gather *g, const char *name, size_t name_len,
     const char *value, size_t value_len)
 {
-	size_t max = g->trailer ? H2_TRAILER_MAX : H2_GATHER_MAX;
+	size_t max = g->kind == H2_TRAILER ? H2_TRAILER_MAX : H2_GATHER_MAX;
 
 	if (g->error != HTTP1_OK)
 		return;
 	if (h2_gather_need(name_len, value_len) > max - g->len ||
 	    g->n_fields == H2_FIELDS_MAX) {
-		refuse(g, g->trailer ? HTTP1_LONG_TRAILER : HTTP1_LONG_HEAD);
+		refuse(g, g->kind == H2_TRAILER ? HTTP1_LONG_TRAILER : HTTP1_LONG_HEAD);
 		return;
 	}
 	ASSERT(g->cap - g->len >= h2_gather_need(name_len, value_len));
@@ -195,7 +195,15 @@ h2_gather_field(struct h2_gather *g, const char *name, size_t name_len,
 		return;
 	}
 	g->n_fields++;
-	if (special(g, name, name_len, value, value_len))
+	if (g->kind == H2_TRAILER && !trailer_keeps(name, name_len))
+		return;
+	if (of_connection(name, name_len)) {
+		refuse(g, HTTP1_BAD_FIELD);
+		return;
+	}
+	if (IS(name, name_len, "content-length"))
+		g->has_length = true;
+	if (g->kind == H2_REQUEST && special(g, name, name_len, value, value_len))
 		return;
 	add_line(g, name, name_len, value, value_len);
 	if (IS(name, name_len, "host"))
@@ -339,7 +347,51 @@ h2_write_request(struct h2_gather *g, bool ended, const uint8_t nonce[H2_NONCE],
 	return o.bad ? -ENOBUFS : (int)o.len;
 }
 
-/* Answers */
+unsigned
+h2_answer_status(const struct h2_gather *g)
+{
+	struct http1_slice s = g->pseudo[H2_STATUS];
+	unsigned status = 0;
+
+	if (s.len != 3)
+		return 0;
+	for (size_t i = 0; i < 3; i++) {
+		char c = g->p[s.off + i];
+
+		if (c < '0' || c > '9')
+			return 0;
+		status = status * 10 + (unsigned)(c - '0');
+	}
+	/* RFC 9113 section 8.6 has no 101. */
+	return status >= 100 && status <= 599 && status != 101 ? status : 0;
+}
+
+int
+h2_write_answer(struct h2_gather *g, bool ended, bool bodiless, char *out, size_t cap)
+{
+	struct out o = {.p = out, .cap = cap};
+	unsigned status = h2_answer_status(g);
+
+	if (status == 0)
+		refuse(g, HTTP1_BAD_LINE);
+	if (g->error != HTTP1_OK)
+		return -EBADMSG;
+	PUT(&o, "HTTP/1.1 ");
+	put_slice(&o, g, g->pseudo[H2_STATUS]);
+	PUT(&o, " \r\n");
+	put(&o, g->p + g->lines, g->len - g->lines);
+	if (!g->has_length && !bodiless && status >= 200 && status != 204 &&
+	    status != 304) {
+		if (ended)
+			PUT(&o, "content-length: 0\r\n");
+		else
+			PUT(&o, "transfer-encoding: chunked\r\n");
+	}
+	PUT(&o, "\r\n");
+	return o.bad ? -ENOBUFS : (int)o.len;
+}
+
+/* Heads on their way out */
 
 static nghttp2_nv
 field(const char *name, size_t name_len, const char *value, size_t value_len)
@@ -353,7 +405,7 @@ field(const char *name, size_t name_len, const char *value, size_t value_len)
 
 size_t
 h2_answer_fields(const struct http1_head *head, const char *p, char status[3],
-    nghttp2_nv nv[H2_ANSWER_MAX])
+    nghttp2_nv nv[H2_NV_MAX])
 {
 	/* An upgrade is a success here (RFC 8441 section 5). */
 	unsigned s = head->status == 101 ? 200 : head->status;
@@ -376,25 +428,44 @@ h2_answer_fields(const struct http1_head *head, const char *p, char status[3],
 	return n;
 }
 
-/* RFC 9110 section 6.5.1: what frames or routes a message has no place there. */
+/* True if the field goes on in a request; `host` has become a pseudo-field. */
 static bool
-trailer_keeps(const char *name, size_t len)
+request_keeps(const struct http1_field *f)
 {
-	return len > 0 && !HTTP1_IS(name, len, "transfer-encoding") &&
-	       !HTTP1_IS(name, len, "content-length") && !HTTP1_IS(name, len, "host") &&
-	       !HTTP1_IS(name, len, "connection") &&
-	       !HTTP1_IS(name, len, "keep-alive") &&
-	       !HTTP1_IS(name, len, "proxy-connection") &&
-	       !HTTP1_IS(name, len, "upgrade") && !HTTP1_IS(name, len, "te") &&
-	       !HTTP1_IS(name, len, "trailer");
+	return !f->hop && f->id != HTTP1_N_HOST;
 }
 
 size_t
-h2_trailer_fields(const char *p, size_t len, nghttp2_nv nv[H2_ANSWER_MAX])
+h2_request_fields(
+    const struct http1_head *head, const char *p, bool secure, nghttp2_nv nv[H2_NV_MAX])
+{
+	size_t n = 0;
+
+	nv[n++] = field(":method", 7, p + head->method_text.off, head->method_text.len);
+	nv[n++] = field(":scheme", 7, "https", secure ? 5 : 4);
+	if (head->host.len > 0)
+		nv[n++] = field(":authority", 10, p + head->host.off, head->host.len);
+	nv[n++] = field(":path", 5, p + head->target.off, head->target.len);
+	for (unsigned i = 0; i < head->n_fields; i++) {
+		const struct http1_field *f = &head->field[i];
+
+		/* RFC 9113 section 8.2.2: the one thing that TE may still say. */
+		if (f->id == HTTP1_N_TE && f->value.len == 8 &&
+		    strncasecmp(p + f->value.off, "trailers", 8) == 0)
+			nv[n++] = field("te", 2, "trailers", 8);
+		else if (request_keeps(f))
+			nv[n++] = field(p + f->name.off, f->name.len, p + f->value.off,
+			    f->value.len);
+	}
+	return n;
+}
+
+size_t
+h2_trailer_fields(const char *p, size_t len, nghttp2_nv nv[H2_NV_MAX])
 {
 	size_t n = 0, i = 0;
 
-	while (i < len && p[i] != '\r' && n < H2_ANSWER_MAX) {
+	while (i < len && p[i] != '\r' && n < H2_NV_MAX) {
 		size_t colon = http1_scan_token(p, i, len), name = i, value, end;
 
 		if (colon == len || p[colon] != ':')

@@ -27,8 +27,8 @@
 #define H2_TRAILER_MAX (HTTP1_TRAILER_MAX - 8)
 #define H2_FIELDS_MAX  (HTTP1_FIELDS_MAX - 8)
 #define H2_NONCE       16 /* bytes of chance for Sec-WebSocket-Key */
-/* Fields of an answer: those of its head and :status. */
-#define H2_ANSWER_MAX (HTTP1_FIELDS_MAX + 1)
+/* Fields of a head on its way out: with pseudo-fields and ours. */
+#define H2_NV_MAX (HTTP1_FIELDS_MAX + 8)
 
 enum h2_pseudo {
 	H2_METHOD,
@@ -36,8 +36,11 @@ enum h2_pseudo {
 	H2_AUTHORITY,
 	H2_PATH,
 	H2_PROTOCOL, /* RFC 8441 */
+	H2_STATUS,   /* the only one of an answer */
 	H2_N_PSEUDO
 };
+
+enum h2_kind { H2_REQUEST, H2_ANSWER, H2_TRAILER };
 
 /* A head or trailer section on its way in. */
 struct h2_gather {
@@ -47,7 +50,7 @@ struct h2_gather {
 	uint32_t lines;	 /* where the lines begin */
 	uint32_t cookie; /* end of the Cookie line without its CRLF; 0: none yet */
 	unsigned n_fields;
-	bool trailer;
+	enum h2_kind kind;
 	bool has_length;
 	uint8_t seen; /* 1 << enum h2_pseudo */
 	struct http1_slice pseudo[H2_N_PSEUDO];
@@ -55,7 +58,7 @@ struct h2_gather {
 	enum http1_error error; /* the first; the rest is ignored then */
 };
 
-void h2_gather_init(struct h2_gather *g, bool trailer);
+void h2_gather_init(struct h2_gather *g, enum h2_kind kind);
 
 /* Bytes that must be free behind `len` for the next field. */
 static inline size_t
@@ -76,6 +79,11 @@ void h2_gather_field(struct h2_gather *g, const char *name, size_t name_len,
 int h2_write_request(struct h2_gather *g, bool ended, const uint8_t nonce[H2_NONCE],
     char *out, size_t cap) MUST_CHECK;
 
+/* The same of an answer; `bodiless`: to HEAD. */
+int h2_write_answer(
+    struct h2_gather *g, bool ended, bool bodiless, char *out, size_t cap) MUST_CHECK;
+unsigned h2_answer_status(const struct h2_gather *g); /* 0: malformed */
+
 /* True if it asks for a WebSocket. */
 bool h2_is_websocket(const struct h2_gather *g);
 
@@ -84,10 +92,14 @@ bool h2_is_websocket(const struct h2_gather *g);
  * refer to `p` and `status`. Returns their number.
  */
 size_t h2_answer_fields(const struct http1_head *head, const char *p, char status[3],
-    nghttp2_nv nv[H2_ANSWER_MAX]);
+    nghttp2_nv nv[H2_NV_MAX]);
+
+/* The same of a request to a server; an upgrade is not asked for. */
+size_t h2_request_fields(const struct http1_head *head, const char *p, bool secure,
+    nghttp2_nv nv[H2_NV_MAX]);
 
 /* The same of a trailer section, which ends with an empty line. */
-size_t h2_trailer_fields(const char *p, size_t len, nghttp2_nv nv[H2_ANSWER_MAX]);
+size_t h2_trailer_fields(const char *p, size_t len, nghttp2_nv nv[H2_NV_MAX]);
 
 /*
  * Frames `*len` bytes at `p` as one chunk; `*len` becomes what fitted. Returns the

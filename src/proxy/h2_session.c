@@ -96,7 +96,7 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 		h->gathered = buf_get(&h->worker->bufs, 1);
 	if (h->gathered == NULL)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	h2_gather_init(&h->gather, !request);
+	h2_gather_init(&h->gather, request ? H2_REQUEST : H2_TRAILER);
 	h->gather.p = h->gathered->data;
 	h->gather.cap = h->gathered->cap;
 	if (!request)
@@ -277,19 +277,27 @@ on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header,
 	return r;
 }
 
-static int
-worker_init(struct worker *w)
+int
+h2_worker_init(struct worker *w)
 {
 	struct h2_worker *hw = calloc(1, sizeof(*hw));
 	nghttp2_session_callbacks *cb;
 
-	if (hw == NULL || nghttp2_session_callbacks_new(&hw->callbacks) != 0 ||
+	if (hw == NULL)
+		return -ENOMEM;
+	list_init(&hw->dirty);
+	list_init(&hw->dirty_servers);
+	list_init(&hw->free);
+	if (nghttp2_session_callbacks_new(&hw->callbacks) != 0 ||
 	    nghttp2_option_new(&hw->option) != 0) {
 		h2_worker_free(hw);
 		return -ENOMEM;
 	}
-	list_init(&hw->dirty);
-	list_init(&hw->free);
+	hw->server_callbacks = h2_server_callbacks();
+	if (hw->server_callbacks == NULL) {
+		h2_worker_free(hw);
+		return -ENOMEM;
+	}
 	cb = hw->callbacks;
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
@@ -316,6 +324,7 @@ h2_worker_free(struct h2_worker *h)
 		free(CONTAINER(n, struct h2_stream, link));
 	}
 	nghttp2_session_callbacks_del(h->callbacks);
+	nghttp2_session_callbacks_del(h->server_callbacks);
 	nghttp2_option_del(h->option);
 	free(h);
 }
@@ -382,7 +391,7 @@ h2_start(struct worker *w, struct client *c)
 {
 	struct h2_session *h;
 
-	if (w->h2 == NULL && worker_init(w) != 0) {
+	if (w->h2 == NULL && h2_worker_init(w) != 0) {
 		client_close(w, c);
 		return;
 	}
@@ -436,23 +445,22 @@ farewell(struct h2_session *h)
 	http_linger(w, c);
 }
 
-/* Gathers frames in the scratch buffer until it is full or there are no more. */
-static void
-collect(struct h2_session *h, struct buf *b)
+int
+h2_collect(nghttp2_session *ng, struct buf *b)
 {
 	const uint8_t *p;
 	ssize_t n;
 
-	b->off = b->len = 0;
 	while (b->cap - b->len >= FRAME_ROOM) {
-		n = nghttp2_session_mem_send(h->ng, &p);
+		n = nghttp2_session_mem_send(ng, &p);
 		if (n < 0 || (size_t)n > b->cap - b->len)
-			h->failed = true;
-		if (n <= 0 || h->failed)
-			return;
+			return -EIO;
+		if (n == 0)
+			return 0;
 		memcpy(b->data + b->len, p, (size_t)n);
 		b->len += (uint32_t)n;
 	}
+	return 0;
 }
 
 /* What the socket does not take waits in h->out. False: it takes no more. */
@@ -485,11 +493,14 @@ flush(struct h2_session *h)
 {
 	struct worker *w = h->worker;
 	struct client *c = h->conn;
+	struct buf *b;
 
 	h->moved = false;
 	while (!h->failed && (h->out == NULL || send_frames(h, h->out))) {
-		collect(h, w->bufs.scratch);
-		if (w->bufs.scratch->len == 0 || !send_frames(h, w->bufs.scratch))
+		b = w->bufs.scratch;
+		b->off = b->len = 0;
+		h->failed = h2_collect(h->ng, b) != 0;
+		if (h->failed || b->len == 0 || !send_frames(h, b))
 			break;
 	}
 	if (h->failed || c->s.broken)
@@ -511,6 +522,7 @@ h2_flush(struct worker *w)
 		list_remove(&h->link);
 		flush(h);
 	}
+	h2_server_flush(w);
 }
 
 void

@@ -59,11 +59,13 @@ struct h2_session {
 struct h2_worker {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
-	struct list dirty; /* sessions that may have something to send */
-	struct list free;  /* streams */
+	nghttp2_session_callbacks *server_callbacks;
+	struct list dirty;	   /* sessions that may have something to send */
+	struct list dirty_servers; /* the same with servers */
+	struct list free;	   /* streams */
 	size_t n_free;
-	struct http1_head head;	      /* of the answer that is being translated */
-	nghttp2_nv nv[H2_ANSWER_MAX]; /* the same */
+	struct http1_head head;	  /* of the answer that is being translated */
+	nghttp2_nv nv[H2_NV_MAX]; /* the same */
 };
 
 extern const struct transport h2_transport;
@@ -81,7 +83,15 @@ void h2_stream_data(struct h2_stream *st, const uint8_t *p, size_t len);
 /* Something that was in `out` has been framed. */
 void h2_stream_drained(struct h2_stream *st);
 
+/* h2_server.c */
+nghttp2_session_callbacks *h2_server_callbacks(void);
+void h2_server_flush(struct worker *w);
+
 /* h2_session.c */
+int h2_worker_init(struct worker *w) MUST_CHECK; /* 0 or -ENOMEM */
+/* Gathers frames behind what `b` has until it is full or there are no more. 0 or -EIO:
+ * nghttp2 cannot go on. */
+int h2_collect(nghttp2_session *ng, struct buf *b) MUST_CHECK;
 void h2_dirty(struct h2_session *h);
 void h2_spend(struct h2_session *h, struct h2_budget *b);
 

@@ -75,6 +75,10 @@ tls_peer_new(struct tls_peer **out, const struct service *conf,
 	p->ctx = SSL_CTX_new(TLS_client_method());
 	if (p->ctx != NULL)
 		r = build(p, &conf->server_tls, from, why);
+	/* Not SSL_ALPN_OFFER both: a service speaks one of them (RFC 7301). */
+	if (r == 0 && conf->server_http2 &&
+	    SSL_CTX_set_alpn_protos(p->ctx, (const unsigned char *)"\x02h2", 3) != 0)
+		r = -ENOMEM;
 	if (r == 0) {
 		*out = p;
 		return 0;

@@ -11,6 +11,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/dial.h"
+#include "proxy/h2.h"
 #include "proxy/lane.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/tls.h"
@@ -324,6 +325,8 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 	sc->client = c;
 	sc->limit = limit_ref(sc->up->limit);
 	sc->partial = sc->keep = false;
+	if (sc->h2 != NULL)
+		h2_server_next(sc);
 	list_remove(&sc->link);
 	list_append(&sc->up->busy, &sc->link);
 	sc->since = w->now;

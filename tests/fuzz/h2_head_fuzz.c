@@ -72,7 +72,7 @@ request(const char *p, size_t len, bool ended)
 	char *out;
 	int n, rc;
 
-	h2_gather_init(&g, false);
+	h2_gather_init(&g, H2_REQUEST);
 	gather_all(&g, p, len);
 	cap = g.len + H2_HEAD_EXTRA;
 	out = malloc(cap);
@@ -101,13 +101,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const char *p = (const char *)data;
-	nghttp2_nv nv[H2_ANSWER_MAX];
+	nghttp2_nv nv[H2_NV_MAX];
 	struct h2_gather g;
 	size_t n;
 
 	request(p, len, true);
 	request(p, len, false);
-	h2_gather_init(&g, true);
+	h2_gather_init(&g, H2_TRAILER);
 	gather_all(&g, p, len);
 	free(g.p);
 	n = h2_trailer_fields(p, len, nv);

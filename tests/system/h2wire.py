@@ -192,3 +192,35 @@ class H2:
 
     def close(self):
         self.stream.close()
+
+
+class H2Server(H2):
+    """The other end: `answers` are requests here."""
+
+    def __init__(self, stream):
+        super().__init__(stream, greet=False)
+        assert stream.read(len(PREFACE)) == PREFACE
+        self.send(SETTINGS, 0, 0)
+
+    def take(self, f):
+        super().take(f)
+        if f.type == HEADERS and f.stream not in self.asked:
+            self.asked[f.stream] = dict(self.answers[f.stream].trailers)
+            self.answers[f.stream].trailers = None
+
+    @property
+    def asked(self):
+        return self.__dict__.setdefault("_asked", {})
+
+    def request(self, n):
+        """Waits for all of request `n`: (fields, what came)."""
+        self.until(lambda: self.answers[n].ended)
+        return self.asked[n], self.answers[n]
+
+    def reply(self, n, status, *fields, body=None, end=True, trailers=None):
+        last = END_STREAM if body is None and end and trailers is None else 0
+        self.send(HEADERS, END_HEADERS | last, n, block([(":status", str(status)), *fields]))
+        if body is not None:
+            self.data(n, body, end and trailers is None)
+        if trailers is not None:
+            self.send(HEADERS, END_HEADERS | END_STREAM, n, block(trailers))

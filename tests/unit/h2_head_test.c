@@ -22,9 +22,9 @@ static const uint8_t nonce[H2_NONCE] = "0123456789abcde";
 
 /* `text` has lines "name=value". */
 static void
-gather(struct h2_gather *g, const char *text, bool trailer)
+gather(struct h2_gather *g, const char *text, enum h2_kind kind)
 {
-	h2_gather_init(g, trailer);
+	h2_gather_init(g, kind);
 	g->p = memory;
 	g->cap = sizeof(memory);
 	while (*text != '\0') {
@@ -75,7 +75,7 @@ requests(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		gather(&g, row[i].fields, false);
+		gather(&g, row[i].fields, H2_REQUEST);
 		n = h2_write_request(&g, row[i].ended, nonce, out, sizeof(out) - 1);
 		assert_true(n > 0);
 		out[n] = '\0';
@@ -145,18 +145,18 @@ refusals(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		gather(&g, row[i].fields, false);
+		gather(&g, row[i].fields, H2_REQUEST);
 		assert_int_equal(
 		    h2_write_request(&g, true, nonce, out, sizeof(out)), -EBADMSG);
 		assert_int_equal(g.error, row[i].error);
 	}
 	/* A line feed cannot stand in a row. */
-	h2_gather_init(&g, false);
+	h2_gather_init(&g, H2_REQUEST);
 	g.p = memory;
 	g.cap = sizeof(memory);
 	h2_gather_field(&g, "x", 1, "a\nb: c", 6);
 	assert_int_equal(g.error, HTTP1_BAD_FIELD);
-	h2_gather_init(&g, false);
+	h2_gather_init(&g, H2_REQUEST);
 	g.p = memory;
 	g.cap = sizeof(memory);
 	h2_gather_field(&g, "x", 1, "a\0b", 3);
@@ -173,7 +173,7 @@ limits(void **state)
 
 	(void)state;
 	memset(value, 'v', sizeof(value));
-	gather(&g, PLAIN, false);
+	gather(&g, PLAIN, H2_REQUEST);
 	h2_gather_field(&g, "x", 1, value, H2_GATHER_MAX - g.len - 5);
 	assert_int_equal(g.error, HTTP1_OK);
 	n = h2_write_request(&g, false, nonce, out, g.len + H2_HEAD_EXTRA);
@@ -181,7 +181,7 @@ limits(void **state)
 	assert_int_equal(http1_parse_request(&head, out, (size_t)n), 0);
 	h2_gather_field(&g, "y", 1, "", 0);
 	assert_int_equal(g.error, HTTP1_LONG_HEAD);
-	gather(&g, PLAIN, false);
+	gather(&g, PLAIN, H2_REQUEST);
 	for (unsigned i = 0; i < H2_FIELDS_MAX; i++)
 		h2_gather_field(&g, "x", 1, "", 0);
 	n = h2_write_request(&g, false, nonce, out, g.len + H2_HEAD_EXTRA);
@@ -189,7 +189,7 @@ limits(void **state)
 	assert_int_equal(http1_parse_request(&head, out, (size_t)n), 0);
 	h2_gather_field(&g, "x", 1, "", 0);
 	assert_int_equal(g.error, HTTP1_LONG_HEAD);
-	gather(&g, "", true);
+	gather(&g, "", H2_TRAILER);
 	h2_gather_field(&g, "x", 1, value, H2_TRAILER_MAX);
 	assert_int_equal(g.error, HTTP1_LONG_TRAILER);
 }
@@ -200,11 +200,11 @@ request_trailers(void **state)
 	struct h2_gather g;
 
 	(void)state;
-	gather(&g, "x-sum=7\ncontent-length=5\nhost=b\nte=trailers\ny=\n", true);
+	gather(&g, "x-sum=7\ncontent-length=5\nhost=b\nte=trailers\ny=\n", H2_TRAILER);
 	assert_int_equal(g.error, HTTP1_OK);
 	assert_int_equal(g.len - g.lines, strlen("x-sum: 7\r\ny: \r\n"));
 	assert_memory_equal(g.p + g.lines, "x-sum: 7\r\ny: \r\n", g.len - g.lines);
-	gather(&g, ":path=/\n", true);
+	gather(&g, ":path=/\n", H2_TRAILER);
 	assert_int_equal(g.error, HTTP1_BAD_LINE);
 }
 
@@ -245,7 +245,7 @@ answers(void **state)
 		":status=200\nSec-WebSocket-Protocol=p\n"},
 	};
 	static struct http1_head head;
-	nghttp2_nv nv[H2_ANSWER_MAX];
+	nghttp2_nv nv[H2_NV_MAX];
 	char status[3];
 	size_t n;
 
@@ -277,7 +277,7 @@ answer_trailers(void **state)
 	    {"a: b\r", "a=b\n"},
 	    {": b\r\n\r\n", ""},
 	};
-	nghttp2_nv nv[H2_ANSWER_MAX];
+	nghttp2_nv nv[H2_NV_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++)
