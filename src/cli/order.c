@@ -40,8 +40,9 @@ show(const char *verb, const json_t *answer)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 	const char *error = json_string_value(json_object_get(answer, "error"));
-	const char *ip = json_string_value(json_object_get(answer, "floating_ip"));
-	const char *host = json_string_value(json_object_get(answer, "host"));
+	const json_t *result = json_object_get(answer, "result");
+	const char *ip = json_string_value(json_object_get(result, "floating_ip"));
+	const char *host = json_string_value(json_object_get(result, "host"));
 
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		(void)fprintf(stderr, "nines %s: %s\n", verb,

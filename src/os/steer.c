@@ -15,10 +15,14 @@
 #include <unistd.h>
 
 enum {
-	INSN_MAX = 96,
+	INSN_MAX = 128,
 	EXIT_MAX = 12,
 	REQ_SIZE = 512,
 	FILTER_PRIO = 0x6e00,
+	WINDOW = 1 << 24, /* farther from what a socket expects, it is not its packet */
+	/* An acknowledgement may overtake the sender's own books, by a packet at most.
+	 */
+	PACKET = 1 << 18,
 	/* The program's stack, below the frame pointer. */
 	AT_IP = -40,	 /* the IP head: 20 or 40 bytes */
 	AT_TCP = -56,	 /* 14 bytes of the TCP head */
@@ -181,12 +185,60 @@ put_match(struct prog *p, const struct ip *address)
 	pass_if(p, BPF_JSET, BPF_REG_0, TH_SYN);
 }
 
+/* r2 = the 32-bit number at `off` of the TCP head, as the machine has it */
+static void
+load_number(struct prog *p, int off)
+{
+	load(p, BPF_W, BPF_REG_2, BPF_REG_10, AT_TCP + off);
+	put(p, BPF_ALU | BPF_END | BPF_TO_BE, BPF_REG_2, 0, 0, 32);
+}
+
+/*
+ * Leaves in r9 whether a packet may be one of the socket in r0: more than 2 * WINDOW if
+ * its numbers are not that connection's. A client may use a port again whose former
+ * connection to this host never saw its end (it was cut off, or its client talked to
+ * the other host meanwhile): the old socket would answer the new connection's packets
+ * for as long as it lives. New connections of a port begin with later numbers (RFC
+ * 6528), so what is acknowledged tells them apart also shortly after.
+ */
+static void
+put_distance(struct prog *p)
+{
+	size_t other, silent, fits;
+
+	mov_imm(p, BPF_REG_9, WINDOW);
+	mov(p, BPF_REG_8, BPF_REG_0);
+	mov(p, BPF_REG_1, BPF_REG_0);
+	call(p, BPF_FUNC_tcp_sock);
+	other = p->n; /* not a full socket: a handshake, or what is left of one */
+	put(p, BPF_JMP | BPF_K | BPF_JEQ, BPF_REG_0, 0, 0, 0);
+	load(p, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bpf_tcp_sock, rcv_nxt));
+	load_number(p, 4);
+	put(p, BPF_ALU | BPF_SUB | BPF_X, BPF_REG_2, BPF_REG_1, 0, 0);
+	put(p, BPF_ALU | BPF_ADD | BPF_X, BPF_REG_9, BPF_REG_2, 0, 0);
+	load(p, BPF_B, BPF_REG_2, BPF_REG_10, AT_TCP + 13);
+	alu_imm(p, BPF_AND, BPF_REG_2, TH_ACK);
+	silent = p->n;
+	put(p, BPF_JMP | BPF_K | BPF_JEQ, BPF_REG_2, 0, 0, 0);
+	load(p, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bpf_tcp_sock, snd_nxt));
+	load_number(p, 8);
+	put(p, BPF_ALU | BPF_SUB | BPF_X, BPF_REG_1, BPF_REG_2, 0, 0);
+	put(p, BPF_ALU | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, PACKET);
+	fits = p->n;
+	put(p, BPF_JMP | BPF_K | BPF_JLE, BPF_REG_1, 0, 0, WINDOW + PACKET);
+	mov_imm(p, BPF_REG_9, INT32_MAX);
+	p->insn[other].off = (int16_t)(p->n - other - 1);
+	p->insn[silent].off = (int16_t)(p->n - silent - 1);
+	p->insn[fits].off = (int16_t)(p->n - fits - 1);
+	mov(p, BPF_REG_0, BPF_REG_8);
+}
+
 /* Passes what a socket of this host other than a listener is waiting for. */
 static void
 put_lookup(struct prog *p, const struct ip *address)
 {
 	int len = (int)ip_len(address), from = address->family == AF_INET ? 12 : 8;
-	size_t unknown;
+	size_t unknown, listener;
 
 	for (int i = 0; i < 2 * len; i += 4) { /* source, destination, ports */
 		load(p, BPF_W, BPF_REG_0, BPF_REG_10, AT_IP + from + i);
@@ -203,10 +255,14 @@ put_lookup(struct prog *p, const struct ip *address)
 	unknown = p->n;
 	put(p, BPF_JMP | BPF_K | BPF_JEQ, BPF_REG_0, 0, 0, 0);
 	load(p, BPF_W, BPF_REG_7, BPF_REG_0, offsetof(struct bpf_sock, state));
+	put_distance(p);
 	mov(p, BPF_REG_1, BPF_REG_0);
 	call(p, BPF_FUNC_sk_release);
-	pass_if(p, BPF_JNE, BPF_REG_7, BPF_TCP_LISTEN);
+	listener = p->n;
+	put(p, BPF_JMP | BPF_K | BPF_JEQ, BPF_REG_7, 0, 0, BPF_TCP_LISTEN);
+	pass_if(p, BPF_JLE, BPF_REG_9, 2 * WINDOW);
 	p->insn[unknown].off = (int16_t)(p->n - unknown - 1);
+	p->insn[listener].off = (int16_t)(p->n - listener - 1);
 }
 
 /* One hop less, as a router would. */
