@@ -42,7 +42,7 @@ stick_read(const struct worker *w, struct client *c, const char *p)
 {
 	const struct wservice *s = c->service;
 	struct http1_slice v = http1_cookie(&w->head, p, s->conf->balancing.sticky);
-	struct sticky_server wanted, *found;
+	struct sticky_server wanted = {0}, *found;
 
 	c->stuck = 0;
 	if (!sticky_parse(&wanted.token, p + v.off, v.len))
