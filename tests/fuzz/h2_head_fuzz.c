@@ -97,6 +97,39 @@ request(const char *p, size_t len, bool ended)
 	free(g.p);
 }
 
+/* As an answer: the same, and never one that only the connection's end would end. */
+static void
+answer(const char *p, size_t len, bool ended, bool to_head)
+{
+	static struct http1_head head;
+	struct h2_gather g;
+	size_t cap;
+	char *out;
+	int n, rc;
+
+	h2_gather_init(&g, H2_ANSWER);
+	gather_all(&g, p, len);
+	cap = g.len + H2_HEAD_EXTRA;
+	out = malloc(cap);
+	if (out == NULL)
+		abort();
+	n = h2_write_answer(&g, ended, to_head, out, cap);
+	MUST(n == -EBADMSG || n > 0);
+	if (n > 0) {
+		rc = http1_parse_response(
+		    &head, out, (size_t)n, to_head ? HTTP1_HEAD : HTTP1_GET);
+		MUST(rc == 0 || rc == -EBADMSG);
+		MUST(rc != 0 || head.len == (uint32_t)n);
+		MUST(rc != 0 || head.n_fields <= g.n_fields + 1);
+		MUST(rc != 0 || head.framing != HTTP1_UNTIL_CLOSE);
+		MUST(rc != 0 || head.framing != HTTP1_TUNNEL);
+		MUST(rc != 0 || head.framing != HTTP1_CHUNKED ||
+		     (!ended && !to_head && !g.has_length));
+	}
+	free(out);
+	free(g.p);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -107,6 +140,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	request(p, len, true);
 	request(p, len, false);
+	answer(p, len, true, false);
+	answer(p, len, false, false);
+	answer(p, len, false, true);
 	h2_gather_init(&g, H2_TRAILER);
 	gather_all(&g, p, len);
 	free(g.p);

@@ -259,6 +259,97 @@ answers(void **state)
 	}
 }
 
+/* What a server says in HTTP/2. */
+static void
+server_answers(void **state)
+{
+	static const struct {
+		const char *fields;
+		bool ended, to_head;
+		const char *text; /* NULL: refused */
+	} row[] = {
+	    {":status=200\na=1\nset-cookie=b\nset-cookie=c\n", false, false,
+		"HTTP/1.1 200 \r\na: 1\r\nset-cookie: b\r\nset-cookie: c\r\n"
+		"transfer-encoding: chunked\r\n\r\n"},
+	    {":status=200\ncontent-length=3\n", false, false,
+		"HTTP/1.1 200 \r\ncontent-length: 3\r\n\r\n"},
+	    {":status=404\n", true, false,
+		"HTTP/1.1 404 \r\ncontent-length: 0\r\n\r\n"},
+	    {":status=200\n", true, true, "HTTP/1.1 200 \r\n\r\n"},
+	    {":status=204\n", true, false, "HTTP/1.1 204 \r\n\r\n"},
+	    {":status=304\n", false, false, "HTTP/1.1 304 \r\n\r\n"},
+	    {":status=103\nlink=x\n", false, false, "HTTP/1.1 103 \r\nlink: x\r\n\r\n"},
+	    {":status=101\n", false, false, NULL},
+	    {":status=099\n", false, false, NULL},
+	    {":status=600\n", false, false, NULL},
+	    {":status=20\n", false, false, NULL},
+	    {":status=2x0\n", false, false, NULL},
+	    {":status=200\n:status=200\n", false, false, NULL},
+	    {":status=200\n:path=/\n", false, false, NULL},
+	    {":status=200\nconnection=close\n", false, false, NULL},
+	    {":status=200\ntransfer-encoding=chunked\n", false, false, NULL},
+	    {":status=200\nA=1\n", false, false, NULL},
+	    {":status=200\na=1\r\n", false, false, NULL},
+	    {"a=1\n", false, false, NULL},
+	};
+	static struct http1_head head;
+	struct h2_gather g;
+	char out[512];
+	int n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		gather(&g, row[i].fields, H2_ANSWER);
+		n = h2_write_answer(
+		    &g, row[i].ended, row[i].to_head, out, sizeof(out) - 1);
+		if (row[i].text == NULL) {
+			assert_int_equal(n, -EBADMSG);
+			continue;
+		}
+		assert_true(n > 0);
+		out[n] = '\0';
+		assert_string_equal(out, row[i].text);
+		assert_int_equal(http1_parse_response(&head, out, (size_t)n,
+				     row[i].to_head ? HTTP1_HEAD : HTTP1_GET),
+		    0);
+		assert_int_equal(head.len, n);
+		/* Nothing that the end of a connection would end. */
+		assert_int_not_equal(head.framing, HTTP1_UNTIL_CLOSE);
+		assert_int_equal(h2_write_answer(&g, row[i].ended, row[i].to_head, out,
+				     (size_t)n - 1),
+		    -ENOBUFS);
+	}
+}
+
+/* What a server is asked in HTTP/2. */
+static void
+server_requests(void **state)
+{
+	static const struct {
+		const char *text, *fields;
+	} row[] = {
+	    {"GET /x?y HTTP/1.1\r\nA: 1\r\nHost: a\r\n\r\n",
+		":method=GET\n:scheme=https\n:authority=a\n:path=/x?y\nA=1\n"},
+	    {"POST / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, TE, X\r\n"
+	     "TE: trailers\r\nX: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		":method=POST\n:scheme=https\n:authority=a\n:path=/\nte=trailers\n"},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nTE: gzip\r\n"
+	     "Connection: upgrade\r\n\r\n",
+		":method=GET\n:scheme=https\n:authority=a\n:path=/\n"},
+	};
+	static struct http1_head head;
+	nghttp2_nv nv[H2_NV_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		assert_int_equal(
+		    http1_parse_request(&head, row[i].text, strlen(row[i].text)), 0);
+		assert_string_equal(
+		    show(nv, h2_request_fields(&head, row[i].text, true, nv)),
+		    row[i].fields);
+	}
+}
+
 static void
 answer_trailers(void **state)
 {
@@ -353,6 +444,8 @@ main(void)
 	    cmocka_unit_test(limits),
 	    cmocka_unit_test(request_trailers),
 	    cmocka_unit_test(answers),
+	    cmocka_unit_test(server_answers),
+	    cmocka_unit_test(server_requests),
 	    cmocka_unit_test(answer_trailers),
 	    cmocka_unit_test(chunks),
 	    cmocka_unit_test(budget),
