@@ -149,7 +149,8 @@ check_group(struct reader *r, const struct server_group *g, const struct yaml *n
 	char text[IP_ENDPOINT_LEN];
 	const char *key;
 
-	for (size_t i = 0; i < g->n_servers && i < n; i++, item = item->next) {
+	for (size_t i = 0; i < g->n_servers && i < n && item != NULL;
+	     i++, item = item->next) {
 		const struct server *server = &g->server[i];
 
 		active += !server->backup && server->weight > 0;
@@ -187,7 +188,7 @@ check_groups(struct reader *r, const struct service *s, const struct yaml *node)
 	else if (map == NULL && node->key != NULL)
 		(void)reader_error(r, node->key, "missing-key", "%s has no \"servers\"",
 		    node->key->text);
-	for (size_t i = 0; i < s->n_extra; i++, item = item->next) {
+	for (size_t i = 0; i < s->n_extra && item != NULL; i++, item = item->next) {
 		check_group(r, &s->extra[i], item, &seen);
 		if (strcmp(s->extra[i].name, GROUP_DEFAULT) == 0 ||
 		    strcmp(s->extra[i].name, GROUP_ACTIVE) == 0)

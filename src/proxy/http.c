@@ -577,6 +577,34 @@ interim(struct worker *w, struct client *c, struct buf *b)
 	return false;
 }
 
+/* The final head at the start of `b`, as the client gets it in w->out; its length. */
+static size_t
+write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_answer *a)
+{
+	const struct service *conf = c->service->conf;
+	struct http1_edit edit = {.extra = ""};
+	char line[STICKY_LINE_MAX];
+	int head;
+
+	if (c->shape.routing != NULL) {
+		shape_response(c, &edit);
+		a->edit = &edit;
+	}
+	if (c->service->sticky != NULL) {
+		edit.more = line;
+		edit.more_len = stick_answer(c, c->peer->up, line);
+		a->edit = &edit;
+	}
+	head =
+	    http1_forward_response(&w->head, buf_bytes(b), a, w->out, sizeof(w->out));
+	a->edit = NULL;
+	ASSERT(head > 0);
+	if (!c->secure || conf->tls.hsts_ns == 0)
+		return (size_t)head;
+	return https_add_hsts(
+	    conf, &w->head, buf_bytes(b), w->out, (size_t)head, sizeof(w->out));
+}
+
 /* A final head stands at the start of `b`: it goes on with what is here of the body. */
 static void
 answer(struct worker *w, struct client *c, struct buf *b)
@@ -584,11 +612,8 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	struct server_conn *sc = c->peer;
 	const struct http1_head *h = &w->head;
 	struct http1_answer a = {.minor = c->minor};
-	struct http1_edit edit = {0};
-	char line[STICKY_LINE_MAX];
-	size_t used = 0, n = 0;
+	size_t used = 0, n = 0, head;
 	char *body = buf_bytes(b) + h->len;
-	int head;
 
 	a.dechunk = h->framing == HTTP1_CHUNKED && c->minor == 0;
 	if (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk || must_leave(w, c))
@@ -602,29 +627,16 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	count_status(c, h->status);
 	if (h->status >= 500)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
-	if (c->shape.routing != NULL) {
-		shape_response(c, &edit);
-		a.edit = &edit;
-	}
-	if (c->service->sticky != NULL) {
-		edit.more = line;
-		edit.more_len = stick_answer(c, sc->up, line);
-		a.edit = &edit;
-	}
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
-	head = http1_forward_response(h, buf_bytes(b), &a, w->out, sizeof(w->out));
-	ASSERT(head > 0);
-	if (c->secure && c->service->conf->tls.hsts_ns > 0)
-		head = (int)https_add_hsts(c->service->conf, h, buf_bytes(b), w->out,
-		    (size_t)head, sizeof(w->out));
+	head = write_answer(w, c, b, &a);
 	flow_init(&c->down, h->framing, h->length);
 	c->down.body.padded = true;
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
 	/* Head and body together have to fit the buffer that may have to keep them. */
 	used = b->len - h->len;
-	if (used > BUF_LARGE - (size_t)head)
-		used = BUF_LARGE - (size_t)head;
+	if (used > BUF_LARGE - head)
+		used = BUF_LARGE - head;
 	if (c->down.body.done)
 		used = 0;
 	else if (a.dechunk)
@@ -632,7 +644,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	else
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
-	send_answer(w, c, (size_t)head, body, n);
+	send_answer(w, c, head, body, n);
 	c->first = sc->up->heard = w->now;
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);

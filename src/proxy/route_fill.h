@@ -20,9 +20,9 @@ struct fill {
 /* Writes `text`; its length, or -ENOBUFS. */
 int fill_text(const char *text, const struct fill *f, char *out, size_t cap) MUST_CHECK;
 
-/* Writes a line "Name: value" for each of `put`; their length, or -ENOBUFS. */
+/* Writes a line "Name: value" for each of `fields`; their length, or -ENOBUFS. */
 int fill_fields(
-    const struct pairs *put, const struct fill *f, char *out, size_t cap) MUST_CHECK;
+    const struct pairs *fields, const struct fill *f, char *out, size_t cap) MUST_CHECK;
 
 /*
  * Writes a target: `path` with its first `cut` bytes replaced by `to`, and `query` with
