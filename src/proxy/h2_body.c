@@ -69,16 +69,20 @@ h2_in_trailer(struct bufs *bufs, struct h2_in *in, const char *p, size_t len)
 static size_t
 read_end(struct h2_in *in, char *p, size_t n)
 {
-	size_t len = in->trailer != NULL ? in->trailer->len : 0;
+	size_t len = in->trailer != NULL ? in->trailer->len : 0, i = 0;
 
 	if (n < len + sizeof("0\r\n\r\n") - 1)
 		return 0;
-	memcpy(p, "0\r\n", 3);
+	p[i++] = '0';
+	p[i++] = '\r';
+	p[i++] = '\n';
 	if (len > 0)
-		memcpy(p + 3, buf_bytes(in->trailer), len);
-	memcpy(p + 3 + len, "\r\n", 2);
+		memcpy(p + i, buf_bytes(in->trailer), len);
+	i += len;
+	p[i++] = '\r';
+	p[i++] = '\n';
 	in->end_read = true;
-	return len + sizeof("0\r\n\r\n") - 1;
+	return i;
 }
 
 size_t
@@ -151,13 +155,31 @@ h2_out_take(struct bufs *bufs, struct h2_out *out, const char *p, size_t len)
 	return out->body.error == HTTP1_OK ? (ssize_t)n : -1;
 }
 
-ssize_t
-h2_out_frame(struct h2_out *out, nghttp2_session *ng, int32_t id, size_t length,
-    uint32_t *flags, nghttp2_nv nv[H2_NV_MAX])
+/* True if there are fields behind the body. */
+static bool
+submit_trailer(struct h2_out *out, nghttp2_session *ng, int32_t id)
 {
-	size_t len = out->data != NULL ? out->data->len : 0;
-	size_t n = len < length ? len : length, fields = 0;
+	nghttp2_nv nv[H2_NV_MAX];
+	size_t n;
 
+	if (out->trailer == NULL)
+		return false;
+	n = h2_trailer_fields(buf_bytes(out->trailer), out->trailer->len, nv);
+	return n > 0 && nghttp2_submit_trailer(ng, id, nv, n) == 0;
+}
+
+/* How many bytes, at most `length`, the next DATA frame has. */
+static ssize_t
+/* The signature is nghttp2's. NOLINTNEXTLINE(readability-function-size) */
+frame_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t length, uint32_t *flags,
+    nghttp2_data_source *source, void *user)
+{
+	struct h2_out *out = source->ptr;
+	size_t len = out->data != NULL ? out->data->len : 0;
+	size_t n = len < length ? len : length;
+
+	(void)p;
+	(void)user;
 	if (n == 0 && !out->complete) {
 		out->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
@@ -166,12 +188,16 @@ h2_out_frame(struct h2_out *out, nghttp2_session *ng, int32_t id, size_t length,
 	if (n < len || !out->complete)
 		return (ssize_t)n;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
-	if (out->trailer != NULL)
-		fields =
-		    h2_trailer_fields(buf_bytes(out->trailer), out->trailer->len, nv);
-	if (fields > 0 && nghttp2_submit_trailer(ng, id, nv, fields) == 0)
+	if (submit_trailer(out, ng, id))
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 	return (ssize_t)n;
+}
+
+nghttp2_data_provider
+h2_out_provider(struct h2_out *out)
+{
+	return (nghttp2_data_provider){
+	    .source = {.ptr = out}, .read_callback = frame_data};
 }
 
 int

@@ -55,14 +55,10 @@ void h2_in_drop(struct bufs *bufs, struct h2_in *in);
 /* Takes what there is room for; -1: it is no body. */
 ssize_t h2_out_take(struct bufs *bufs, struct h2_out *out, const char *p, size_t len);
 
-/*
- * For nghttp2's read callback: how many bytes, at most `length`, the next DATA frame
- * has, or NGHTTP2_ERR_DEFERRED. At the end it submits the trailer; `nv` is room for it.
- */
-ssize_t h2_out_frame(struct h2_out *out, nghttp2_session *ng, int32_t id, size_t length,
-    uint32_t *flags, nghttp2_nv nv[H2_NV_MAX]);
+/* What nghttp2 asks for the data of the next frame; it copies by h2_out_copy(). */
+nghttp2_data_provider h2_out_provider(struct h2_out *out);
 
-/* For its send callback: copies a DATA frame behind what `to` has. 0, or
+/* For the send callback: copies a DATA frame behind what `to` has. 0, or
  * NGHTTP2_ERR_WOULDBLOCK when there is no room. */
 int h2_out_copy(struct bufs *bufs, struct h2_out *out, const uint8_t *header,
     size_t length, struct buf *to);

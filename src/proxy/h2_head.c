@@ -119,7 +119,8 @@ add_cookie(struct h2_gather *g, const char *value, size_t len)
 
 	ASSERT(g->cap - g->len >= len + 2);
 	memmove(at + len + 2, at, behind);
-	memcpy(at, "; ", 2);
+	at[0] = ';';
+	at[1] = ' ';
 	if (len > 0)
 		memcpy(at + 2, value, len);
 	g->cookie += (uint32_t)len + 2;
@@ -501,9 +502,12 @@ h2_write_chunk(const char *p, size_t *len, char *out, size_t cap)
 		if (n >> shift != 0)
 			out[i++] = hex[n >> shift & 15];
 	}
-	memcpy(out + i, "\r\n", 2);
-	memcpy(out + i + 2, p, n);
-	memcpy(out + i + 2 + n, "\r\n", 2);
+	out[i++] = '\r';
+	out[i++] = '\n';
+	memcpy(out + i, p, n);
+	i += n;
+	out[i++] = '\r';
+	out[i++] = '\n';
 	*len = n;
-	return i + 2 + n + 2;
+	return i;
 }

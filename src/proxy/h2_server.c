@@ -95,17 +95,18 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 }
 
 static int
-on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-    size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+    nghttp2_rcbuf *value, uint8_t flags, void *user)
 {
+	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
 	struct h2_server *u = user;
 
 	(void)ng;
 	(void)frame;
 	(void)flags;
 	if (u->gathered != NULL)
-		h2_gather_field(&u->gather, (const char *)name, name_len,
-		    (const char *)value, value_len);
+		h2_gather_field(&u->gather, (const char *)n.base, n.len,
+		    (const char *)v.base, v.len);
 	return 0;
 }
 
@@ -291,17 +292,6 @@ server_quiet(struct side *s)
 
 /* Going out */
 
-static ssize_t
-frame_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t length, uint32_t *flags,
-    nghttp2_data_source *source, void *user)
-{
-	struct h2_server *u = user;
-
-	(void)p;
-	(void)source;
-	return h2_out_frame(&u->out, ng, id, length, flags, u->worker->h2->nv);
-}
-
 static int
 on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header,
     size_t length, nghttp2_data_source *source, void *user)
@@ -327,7 +317,7 @@ ask(struct h2_server *u, const char *p, size_t len)
 {
 	struct h2_worker *hw = u->worker->h2;
 	struct http1_head *h = &hw->head;
-	nghttp2_data_provider body = {.read_callback = frame_data};
+	nghttp2_data_provider body = h2_out_provider(&u->out);
 	size_t n;
 
 	/* What http.c writes is a whole head, which it has made of one it understood.
@@ -513,7 +503,7 @@ h2_server_callbacks(void)
 	if (nghttp2_session_callbacks_new(&cb) != 0)
 		return NULL;
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);

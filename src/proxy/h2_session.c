@@ -126,12 +126,13 @@ grow(struct h2_session *h)
 }
 
 static int
-on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-    size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+    nghttp2_rcbuf *value, uint8_t flags, void *user)
 {
+	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
 	struct h2_session *h = user;
 	struct h2_gather *g = &h->gather;
-	size_t need = h2_gather_need(name_len, value_len);
+	size_t need = h2_gather_need(n.len, v.len);
 
 	(void)ng;
 	(void)flags;
@@ -143,8 +144,7 @@ on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
 	}
 	if (need > g->cap - g->len && need <= H2_GATHER_MAX - g->len && !grow(h))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	h2_gather_field(
-	    g, (const char *)name, name_len, (const char *)value, value_len);
+	h2_gather_field(g, (const char *)n.base, n.len, (const char *)v.base, v.len);
 	return 0;
 }
 
@@ -266,7 +266,7 @@ on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header,
     size_t length, nghttp2_data_source *source, void *user)
 {
 	struct h2_session *h = user;
-	struct h2_stream *st = source->ptr;
+	struct h2_stream *st = CONTAINER(source->ptr, struct h2_stream, out);
 	struct bufs *bufs = &h->worker->bufs;
 	int r = h2_out_copy(bufs, &st->out, header, length, bufs->scratch);
 
@@ -301,7 +301,7 @@ h2_worker_init(struct worker *w)
 	cb = hw->callbacks;
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);

@@ -195,17 +195,6 @@ stream_quiet(struct side *s)
 
 /* The answer, on its way out */
 
-static ssize_t
-frame_data(nghttp2_session *ng, int32_t id, uint8_t *p, size_t length, uint32_t *flags,
-    nghttp2_data_source *source, void *user)
-{
-	struct h2_stream *st = source->ptr;
-	const struct h2_session *h = user;
-
-	(void)p;
-	return h2_out_frame(&st->out, ng, id, length, flags, h->worker->h2->nv);
-}
-
 static void
 resume(struct h2_stream *st)
 {
@@ -221,8 +210,7 @@ take_head(struct h2_stream *st, const char *p, size_t len)
 	struct h2_worker *hw = st->session->worker->h2;
 	struct http1_head *h = &hw->head;
 	nghttp2_session *ng = st->session->ng;
-	nghttp2_data_provider body = {
-	    .source = {.ptr = st}, .read_callback = frame_data};
+	nghttp2_data_provider body = h2_out_provider(&st->out);
 	char status[3];
 	size_t n;
 	int r;
