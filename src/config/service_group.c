@@ -149,6 +149,7 @@ check_group(struct reader *r, const struct server_group *g, const struct yaml *n
 	char text[IP_ENDPOINT_LEN];
 	const char *key;
 
+	ASSERT(node != NULL);
 	for (size_t i = 0; i < g->n_servers && i < n && item != NULL;
 	     i++, item = item->next) {
 		const struct server *server = &g->server[i];

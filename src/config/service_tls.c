@@ -10,7 +10,7 @@
 #include "config/units.h"
 
 #define CERTIFICATES_MAX 10000
-#define HSTS_MAX	 (10 * 365 * 86400 * SEC_NS)
+#define HSTS_MAX	 ((int64_t)10 * 365 * 86400 * SEC_NS)
 
 /* ---- certificate: a file or several --------------------------------------------- */
 

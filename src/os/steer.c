@@ -223,7 +223,7 @@ put_distance(struct prog *p)
 	load(p, BPF_W, BPF_REG_1, BPF_REG_0, offsetof(struct bpf_tcp_sock, snd_nxt));
 	load_number(p, 8);
 	put(p, BPF_ALU | BPF_SUB | BPF_X, BPF_REG_1, BPF_REG_2, 0, 0);
-	put(p, BPF_ALU | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, PACKET);
+	put(p, BPF_ALU | BPF_K, BPF_REG_1, 0, 0, PACKET); /* BPF_ADD is 0 */
 	fits = p->n;
 	put(p, BPF_JMP | BPF_K | BPF_JLE, BPF_REG_1, 0, 0, WINDOW + PACKET);
 	mov_imm(p, BPF_REG_9, INT32_MAX);

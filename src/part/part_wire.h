@@ -36,8 +36,6 @@ enum part_fd { PART_FD_NONE, PART_FD_ONE, PART_FD_MAYBE };
 	X(CONFIG, true, PART_FD_ONE, 0) /* id generation, key host, fd sealed text */ \
 	X(STATS, true, PART_FD_ONE, 0)	/* fd counters */                             \
 	X(FACT, true, PART_FD_NONE, 0)	/* key, value */                              \
-	X(FILE, true, PART_FD_MAYBE,                                                  \
-	    PART_PATH_MAX) /* code errno, text path, fd; before its CONFIG */         \
 	X(ACTIVATE, true, PART_FD_NONE, 0)   /* from spare to acting */               \
 	X(SOCKET, true, PART_FD_MAYBE, 0)    /* key name, code errno, fd */           \
 	X(COMMAND, true, PART_FD_NONE, 1024) /* id, text words between tabs */        \
@@ -52,7 +50,9 @@ enum part_fd { PART_FD_NONE, PART_FD_ONE, PART_FD_MAYBE };
 	X(PONG, false, PART_FD_NONE, 0) /* id */                                      \
 	X(STOPPED, false, PART_FD_NONE, 0)                                            \
 	X(YIELD, true, PART_FD_NONE, 0)	   /* a successor is ready */                 \
-	X(YIELDED, false, PART_FD_NONE, 0) /* it may act */
+	X(YIELDED, false, PART_FD_NONE, 0) /* it may act */                           \
+	X(FILE, true, PART_FD_MAYBE,                                                  \
+	    PART_PATH_MAX) /* code errno, text path, fd; before its CONFIG */
 
 enum part_msg_type {
 #define X(name, to_part, fd, text) PART_##name,

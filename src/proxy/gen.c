@@ -149,6 +149,7 @@ build_service(struct builder *b, size_t i)
 static void
 tell_expiry(struct gen *g)
 {
+	ASSERT(g->service != NULL || g->cluster->n_services == 0);
 	for (size_t i = 0; i < g->cluster->n_services; i++) {
 		struct gen_service *gs = &g->service[i];
 

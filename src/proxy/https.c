@@ -85,7 +85,8 @@ https_add_hsts(const struct service *s, const struct http1_head *h, const char *
 	n = snprintf(out + len - 2, size - len + 2,
 	    HSTS_NAME ": max-age=%" PRId64 "\r\n\r\n", s->tls.hsts_ns / SEC_NS);
 	if (n < 0 || (size_t)n >= size - len + 2) {
-		memcpy(out + len - 2, "\r\n", 2);
+		out[len - 2] = '\r';
+		out[len - 1] = '\n';
 		return len;
 	}
 	return len - 2 + (size_t)n;

@@ -79,7 +79,7 @@ get(size_t size, const char *file, int line)
 	(void)line;
 	if (size >= LARGE && size <= BLOCK && region.start != NULL)
 		p = take();
-	return p != NULL ? p : malloc(size);
+	return p != NULL ? p : malloc(size > 0 ? size : 1);
 }
 
 static void
