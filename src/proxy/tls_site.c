@@ -136,10 +136,14 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ciph
 {
 	const struct tls_site *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
+	const struct tls_ticket_work work = {
+	    .name = name, .iv = iv, .cipher = cipher, .mac = mac};
+	int64_t now = worker_wall_us() / 1000000;
+
 	if (s->tickets == NULL || SSL_version(ssl) < TLS1_3_VERSION)
 		return 0;
-	return tls_tickets_use(
-	    s->tickets, worker_wall_us() / 1000000, name, iv, cipher, mac, encrypt);
+	return encrypt ? tls_tickets_seal(s->tickets, now, &work)
+		       : tls_tickets_open(s->tickets, now, &work);
 }
 
 /* An answer that has expired is worse than none: some clients give up on it. */

@@ -115,41 +115,38 @@ set_mac(EVP_MAC_CTX *mac, struct tls_ticket_key *key)
 	return EVP_MAC_CTX_set_params(mac, param) == 1;
 }
 
-static int
-seal(struct tls_tickets *t, struct tls_ticket_key *key, unsigned char *name,
-    unsigned char *iv, EVP_CIPHER_CTX *cipher)
+int
+tls_tickets_seal(struct tls_tickets *t, int64_t now, const struct tls_ticket_work *w)
 {
-	memcpy(name, key->name, sizeof(key->name));
-	return RAND_bytes(iv, EVP_CIPHER_get_iv_length(t->cipher)) == 1 &&
-	       EVP_EncryptInit_ex(cipher, t->cipher, NULL, key->aes, iv) == 1;
+	struct tls_ticket_key key[3];
+	bool ok = false;
+
+	if (present_keys(t, now, key) == 0) {
+		memcpy(w->name, key[1].name, sizeof(key[1].name));
+		ok = RAND_bytes(w->iv, EVP_CIPHER_get_iv_length(t->cipher)) == 1 &&
+		     EVP_EncryptInit_ex(
+			 w->cipher, t->cipher, NULL, key[1].aes, w->iv) == 1 &&
+		     set_mac(w->mac, &key[1]);
+	}
+	OPENSSL_cleanse(key, sizeof(key));
+	return ok ? 1 : -1;
 }
 
 int
-tls_tickets_use(struct tls_tickets *t, int64_t now, unsigned char *name,
-    unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+tls_tickets_open(struct tls_tickets *t, int64_t now, const struct tls_ticket_work *w)
 {
 	struct tls_ticket_key key[3];
-	int result = 0;
+	int result = present_keys(t, now, key) == 0 ? 0 : -1;
 
-	if (present_keys(t, now, key) != 0) {
-		result = -1;
-	} else if (encrypt) {
-		result = seal(t, &key[1], name, iv, cipher) && set_mac(mac, &key[1])
-			     ? 1
-			     : -1;
-	} else {
-		for (int i = 0; i < 3; i++) {
-			if (memcmp(name, key[i].name, sizeof(key[i].name)) != 0)
-				continue;
-			result = EVP_DecryptInit_ex(
-				     cipher, t->cipher, NULL, key[i].aes, iv) == 1 &&
-					 set_mac(mac, &key[i])
-				     ? 1
-				     : -1;
-			if (result == 1 && i == 0)
-				result = 2; /* of the last epoch: give a new one */
-			break;
-		}
+	for (int i = 0; i < 3 && result == 0; i++) {
+		if (memcmp(w->name, key[i].name, sizeof(key[i].name)) != 0)
+			continue;
+		if (EVP_DecryptInit_ex(w->cipher, t->cipher, NULL, key[i].aes, w->iv) !=
+			1 ||
+		    !set_mac(w->mac, &key[i]))
+			result = -1;
+		else
+			result = i == 0 ? 2 : 1;
 	}
 	OPENSSL_cleanse(key, sizeof(key));
 	return result;

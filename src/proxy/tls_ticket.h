@@ -46,9 +46,20 @@ void tls_tickets_done(struct tls_tickets *t);
 int tls_tickets_derive(
     const struct tls_tickets *t, int64_t epoch, struct tls_ticket_key *key) MUST_CHECK;
 
-/* What SSL_CTX_set_tlsext_ticket_key_evp_cb() wants, but for the tickets and the time
- * in seconds since the epoch. */
-int tls_tickets_use(struct tls_tickets *t, int64_t now, unsigned char *name,
-    unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt);
+/* What OpenSSL hands over to have one ticket sealed or opened. */
+struct tls_ticket_work {
+	unsigned char *name;
+	unsigned char *iv;
+	EVP_CIPHER_CTX *cipher;
+	EVP_MAC_CTX *mac;
+};
+
+/* As SSL_CTX_set_tlsext_ticket_key_evp_cb() describes its callback, `now` in seconds
+ * since the epoch. Sealing: 1, or -1 on failure. Opening: 1; 2 if it is good but of the
+ * last epoch, so a new one is due; 0 if no key opens it; -1 on failure. */
+int tls_tickets_seal(
+    struct tls_tickets *t, int64_t now, const struct tls_ticket_work *w);
+int tls_tickets_open(
+    struct tls_tickets *t, int64_t now, const struct tls_ticket_work *w);
 
 #endif /* NINES_PROXY_TLS_TICKET_H */

@@ -100,7 +100,7 @@ void child_replace(struct child *c);
 /* It runs already; and one of its processes, whose link is `link_fd`. */
 void child_resume(
     struct child *c, enum sup_status status, unsigned restarts, bool more);
-int child_resume_process(struct child *c, unsigned slot, const struct process *p,
+int child_resume_process(struct child *c, unsigned slot, const struct process *from,
     int link_fd, enum sup_proc_state state, bool acting) MUST_CHECK;
 /* At once: kill -9. */
 void child_kill(struct child *c);

@@ -31,13 +31,14 @@ pass(struct tls_tickets *a, int64_t then, struct tls_tickets *b, int64_t now)
 	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
 	unsigned char name[TLS_TICKET_NAME], iv[EVP_MAX_IV_LENGTH];
+	const struct tls_ticket_work work = {name, iv, cipher, mac};
 	unsigned char text[16] = "fifteen letters", sealed[32], opened[32];
 	int r, n, m;
 
-	assert_int_equal(tls_tickets_use(a, then, name, iv, cipher, mac, 1), 1);
+	assert_int_equal(tls_tickets_seal(a, then, &work), 1);
 	assert_int_equal(EVP_EncryptUpdate(cipher, sealed, &n, text, 16), 1);
 	assert_int_equal(EVP_EncryptFinal_ex(cipher, sealed + n, &m), 1);
-	r = tls_tickets_use(b, now, name, iv, cipher, mac, 0);
+	r = tls_tickets_open(b, now, &work);
 	if (r > 0) {
 		assert_int_equal(EVP_DecryptUpdate(cipher, opened, &n, sealed, 32), 1);
 		assert_int_equal(EVP_DecryptFinal_ex(cipher, opened + n, &m), 1);
