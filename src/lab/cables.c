@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lab/ways.h"
 #include "os/child.h"
 #include "os/netns.h"
+#include "supervisor/parts.h"
 
 #define BATCH_MAX ((size_t)1 << 20)
 
@@ -39,16 +41,22 @@ world_port(const struct world *w, size_t host, const struct network *net, char n
 	    name, 16, "h%un%u", (unsigned)host, (unsigned)network_index(w, net));
 }
 
-/* The network where the first floating address is has the client named `client`. */
+/*
+ * `client` is who comes from outside; where there is no outside, who is on the network
+ * of the first floating address.
+ */
 void
 world_client(const struct world *w, const struct network *net, char ns[WORLD_NS_LEN])
 {
 	const struct cluster *c = w->cluster;
-	const struct network *first =
-	    c->n_floating_ips > 0 ? c->floating_ip[0].network : &c->network[0];
+	const struct network *first = w->outside != NULL ? NULL
+				      : c->n_floating_ips > 0
+					  ? c->floating_ip[0].network
+					  : &c->network[0];
+	bool plain = net == NULL || net == first;
 
 	(void)snprintf(ns, WORLD_NS_LEN, "nines-%s-client%s%s", w->name,
-	    net == first ? "" : "-", net == first ? "" : net->name);
+	    plain ? "" : "-", plain ? "" : net->name);
 }
 
 static bool
@@ -87,6 +95,49 @@ client_address(const struct cluster *c, const struct network *net)
 	return ip;
 }
 
+/* Of the router outside, on the network that it shares with the cluster. */
+static struct ip
+internet_address(const struct world *w)
+{
+	struct ip ip = client_address(w->cluster, w->outside);
+
+	ip.byte[ip_len(&ip) - 1]--; /* the client of that network has the highest */
+	while (is_taken(w->cluster, &ip))
+		ip.byte[ip_len(&ip) - 1]--;
+	return ip;
+}
+
+/* Does a part of this host set the routes and forward by itself? */
+static bool
+sees_to_routes(const struct cluster *c, const struct host *h)
+{
+	const struct part_row *row = parts_find("gateway");
+
+	return row != NULL && row->wanted(c, h);
+}
+
+/* A network of nobody's, for the client outside; .1 and .2 of it are used. */
+static const char *
+client_subnet(const struct cluster *c)
+{
+	static const char *const subnet[] = {"203.0.113", "192.0.2", "198.18.0"};
+	char text[IP_STR_LEN];
+	struct ip ip;
+
+	for (size_t i = 0; i < ARRAY_LEN(subnet); i++) {
+		bool used = false;
+
+		(void)snprintf(text, sizeof(text), "%s.1", subnet[i]);
+		if (ip_parse(&ip, text) != 0)
+			continue;
+		for (size_t k = 0; k < c->n_networks; k++)
+			used |= ip_in_net(&ip, &c->network[k].subnet);
+		if (!used)
+			return subnet[i];
+	}
+	return subnet[0];
+}
+
 static int
 batch(const char *ns, const struct sbuf *text, struct sbuf *why)
 {
@@ -122,6 +173,10 @@ list_namespaces(const struct world *w)
 			continue;
 		world_client(w, &w->cluster->network[i], ns);
 		(void)fprintf(f, "%s\n", ns);
+	}
+	if (w->outside != NULL) {
+		world_client(w, NULL, ns);
+		(void)fprintf(f, "%s\n%s\n", w->internet, ns);
 	}
 	if (ferror(f) != 0)
 		err = -EIO;
@@ -159,6 +214,14 @@ plan_hardware(const struct world *w, struct sbuf *out)
 		    "link add c%zu netns %s type veth peer name eth%zu netns %s\n",
 		    ns, i, w->sw, i, ns);
 	}
+	if (w->outside != NULL) {
+		world_client(w, NULL, ns);
+		sbuf_printf(out,
+		    "netns add %s\nnetns add %s\n"
+		    "link add internet netns %s type veth peer name eth0 netns %s\n"
+		    "link add eth1 netns %s type veth peer name eth0 netns %s\n",
+		    w->internet, ns, w->sw, w->internet, w->internet, ns);
+	}
 }
 
 static void
@@ -177,6 +240,9 @@ plan_switch(const struct world *w, struct sbuf *out)
 		if (!c->network[i].dedicated)
 			sbuf_printf(out, "link set c%zu master br%zu up\n", i, i);
 	}
+	if (w->outside != NULL)
+		sbuf_printf(out, "link set internet master br%zu up\n",
+		    network_index(w, w->outside));
 	for (size_t i = 0; i < w->n_hosts; i++) {
 		const struct host *h = w->host[i].host;
 
@@ -207,6 +273,52 @@ plan_route(
 	    ip_format(ip, src));
 }
 
+/* A route to `to`, NULL for all else, over every next hop of `way`. */
+static void
+plan_way(
+    const struct network *to, const struct way *way, const char *more, struct sbuf *out)
+{
+	char ip[IP_STR_LEN];
+
+	if (way->n_hops == 0)
+		return;
+	if (to == NULL)
+		sbuf_printf(out, "route replace default%s", more);
+	else
+		sbuf_printf(out, "route replace %s/%u%s", ip_format(&to->subnet.ip, ip),
+		    (unsigned)to->subnet.bits, more);
+	for (size_t i = 0; i < way->n_hops; i++)
+		sbuf_printf(out, "%s via %s", way->n_hops > 1 ? " nexthop" : "",
+		    ip_format(&way->hop[i], ip));
+	sbuf_puts(out, "\n");
+}
+
+/*
+ * What is beyond the networks that `h` is on. Not where its parts see to it: a route
+ * of ours would hide that they do not.
+ */
+static void
+plan_ways(const struct world *w, const struct host *h, struct sbuf *out)
+{
+	const struct cluster *c = w->cluster;
+	struct way way;
+
+	if (w->outside == NULL || sees_to_routes(c, h))
+		return;
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (c->network[i].dedicated || &c->network[i] == w->outside)
+			continue;
+		ways_find(c, h, &c->network[i], &way);
+		if (way.by != &c->network[i])
+			plan_way(&c->network[i], &way, "", out);
+	}
+	if (host_address_on(h, w->outside) != NULL)
+		way = (struct way){w->outside, {internet_address(w)}, 1};
+	else
+		ways_find(c, h, w->outside, &way);
+	plan_way(NULL, &way, " congctl cubic", out);
+}
+
 static void
 plan_address(
     const struct network *net, const struct ip *ip, const char *dev, struct sbuf *out)
@@ -231,6 +343,7 @@ world_routes(struct world *w, size_t host)
 		world_interface(w, host, h->address[k].network, interface);
 		plan_route(h->address[k].network, &h->address[k].ip, interface, &text);
 	}
+	plan_ways(w, h, &text);
 	err = batch(w->host[host].ns, &text, NULL);
 	sbuf_done(&text);
 	return err;
@@ -284,6 +397,9 @@ lay_host(struct world *w, size_t host, struct sbuf *why)
 		    h->address[k].network, &h->address[k].ip, interface, &text);
 		plan_route(h->address[k].network, &h->address[k].ip, interface, &text);
 	}
+	plan_ways(w, h, &text);
+	if (err == 0 && ways_passes(w->cluster, h) && !sees_to_routes(w->cluster, h))
+		err = netns_sysctl(w->host[host].ns, "net/ipv4/ip_forward", "1");
 	if (err == 0)
 		err = batch(w->host[host].ns, &text, why);
 	sbuf_done(&text);
@@ -305,6 +421,61 @@ lay_client(struct world *w, const struct network *net, struct sbuf *why)
 	sbuf_puts(&text, "link set lo up\n");
 	plan_address(net, &ip, dev, &text);
 	plan_route(net, &ip, dev, &text);
+	if (err == 0)
+		err = batch(ns, &text, why);
+	sbuf_done(&text);
+	return err;
+}
+
+/* The router outside: it knows the way in, over every gateway at once. */
+static int
+lay_internet(struct world *w, struct sbuf *why)
+{
+	const struct cluster *c = w->cluster;
+	struct ip ip = internet_address(w);
+	struct sbuf text;
+	struct way way;
+	int err;
+
+	err = set_up_kernel(w, w->internet, false);
+	if (err == 0)
+		err = netns_sysctl(w->internet, "net/ipv4/ip_forward", "1");
+	if (err == 0) /* by connection, not by host: as providers do */
+		err = netns_sysctl(
+		    w->internet, "net/ipv4/fib_multipath_hash_policy", "1");
+	sbuf_init(&text, BATCH_MAX);
+	sbuf_puts(&text, "link set lo up\n");
+	plan_address(w->outside, &ip, "eth0", &text);
+	sbuf_printf(&text, "address add %s.1/24 dev eth1\nlink set eth1 up\n",
+	    client_subnet(c));
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (c->network[i].dedicated)
+			continue;
+		ways_from(c, w->outside, &c->network[i], &way);
+		plan_way(&c->network[i], &way, "", &text);
+	}
+	if (err == 0)
+		err = batch(w->internet, &text, why);
+	sbuf_done(&text);
+	return err;
+}
+
+static int
+lay_outside(struct world *w, struct sbuf *why)
+{
+	const char *subnet = client_subnet(w->cluster);
+	int err = lay_internet(w, why);
+	char ns[WORLD_NS_LEN];
+	struct sbuf text;
+
+	world_client(w, NULL, ns);
+	if (err == 0)
+		err = set_up_kernel(w, ns, false);
+	sbuf_init(&text, BATCH_MAX);
+	sbuf_printf(&text,
+	    "link set lo up\naddress add %s.2/24 dev eth0\nlink set eth0 up\n"
+	    "route add default congctl cubic via %s.1\n",
+	    subnet, subnet);
 	if (err == 0)
 		err = batch(ns, &text, why);
 	sbuf_done(&text);
@@ -335,6 +506,8 @@ cables_lay(struct world *w, struct sbuf *why)
 		if (!w->cluster->network[i].dedicated)
 			err = lay_client(w, &w->cluster->network[i], why);
 	}
+	if (w->outside != NULL && err == 0)
+		err = lay_outside(w, why);
 	if (err != 0)
 		sbuf_printf(why, "cannot build the networks: %s", strerror(-err));
 	return err;

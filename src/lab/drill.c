@@ -393,7 +393,8 @@ watch(struct drill *d)
 
 	for (size_t i = 0; i < d->world.n_hosts; i++)
 		ns[i] = d->world.host[i].ns;
-	world_client(&d->world, d->ip->network, d->client);
+	world_client(
+	    &d->world, d->world.outside != NULL ? NULL : d->ip->network, d->client);
 	d->owners = owners_start(ns, d->world.n_hosts, &d->target.ip);
 	if (d->owners == NULL)
 		return -errno;

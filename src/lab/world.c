@@ -16,9 +16,11 @@
 #include "config/writer.h"
 #include "lab/cables.h"
 #include "lab/peers.h"
+#include "lab/ways.h"
 #include "lab/web.h"
 #include "os/child.h"
 #include "os/netns.h"
+#include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 
@@ -44,15 +46,12 @@ is_server(const struct cluster *c, const struct host *h)
 	return false;
 }
 
+/* Does any part of the program run there? The peers know of addresses and services. */
 static bool
 is_balancer(const struct cluster *c, const struct host *h)
 {
-	for (size_t i = 0; i < c->n_floating_ips; i++) {
-		if (floating_ip_rank(&c->floating_ip[i], h) >= 0)
-			return true;
-	}
-	for (size_t i = 0; i < c->n_services; i++) {
-		if (service_on_host(&c->service[i], h))
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		if (parts[i].wanted(c, h))
 			return true;
 	}
 	return false;
@@ -72,6 +71,8 @@ world_init(
 	(void)snprintf(w->sw, sizeof(w->sw), "nines-%s-switch", name);
 	if (readlink("/proc/self/exe", w->self, sizeof(w->self) - 1) < 0)
 		return -errno;
+	w->outside = ways_outside(c);
+	(void)snprintf(w->internet, sizeof(w->internet), "nines-%s-internet", name);
 	w->nginx = access("/usr/sbin/nginx", X_OK) == 0;
 	for (size_t i = 0; i < c->n_hosts; i++) {
 		struct world_host *h = &w->host[i];

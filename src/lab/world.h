@@ -34,7 +34,7 @@ enum engine { ENGINE_NINES, ENGINE_KEEPALIVED };
 struct world_host {
 	const struct host *host;
 	char ns[WORLD_NS_LEN];
-	bool balances; /* runs the program under test */
+	bool balances; /* runs the program under test, as it has a part to play */
 	bool serves;   /* runs a web server */
 	pid_t run;     /* nines run, or keepalived; 0: not running */
 	pid_t proxy;   /* haproxy; 0: not running, or ENGINE_NINES */
@@ -49,7 +49,9 @@ struct world {
 	int64_t heartbeat_ns; /* instead of the file's; 0: the file's */
 	bool nginx;	      /* is installed */
 	char self[WORLD_PATH_LEN];
-	char sw[WORLD_NS_LEN]; /* the switch's namespace */
+	char sw[WORLD_NS_LEN];	       /* the switch's namespace */
+	const struct network *outside; /* where clients come from (ways.h); or NULL */
+	char internet[WORLD_NS_LEN];   /* the router on it, before the client */
 	struct world_host host[OWNERS_HOSTS_MAX];
 	size_t n_hosts;
 };
@@ -102,7 +104,7 @@ int world_routes(struct world *w, size_t host) MUST_CHECK;
 /* What a reboot would clear: floating addresses on its interfaces. */
 int world_flush(struct world *w, size_t host) MUST_CHECK;
 
-/* The namespace of the client on `net`. */
+/* The namespace of the client on `net`; of the one who asks services with NULL. */
 void world_client(
     const struct world *w, const struct network *net, char ns[WORLD_NS_LEN]);
 

@@ -13,7 +13,11 @@
 #include "lab/owners.h"
 #include "lab/peers.h"
 #include "lab/probe.h"
+#include "lab/ways.h"
 #include "lab/web.h"
+#include "supervisor/supervisor.h"
+
+const struct part_program part_programs[] = {{.name = NULL}};
 
 static mono_t
 at(int64_t ms)
@@ -187,17 +191,106 @@ static const char pair[] = "cluster: t\nnetwork: 10.0.0.0/24\n"
 			   "  site: {listen: www:80, servers: [web1:8080], "
 			   "check: /health}\n";
 
+/* Two gateways, two firewalls, two balancers, one behind the other. */
+static const char chain[] =
+    "cluster: t\n"
+    "networks: {internet: 198.51.100.0/24, edge: 10.0.1.0/24, dmz: 10.0.2.0/24,\n"
+    "  sync: {subnet: 10.0.9.0/24, dedicated: true}, away: 10.0.7.0/24}\n"
+    "hosts:\n"
+    "  gw1: {internet: 198.51.100.2, edge: 10.0.1.2}\n"
+    "  gw2: {internet: 198.51.100.3, edge: 10.0.1.3}\n"
+    "  fw1: {edge: 10.0.1.11, dmz: 10.0.2.11, sync: 10.0.9.11}\n"
+    "  fw2: {edge: 10.0.1.12, dmz: 10.0.2.12, sync: 10.0.9.12}\n"
+    "  lb1: {dmz: 10.0.2.21, sync: 10.0.9.21}\n"
+    "  lb2: {dmz: 10.0.2.22, sync: 10.0.9.22}\n"
+    "  far: 10.0.7.1\n"
+    "floating_ips:\n"
+    "  www: {address: 10.0.2.20, hosts: [lb1, lb2]}\n"
+    "  out1: {address: 198.51.100.12, hosts: [gw1, gw2]}\n"
+    "  in1: {address: 10.0.1.22, hosts: [gw1, gw2]}\n"
+    "  in2: {address: 10.0.1.23, hosts: [gw2, gw1]}\n"
+    "  fwout: {address: 10.0.1.10, hosts: [fw1, fw2]}\n"
+    "  fwin: {address: 10.0.2.10, hosts: [fw1, fw2]}\n"
+    "services:\n"
+    "  site: {listen: www:80, servers: [lb1:8080]}\n";
+
 static const struct cluster *
-parse(void)
+parse_text(const char *text, size_t len)
 {
 	const struct cluster *c;
 	struct diag_list diags;
 
-	diag_init(&diags, "pair");
-	c = cluster_parse(pair, sizeof(pair) - 1, &diags);
+	diag_init(&diags, "test");
+	c = cluster_parse(text, len, &diags);
 	diag_done(&diags);
 	assert_non_null(c);
 	return c;
+}
+
+static const struct cluster *
+parse(void)
+{
+	return parse_text(pair, sizeof(pair) - 1);
+}
+
+static const struct network *
+network(const struct cluster *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (strcmp(c->network[i].name, name) == 0)
+			return &c->network[i];
+	}
+	fail();
+	return NULL;
+}
+
+/* Next hops are floating addresses where the routers have some, and all of them. */
+static void
+test_ways(void **state)
+{
+	static const struct {
+		const char *host, *to; /* no host: from outside */
+		const char *hop[3];
+	} rows[] = {
+	    {NULL, "dmz", {"198.51.100.12"}},
+	    {NULL, "edge", {"198.51.100.12"}},
+	    {NULL, "internet", {NULL}},
+	    {NULL, "away", {NULL}}, /* nobody goes there */
+	    {"gw1", "dmz", {"10.0.1.10"}},
+	    {"fw2", "internet", {"10.0.1.22", "10.0.1.23"}},
+	    {"lb1", "internet", {"10.0.2.10"}},
+	    {"lb1", "edge", {"10.0.2.10"}},
+	    {"lb1", "dmz", {NULL}},
+	    {"lb1", "sync", {NULL}},
+	    {"far", "dmz", {NULL}},
+	};
+	const struct cluster *c = parse_text(chain, sizeof(chain) - 1);
+	char text[IP_STR_LEN];
+	struct way way;
+
+	(void)state;
+	assert_string_equal(ways_outside(c)->name, "internet");
+	assert_true(ways_passes(c, cluster_host(c, "gw2")));
+	assert_false(ways_passes(c, cluster_host(c, "lb1")));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct network *to = network(c, rows[i].to);
+		size_t n = 0;
+
+		if (rows[i].host == NULL)
+			ways_from(c, ways_outside(c), to, &way);
+		else
+			ways_find(c, cluster_host(c, rows[i].host), to, &way);
+		for (; rows[i].hop[n] != NULL; n++) {
+			assert_true(n < way.n_hops);
+			assert_string_equal(
+			    ip_format(&way.hop[n], text), rows[i].hop[n]);
+		}
+		assert_int_equal(way.n_hops, n);
+	}
+	cluster_unref(c);
+	c = parse();
+	assert_null(ways_outside(c));
+	cluster_unref(c);
 }
 
 /* Side by side is fair only if the peers are told what the file says. */
@@ -240,6 +333,7 @@ main(void)
 	    cmocka_unit_test(test_judge),
 	    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_peers),
+	    cmocka_unit_test(test_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
