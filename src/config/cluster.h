@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/diag.h"
 #include "base/ip.h"
+#include "config/gateway_conf.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
 #include "config/tls_conf.h"
@@ -202,6 +203,7 @@ struct cluster {
 	size_t n_floating_ips;
 	const struct service *service;
 	size_t n_services;
+	struct gateways gateways; /* of no hosts: there are none */
 	unsigned workers; /* proxy worker threads per host; 0: one per processor */
 };
 

@@ -135,6 +135,7 @@ extern const struct section floating_ip_section;
 extern const struct section service_section;
 extern const struct section service_check_section;
 extern const struct section address_check_section;
+extern const struct section gateway_section;
 
 /* True if `s` may be a name. */
 bool name_valid(const char *s);
