@@ -62,6 +62,15 @@ static const struct many services = {
     .space = NAME_SERVICE,
 };
 
+static const struct many vpns = {
+    .section = &vpn_section,
+    .size = sizeof(struct vpn),
+    .count = offsetof(struct cluster, n_vpns),
+    .place = offsetof(struct vpn, place),
+    .index = offsetof(struct vpn, index),
+    .space = NAME_VPN,
+};
+
 enum { ROOT_KEY_NAME, ROOT_KEY_NETWORK, ROOT_KEY_NETWORKS };
 
 /* In the order in which they are read: later sections refer to earlier ones. */
@@ -139,7 +148,13 @@ static const struct key root_key[] = {
     {.name = "databases", .kind = VALUE_LATER},
     {.name = "volumes", .kind = VALUE_LATER},
     {.name = "files", .kind = VALUE_LATER},
-    {.name = "vpn", .kind = VALUE_LATER},
+    {
+	.name = "vpn",
+	.kind = VALUE_MAP,
+	.offset = offsetof(struct cluster, vpn),
+	.many = &vpns,
+	.doc = "WireGuard gateways and their clients.",
+    },
     {.name = "monitoring", .kind = VALUE_LATER},
     {.name = "console", .kind = VALUE_LATER},
 };

@@ -22,6 +22,7 @@
 #include "config/routing.h"
 #include "config/service_balance.h"
 #include "config/tls_conf.h"
+#include "config/vpn_conf.h"
 
 #define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
 #define CLUSTER_NAME_MAX 63		    /* characters of any name */
@@ -204,6 +205,8 @@ struct cluster {
 	const struct service *service;
 	size_t n_services;
 	struct gateways gateways; /* of no hosts: there are none */
+	const struct vpn *vpn;
+	size_t n_vpns;
 	unsigned workers; /* proxy worker threads per host; 0: one per processor */
 };
 

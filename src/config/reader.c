@@ -103,6 +103,8 @@ name_space_what(enum name_space space)
 	    [NAME_SERVICE] = "service",
 	    [NAME_ZONE] = "zone",
 	    [NAME_GROUP] = "group",
+	    [NAME_VPN] = "VPN",
+	    [NAME_PEER] = "peer",
 	};
 
 	return what[space];

@@ -25,6 +25,8 @@ enum name_space {
 	NAME_SERVICE,
 	NAME_ZONE,
 	NAME_GROUP, /* of the service being read */
+	NAME_VPN,
+	NAME_PEER, /* of the VPN being read */
 	NAME_SPACES
 };
 
@@ -47,6 +49,7 @@ struct reader {
 	const struct network **by_subnet; /* those with a subnet, in its order */
 	size_t n_subnets;
 	struct service *service; /* whose servers are being read */
+	const struct vpn *vpn;	 /* whose peers are being read */
 };
 
 /* Reads `node` (NULL: absent, only presets) as `s` into `base`. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ground floor: arena, strings, findings, addresses, codecs, counters, loop. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/diag.h"
 #include "base/ip.h"
 #include "base/list.h"
@@ -150,6 +152,34 @@ test_ip(void **state)
 	back = ip_from_sockaddr(&ss);
 	assert_true(ip_equal(&e.ip, &back.ip) && back.port == 80);
 	assert_true(ip_compare(&e.ip, &ip) < 0 && ip_compare(&ip, &e.ip) > 0);
+}
+
+static void
+test_base64(void **state)
+{
+	static const struct {
+		const char *bytes, *text;
+	} rows[] = {/* RFC 4648, 10 */
+	    {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+	    {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+	    {"\xff\xfe\xfd", "//79"}};
+	static const char *const bad[] = {"", "Zg=", "Zg",
+	    "Zg==Zg==", "Zh==", "Z===", "=g==", "Zm8=", "Z g=", "Zg=\n"};
+	char text[BASE64_LEN(6)];
+	uint8_t bytes[6];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].bytes);
+
+		assert_string_equal(
+		    base64_encode((const uint8_t *)rows[i].bytes, n, text),
+		    rows[i].text);
+		assert_int_equal(base64_decode(bytes, n, rows[i].text), 0);
+		assert_memory_equal(bytes, rows[i].bytes, n);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(base64_decode(bytes, 1, bad[i]), -EINVAL);
 }
 
 static void
@@ -442,6 +472,7 @@ main(void)
 	    cmocka_unit_test(test_sbuf),
 	    cmocka_unit_test(test_diag),
 	    cmocka_unit_test(test_ip),
+	    cmocka_unit_test(test_base64),
 	    cmocka_unit_test(test_wire),
 	    cmocka_unit_test(test_list),
 	    cmocka_unit_test(test_rng),

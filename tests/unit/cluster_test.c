@@ -484,6 +484,47 @@ assert_change(const char *before, const char *after, const char *expected)
 	cluster_unref(b);
 }
 
+#define VPN(peers)                                                    \
+	"vpn:\n  office: {hosts: [lb1, lb2], listen: \"www:51820\", " \
+	"subnet: 10.8.0.0/24, reach: main, peers: {" peers "}}\n"
+#define ANN                                                                    \
+	"ann: {public_key: \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\", " \
+	"address: 10.8.0.9}"
+
+static void
+test_vpn(void **state)
+{
+	const struct cluster *c = parse(PAIR VPN(ANN)), *without = parse(PAIR VPN(""));
+	const struct vpn *v = &c->vpn[0];
+	struct sbuf out;
+
+	(void)state;
+	assert_int_equal(c->n_vpns, 1);
+	assert_ptr_equal(v->floating_ip, cluster_floating_ip(c, "www"));
+	assert_ip(&v->listen.ip, "10.0.0.10");
+	assert_int_equal(v->listen.port, 51820);
+	assert_ip(&v->address, "10.8.0.1");
+	assert_string_equal(v->key_file, "/etc/nines/office.key");
+	assert_string_equal(v->interface, "wg-office");
+	assert_ptr_equal(v->sync, &c->network[0]);
+	assert_int_equal(v->sync_port, 52820);
+	assert_int_equal(v->keepalive_ns, 25 * SEC_NS);
+	assert_int_equal(v->mtu, 1420);
+	assert_false(v->masquerade);
+	assert_true(vpn_on_host(v, cluster_host(c, "lb2")));
+	assert_false(vpn_on_host(v, cluster_host(c, "web1")));
+	assert_int_equal(v->n_peers, 1);
+	assert_string_equal(v->peer[0].name, "ann");
+	assert_int_equal(v->peer[0].key[0], 1);
+	assert_ip(&v->peer[0].address, "10.8.0.9");
+	sbuf_init(&out, OUT_MAX);
+	config_diff_summary(without, c, &out);
+	assert_string_equal(sbuf_text(&out), "VPN office changed (peers)");
+	sbuf_done(&out);
+	cluster_unref(without);
+	cluster_unref(c);
+}
+
 static void
 test_changes(void **state)
 {
@@ -523,6 +564,7 @@ main(void)
 	    cmocka_unit_test(test_references),
 	    cmocka_unit_test(test_durations),
 	    cmocka_unit_test(test_nearest_name),
+	    cmocka_unit_test(test_vpn),
 	    cmocka_unit_test(test_changes),
 	};
 
