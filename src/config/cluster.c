@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/reader.h"
+#include "config/section_firewall.h"
 #include "config/sections.h"
 
 #define GENERATION_MAX ((size_t)256 << 20) /* bytes of one generation */
@@ -143,8 +144,20 @@ static const struct key root_key[] = {
 	.section = &gateway_section,
 	.doc = "Routers that all forward at once.",
     },
-    {.name = "firewall", .kind = VALUE_LATER},
-    {.name = "host_firewall", .kind = VALUE_LATER},
+    {
+	.name = "firewall",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct cluster, firewall),
+	.section = &firewall_section,
+	.doc = "Hosts that connections pass through, if they may.",
+    },
+    {
+	.name = "host_firewall",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct cluster, host_firewall),
+	.section = &host_firewall_section,
+	.doc = "On every host: refuse what this file does not imply.",
+    },
     {.name = "databases", .kind = VALUE_LATER},
     {.name = "volumes", .kind = VALUE_LATER},
     {.name = "files", .kind = VALUE_LATER},

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/diag.h"
 #include "base/ip.h"
+#include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
@@ -207,6 +208,8 @@ struct cluster {
 	struct gateways gateways; /* of no hosts: there are none */
 	const struct vpn *vpn;
 	size_t n_vpns;
+	struct firewall_conf firewall;
+	struct host_firewall_conf host_firewall;
 	unsigned workers; /* proxy worker threads per host; 0: one per processor */
 };
 

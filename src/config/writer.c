@@ -207,6 +207,17 @@ write_flow(const struct section *s, const void *base, bool full, struct sbuf *ou
 	sbuf_puts(out, "}");
 }
 
+/* A list of mappings needs lines of its own. */
+static bool
+fits_flow(const struct section *s)
+{
+	for (size_t i = 0; i < s->n_keys; i++) {
+		if (s->key[i].kind == VALUE_LIST || s->key[i].kind == VALUE_MAP)
+			return false;
+	}
+	return true;
+}
+
 /* As short as it can be said: brief, on one line, or a line for each key. */
 static void
 write_subsection(
@@ -215,15 +226,17 @@ write_subsection(
 	const struct section *s = k->section;
 	const char *absent = s->absent != NULL ? s->absent(base) : NULL;
 	struct sbuf text;
+	bool brief;
 
 	if (absent != NULL) {
 		write_line(k->name, absent, indent, out);
 		return;
 	}
 	sbuf_init(&text, VALUE_MAX);
-	if (full || s->brief == NULL || !s->brief(base, &text))
+	brief = !full && s->brief != NULL && s->brief(base, &text);
+	if (!brief)
 		write_flow(s, base, full, &text);
-	if (text.len > FLOW_WIDTH) {
+	if (text.len > FLOW_WIDTH || (!brief && !fits_flow(s))) {
 		sbuf_done(&text);
 		sbuf_init(&text, VALUE_MAX);
 		write_section(s, base, full, indent + INDENT, &text);
