@@ -27,7 +27,8 @@ static void
 report_unknown_peer(struct reader *r, const struct yaml *node)
 {
 	struct diag *d = reader_error(r, node, "unknown-peer",
-	    "no network, host, floating IP, service or VPN named \"%.64s\"", node->text);
+	    "no network, host, floating IP, service or VPN named \"%.64s\"",
+	    node->text);
 	const char *near = NULL, *other;
 
 	for (unsigned k = PEER_NETWORK; k <= PEER_VPN; k++) {
