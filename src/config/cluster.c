@@ -116,6 +116,13 @@ static const struct key root_key[] = {
 	.doc = "Threads of the proxy on each host; 0: one for each processor.",
     },
     {
+	.name = "availability",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct cluster, availability),
+	.section = &availability_section,
+	.doc = "How often things fail, for `nines spof`; changes nothing that runs.",
+    },
+    {
 	.name = "hosts",
 	.kind = VALUE_MAP,
 	.required = true,

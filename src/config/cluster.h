@@ -20,6 +20,7 @@
 #include "base/ip.h"
 #include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
+#include "config/availability_conf.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
 #include "config/tls_conf.h"
@@ -32,6 +33,7 @@ struct network {
 	const char *name;
 	struct ip_net subnet;
 	bool dedicated; /* heartbeat and state sync, nothing else */
+	bool redundant; /* no one switch or cable takes it or a host on it down */
 	struct place place;
 };
 
@@ -188,8 +190,10 @@ struct service {
 	bool server_http2;		      /* spoken with servers */
 	unsigned max_streams; /* HTTP/2: requests at a time on one connection */
 	enum log_mode log;
-	unsigned log_sample; /* LOG_MODE_SAMPLED: one of so many */
-	size_t index;	     /* in cluster.service */
+	unsigned log_sample;   /* LOG_MODE_SAMPLED: one of so many */
+	unsigned needs;	       /* servers of the active group that carry the load */
+	unsigned must_survive; /* SURVIVE_ bits */
+	size_t index;	       /* in cluster.service */
 	struct place place;
 };
 
@@ -211,6 +215,7 @@ struct cluster {
 	struct firewall_conf firewall;
 	struct host_firewall_conf host_firewall;
 	unsigned workers; /* proxy worker threads per host; 0: one per processor */
+	struct availability_conf availability;
 };
 
 /*

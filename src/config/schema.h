@@ -137,6 +137,7 @@ extern const struct section vpn_section;
 extern const struct section service_check_section;
 extern const struct section address_check_section;
 extern const struct section gateway_section;
+extern const struct section availability_section;
 
 /* True if `s` may be a name. */
 bool name_valid(const char *s);

@@ -83,6 +83,14 @@ static const struct key network_key[] = {
 	.doc = "The network carries heartbeats and the synchronisation of state, and "
 	       "no traffic of services.",
     },
+    {
+	.name = "redundant",
+	.kind = VALUE_FLAG,
+	FIELD(struct network, redundant),
+	.preset = "false",
+	.doc = "No one switch or cable takes it, or a host on it, down: two switches, "
+	       "hosts bonded to both. `nines spof` believes this.",
+    },
 };
 
 static bool
@@ -90,7 +98,7 @@ brief_network(const void *base, struct sbuf *out)
 {
 	const struct network *net = base;
 
-	if (net->dedicated)
+	if (net->dedicated || net->redundant)
 		return false;
 	write_subnet(net, out);
 	return true;
@@ -216,7 +224,7 @@ only_main_network(const void *base)
 	const struct cluster *c = base;
 
 	return c->n_networks == 1 && !c->network[0].dedicated &&
-	       strcmp(c->network[0].name, "main") == 0;
+	       !c->network[0].redundant && strcmp(c->network[0].name, "main") == 0;
 }
 
 bool

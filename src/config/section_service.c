@@ -814,6 +814,23 @@ static const struct key service_key[] = {
 	.form = &log_form,
 	.doc = "Access log: nothing, everything, or one request of so many.",
     },
+    {
+	.name = "needs",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, needs),
+	.min = 1,
+	.max = LIMIT_MAX,
+	.preset = "1",
+	.doc = "Servers it takes to carry the load, for `nines spof`.",
+    },
+    {
+	.name = "must_survive",
+	.kind = VALUE_FORM,
+	.preset = "host",
+	.form = &must_survive_form,
+	.doc = "Single failures that must not end it, for `nines spof`: `host` (any "
+	       "host, part, link, server), `zone` (and any host), `network`.",
+    },
 };
 
 static void

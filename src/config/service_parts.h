@@ -121,6 +121,9 @@ extern const struct section rate_section;
 /* Before routes_finish(). */
 void guard_finish(struct reader *r, const struct yaml *node, struct service *s);
 
+/* section_availability.c: what `nines spof` holds a service to */
+extern const struct form must_survive_form;
+
 /* After groups_finish(). */
 void routes_finish(struct reader *r, const struct yaml *node, struct service *s);
 

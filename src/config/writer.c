@@ -207,12 +207,13 @@ write_flow(const struct section *s, const void *base, bool full, struct sbuf *ou
 	sbuf_puts(out, "}");
 }
 
-/* A list of mappings needs lines of its own. */
+/* Mappings within need lines of their own. */
 static bool
 fits_flow(const struct section *s)
 {
 	for (size_t i = 0; i < s->n_keys; i++) {
-		if (s->key[i].kind == VALUE_LIST || s->key[i].kind == VALUE_MAP)
+		if (s->key[i].kind == VALUE_LIST || s->key[i].kind == VALUE_MAP ||
+		    s->key[i].kind == VALUE_SECTION)
 			return false;
 	}
 	return true;
@@ -240,7 +241,9 @@ write_subsection(
 		sbuf_done(&text);
 		sbuf_init(&text, VALUE_MAX);
 		write_section(s, base, full, indent + INDENT, &text);
-		sbuf_printf(out, "%*s%s:\n%s", indent, "", k->name, sbuf_text(&text));
+		if (text.len > 0)
+			sbuf_printf(
+			    out, "%*s%s:\n%s", indent, "", k->name, sbuf_text(&text));
 	} else if (strcmp(sbuf_text(&text), "{}") != 0) {
 		write_line(k->name, sbuf_text(&text), indent, out);
 	}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * section_availability.c - `availability`, and a service's `must_survive`: what
+ * `nines spof` reckons with.
+ */
+#include <string.h>
+
+#include "base/mono.h"
+#include "config/reader.h"
+#include "config/sections.h"
+#include "config/service_parts.h"
+
+/* ---- must_survive -------------------------------------------------------------- */
+
+static const struct word survive_word[] = {
+    {"none", 0, "no failure at all"},
+    {"host", SURVIVE_HOST, "any one host, and any part, link or server of one"},
+    {"zone", SURVIVE_ZONE | SURVIVE_HOST, "any one zone; so any one host, too"},
+    {"network", SURVIVE_NETWORK, "any one network"},
+    {0},
+};
+
+static void
+read_must_survive(struct reader *r, const struct yaml *node, void *base)
+{
+	const struct key item_key = {.name = "must_survive",
+	    .kind = VALUE_WORD,
+	    .size = sizeof(unsigned),
+	    .words = survive_word};
+	struct service *s = base;
+	bool none = false;
+	size_t n;
+	const struct yaml *item = yaml_items(node, &n);
+
+	s->must_survive = 0;
+	for (size_t i = 0; i < n; i++, item = item->next) {
+		unsigned bits = 0;
+
+		read_value(r, &item_key, item, &bits);
+		s->must_survive |= bits;
+		none = none ||
+		       (item->kind == YAML_SCALAR && strcmp(item->text, "none") == 0);
+	}
+	if (none && n > 1)
+		diag_hint(reader_error(r, node, "key-conflict",
+			      "\"none\" and something else to survive"),
+		    "leave out one of them");
+}
+
+static void
+write_must_survive(const void *base, struct sbuf *out)
+{
+	const struct service *s = base;
+	const char *host = (s->must_survive & SURVIVE_ZONE) != 0 ? "zone" : "host";
+
+	if (s->must_survive == 0)
+		sbuf_puts(out, "none");
+	else if (s->must_survive == SURVIVE_NETWORK)
+		sbuf_puts(out, "network");
+	else if ((s->must_survive & SURVIVE_NETWORK) != 0)
+		sbuf_printf(out, "[%s, network]", host);
+	else
+		sbuf_puts(out, host);
+}
+
+const struct form must_survive_form = {
+    .read = read_must_survive,
+    .write = write_must_survive,
+    .schema = "{\"anyOf\":[{\"enum\":[\"none\",\"host\",\"zone\",\"network\"]},"
+	      "{\"type\":\"array\",\"items\":{\"enum\":[\"host\",\"zone\","
+	      "\"network\"]}}]}",
+    .syntax = "none, host, zone, network or [zone, network]",
+};
+
+#define DAY_NS (86400 * SEC_NS)
+
+/* ---- availability -------------------------------------------------------------- */
+
+#define RATE_KEYS(between, repair)                                                  \
+	{                                                                           \
+		{                                                                   \
+		    .name = "mtbf",                                                 \
+		    .kind = VALUE_DURATION,                                         \
+		    FIELD(struct availability_rate, mtbf_ns),                       \
+		    .min = 60 * SEC_NS,                                             \
+		    .max = 36500 * DAY_NS,                                          \
+		    .preset = (between),                                            \
+		    .doc = "Mean time from the repair of one to its next failure.", \
+		},                                                                  \
+		    {                                                               \
+			.name = "mttr",                                             \
+			.kind = VALUE_DURATION,                                     \
+			FIELD(struct availability_rate, mttr_ns),                   \
+			.max = 3650 * DAY_NS,                                       \
+			.preset = (repair),                                         \
+			.doc = "Mean time from its failure to its repair.",         \
+		    },                                                              \
+	}
+
+/* Where these come from is in docs/spof.md. */
+static const struct key rate_key[AVAIL_KINDS][2] = {
+    [AVAIL_HOST] = RATE_KEYS("90d", "2h"),
+    [AVAIL_PART] = RATE_KEYS("365d", "5m"),
+    [AVAIL_LINK] = RATE_KEYS("3650d", "4h"),
+    [AVAIL_NETWORK] = RATE_KEYS("3650d", "3h"),
+    [AVAIL_ZONE] = RATE_KEYS("730d", "6h"),
+    [AVAIL_SERVER] = RATE_KEYS("30d", "10m"),
+    [AVAIL_OUTSIDE] = RATE_KEYS("90d", "2h"),
+};
+
+#define RATE_SECTION(kind)                                               \
+	[kind] = {                                                       \
+	    .what = "rate",                                              \
+	    .doc = "How often it fails, and how long until it is back.", \
+	    .key = rate_key[kind],                                       \
+	    .n_keys = 2,                                                 \
+	}
+
+static const struct section rate_section_of[AVAIL_KINDS] = {
+    RATE_SECTION(AVAIL_HOST),
+    RATE_SECTION(AVAIL_PART),
+    RATE_SECTION(AVAIL_LINK),
+    RATE_SECTION(AVAIL_NETWORK),
+    RATE_SECTION(AVAIL_ZONE),
+    RATE_SECTION(AVAIL_SERVER),
+    RATE_SECTION(AVAIL_OUTSIDE),
+};
+
+#define RATE(key, which, text)                                             \
+	{                                                                  \
+		.name = (key), .kind = VALUE_SECTION,                      \
+		.offset = offsetof(struct availability_conf, rate[which]), \
+		.section = &rate_section_of[which], .doc = (text),         \
+	}
+
+static const struct key availability_key[] = {
+    RATE("host", AVAIL_HOST, "A machine, from power to kernel."),
+    RATE("part", AVAIL_PART, "A part of nines, beyond what its spare covers."),
+    RATE("link", AVAIL_LINK, "A host's cable and interface on one network."),
+    RATE("network", AVAIL_NETWORK, "A network as a whole, such as its switch."),
+    RATE("zone", AVAIL_ZONE, "All of a zone at once: its power, its rack, its site."),
+    RATE("server", AVAIL_SERVER, "The program that answers on a server's port."),
+    RATE("outside", AVAIL_OUTSIDE, "What the file names by address alone."),
+};
+
+const struct section availability_section = {
+    .what = "availability",
+    .doc = "How often things fail, for `nines spof`.",
+    KEYS(availability_key),
+};
