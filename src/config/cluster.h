@@ -18,9 +18,10 @@
 #include "base/check.h"
 #include "base/diag.h"
 #include "base/ip.h"
+#include "config/availability_conf.h"
+#include "config/check_conf.h"
 #include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
-#include "config/availability_conf.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
 #include "config/tls_conf.h"
@@ -54,37 +55,6 @@ struct host {
 	size_t n_addresses; /* at least 1 */
 	size_t index;	    /* in cluster.host */
 	struct place place;
-};
-
-enum check_type {
-	CHECK_NONE,
-	CHECK_TCP,
-	CHECK_HTTP,
-	CHECK_HTTPS,
-	CHECK_EXEC,
-	CHECK_PING
-};
-
-/* Written as `check: tcp`, `check: /path`, or a mapping. */
-struct check_conf {
-	enum check_type type;
-	int64_t every_ns; /* 10 ms .. 1 h */
-	int64_t
-	    timeout_ns; /* at least 1 ms; may exceed `every`: checks do not overlap */
-	unsigned fall, rise; /* 1 .. 100 */
-	uint16_t port;	     /* 0: the server's own */
-	/* http, https */
-	const char *method; /* "GET" */
-	const char *path;   /* "/" */
-	const char *host;   /* Host header; NULL: address and port checked */
-	unsigned status_min, status_max; /* 200 .. 399 unless the file says otherwise */
-	const char *body;		 /* must occur in the answer; or NULL */
-	bool verify; /* https: verify the certificate against the system's store */
-	/* exec: argv of `n_exec` words, NULL-terminated; healthy: exit status 0 */
-	const char *const *exec;
-	size_t n_exec;
-	/* ping */
-	struct ip ping; /* the address pinged */
 };
 
 enum vrrp_transport { VRRP_MULTICAST, VRRP_UNICAST };
