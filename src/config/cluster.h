@@ -158,7 +158,8 @@ struct service {
 	bool transparent;		      /* ... or the client's address */
 	bool http2;			      /* taken from clients */
 	bool server_http2;		      /* spoken with servers */
-	unsigned max_streams; /* HTTP/2: requests at a time on one connection */
+	unsigned max_streams;	 /* HTTP/2: requests at a time on one connection */
+	unsigned server_streams; /* the same with servers */
 	enum log_mode log;
 	unsigned log_sample;   /* LOG_MODE_SAMPLED: one of so many */
 	unsigned needs;	       /* servers of the active group that carry the load */

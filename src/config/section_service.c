@@ -795,8 +795,17 @@ static const struct key service_key[] = {
 	.kind = VALUE_FLAG,
 	FIELD(struct service, server_http2),
 	.preset = "false",
-	.doc = "Speak HTTP/2 with servers, as gRPC needs, one request at a time on a "
-	       "connection.",
+	.doc = "Speak HTTP/2 with servers, as gRPC needs.",
+    },
+    {
+	.name = "server_streams",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, server_streams),
+	.min = 1,
+	.max = 1000,
+	.preset = "100",
+	.doc = "HTTP/2 with servers: requests at a time on one connection, if the "
+	       "server takes as many.",
     },
     {
 	.name = "max_streams",

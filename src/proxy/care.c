@@ -63,9 +63,15 @@ care_earn(struct wservice *s)
 }
 
 bool
+care_affords(const struct wservice *s)
+{
+	return s->budget >= 100;
+}
+
+bool
 care_spend(struct wservice *s)
 {
-	if (s->budget < 100)
+	if (!care_affords(s))
 		return false;
 	s->budget -= 100;
 	return true;

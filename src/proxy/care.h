@@ -24,6 +24,7 @@ void care_failed(struct worker *w, struct upstream *up);
 /* A request came; one that was sent is to be sent again: false if too many are. */
 void care_earn(struct wservice *s);
 bool care_spend(struct wservice *s);
+bool care_affords(const struct wservice *s); /* one more could be */
 
 /* It was down and is up. */
 void care_welcome(struct worker *w, struct upstream *up);

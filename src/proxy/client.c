@@ -508,15 +508,12 @@ client_event(struct worker *w, struct client *c)
 	}
 }
 
-static int
-socket_error(int fd)
+void
+server_connected(struct worker *w, struct server_conn *sc)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		return errno;
-	return error != 0 ? error : ECONNRESET;
+	sc->connected = true;
+	doubt_reached(w, sc->up);
+	connected(w, sc->client);
 }
 
 void
@@ -524,10 +521,8 @@ server_event(struct worker *w, struct server_conn *sc)
 {
 	struct client *c = sc->client;
 
-	if (sc->s.fd < 0 && !sc->lane)
+	if (sc->s.fd < 0 && !sc->shared)
 		return;
-	if (sc->h2 != NULL)
-		h2_server_event(sc);
 	if (c == NULL) {
 		/* A pooled connection has nothing to say but that it ends. */
 		if (sc->s.readable && (sc->s.via == NULL || !side_quiet(&sc->s)))
@@ -536,19 +531,14 @@ server_event(struct worker *w, struct server_conn *sc)
 	}
 	if (!sc->connected) {
 		if (sc->s.gone) {
-			client_lost_server(w, c, socket_error(sc->s.fd));
+			client_lost_server(w, c, side_error(&sc->s));
 		} else if (sc->s.writable) {
 			int r = sc->s.via != NULL ? tls_handshake(&sc->s) : 0;
 
-			if (r == 0 && sc->up->service->conf->server_http2)
-				r = h2_server_start(w, sc);
-			if (r != 0 && r != -EAGAIN)
+			if (r == 0)
+				server_connected(w, sc);
+			else if (r != -EAGAIN)
 				client_lost_server(w, c, -r);
-			if (r != 0)
-				return;
-			sc->connected = true;
-			doubt_reached(w, sc->up);
-			connected(w, c);
 		}
 		return;
 	}

@@ -107,14 +107,13 @@ struct server_conn {
 	struct list link; /* upstream->idle or ->busy */
 	struct upstream *up;
 	struct client *client; /* NULL: idle */
-	struct h2_server *h2;  /* speaks HTTP/2 */
 	struct limit *limit;   /* that it counts in while busy; or NULL */
 	mono_t since;	       /* the exchange began */
 	bool connected;
 	bool reused;  /* has answered before: may have been closed meanwhile */
 	bool partial; /* s.in is known to be an incomplete head */
 	bool keep;    /* may answer again after this exchange */
-	bool lane;    /* a place on one */
+	bool shared;  /* its side is a place on a lane or trunk */
 };
 
 struct worker {
@@ -159,6 +158,7 @@ enum timer_kind {
 	TIMER_UPSTREAM,
 	TIMER_WATCH,
 	TIMER_LANE,
+	TIMER_TRUNK,
 	TIMER_LISTENER,
 	TIMER_CARE
 };
@@ -183,6 +183,7 @@ void client_progress(struct worker *w, struct client *c);
 void client_drain(struct worker *w, struct client *c);
 bool client_replayable(const struct client *c);
 void server_event(struct worker *w, struct server_conn *sc);
+void server_connected(struct worker *w, struct server_conn *sc);
 
 /* client_tls.c: before that */
 bool client_shakes_hands(const struct client *c);

@@ -64,6 +64,13 @@ others(const struct upstream *up, const struct client *c)
 	return false;
 }
 
+bool
+doubt_may_move(const struct client *c, const struct upstream *up)
+{
+	return c->state == CLIENT_WAITING && client_replayable(c) &&
+	       care_affords(c->service) && others(up, c);
+}
+
 static void
 doubt(struct worker *w, struct upstream *up)
 {

@@ -23,10 +23,12 @@
 #include "base/check.h"
 
 struct client;
-struct h2_server;
 struct h2_session;
-struct server_conn;
 struct h2_worker;
+struct server_conn;
+struct side;
+struct upstream;
+struct wheel_timer;
 struct worker;
 
 /* True if `p` may be, or is, the beginning of the preface of HTTP/2. */
@@ -45,15 +47,22 @@ void h2_drain(struct worker *w, struct client *c);
 void h2_close(struct worker *w, struct client *c); /* frees c->session */
 
 /*
- * HTTP/2 with servers: a server connection has one stream at a time, and is kept in the
- * pool between them. Called when it is connected; what is under it stays under it.
+ * HTTP/2 with servers (h2_trunk.h): gives `sc`, for a request of `c`, a place on a
+ * connection to `up`. 0 or -errno. It is connected at once, or server_connected() says
+ * when, or client_lost_server() that it will not be.
  */
-int h2_server_start(struct worker *w, struct server_conn *sc) MUST_CHECK;
-void h2_server_next(struct server_conn *sc);  /* another request follows */
-void h2_server_event(struct server_conn *sc); /* something happened to its socket */
+int h2_server_open(struct worker *w, const struct client *c, struct upstream *up,
+    struct server_conn *sc) MUST_CHECK;
+void h2_trunk_event(struct worker *w, struct side *s); /* what epoll reported */
+void h2_trunk_timeout(struct worker *w, struct wheel_timer *timer);
+/* `up` gets no more work: what nobody uses ends. */
+void h2_trunks_leave(struct upstream *up);
+/* Frees those that have ended; nobody refers to them any more. */
+void h2_trunks_bury(struct worker *w);
 
 /* At the end of a turn: sends what has come together. Only if w->h2 is there. */
 void h2_flush(struct worker *w);
+bool h2_busy(const struct worker *w);	  /* something has come together again */
 void h2_worker_free(struct h2_worker *h); /* NULL is fine */
 
 #endif /* NINES_PROXY_H2_H */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/h2_stream.h"
+#include "proxy/h2_trunk.h"
 
 #define CONNECTION_WINDOW                                                  \
 	(1 << 20)	 /* request bodies that wait, all streams together \
@@ -286,15 +286,17 @@ h2_worker_init(struct worker *w)
 	if (hw == NULL)
 		return -ENOMEM;
 	list_init(&hw->dirty);
-	list_init(&hw->dirty_servers);
 	list_init(&hw->free);
+	list_init(&hw->dirty_trunks);
+	list_init(&hw->ended_trunks);
+	list_init(&hw->free_places);
 	if (nghttp2_session_callbacks_new(&hw->callbacks) != 0 ||
 	    nghttp2_option_new(&hw->option) != 0) {
 		h2_worker_free(hw);
 		return -ENOMEM;
 	}
-	hw->server_callbacks = h2_server_callbacks();
-	if (hw->server_callbacks == NULL) {
+	hw->trunk_callbacks = h2_trunk_callbacks();
+	if (hw->trunk_callbacks == NULL) {
 		h2_worker_free(hw);
 		return -ENOMEM;
 	}
@@ -323,8 +325,12 @@ h2_worker_free(struct h2_worker *h)
 	{
 		free(CONTAINER(n, struct h2_stream, link));
 	}
+	LIST_EACH(n, tmp, &h->free_places)
+	{
+		free(CONTAINER(n, struct h2_place, link));
+	}
 	nghttp2_session_callbacks_del(h->callbacks);
-	nghttp2_session_callbacks_del(h->server_callbacks);
+	nghttp2_session_callbacks_del(h->trunk_callbacks);
 	nghttp2_option_del(h->option);
 	free(h);
 }
@@ -522,7 +528,14 @@ h2_flush(struct worker *w)
 		list_remove(&h->link);
 		flush(h);
 	}
-	h2_server_flush(w);
+	h2_trunks_flush(w);
+}
+
+bool
+h2_busy(const struct worker *w)
+{
+	return w->h2 != NULL &&
+	       (!list_empty(&w->h2->dirty) || !list_empty(&w->h2->dirty_trunks));
 }
 
 void

@@ -59,11 +59,14 @@ struct h2_session {
 struct h2_worker {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
-	nghttp2_session_callbacks *server_callbacks;
-	struct list dirty;	   /* sessions that may have something to send */
-	struct list dirty_servers; /* the same with servers */
-	struct list free;	   /* streams */
+	nghttp2_session_callbacks *trunk_callbacks;
+	struct list dirty; /* sessions that may have something to send */
+	struct list free;  /* streams */
 	size_t n_free;
+	struct list dirty_trunks; /* with something to do */
+	struct list ended_trunks; /* over; somebody may still read */
+	struct list free_places;
+	size_t n_free_places;
 	struct http1_head head;	  /* of the answer that is being translated */
 	nghttp2_nv nv[H2_NV_MAX]; /* the same */
 };
@@ -82,10 +85,6 @@ void h2_stream_end(struct h2_stream *st); /* END_STREAM */
 void h2_stream_data(struct h2_stream *st, const uint8_t *p, size_t len);
 /* Something that was in `out` has been framed. */
 void h2_stream_drained(struct h2_stream *st);
-
-/* h2_server.c */
-nghttp2_session_callbacks *h2_server_callbacks(void);
-void h2_server_flush(struct worker *w);
 
 /* h2_session.c */
 int h2_worker_init(struct worker *w) MUST_CHECK; /* 0 or -ENOMEM */

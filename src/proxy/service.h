@@ -69,6 +69,8 @@ struct upstream {
 	struct sticky_token token; /* where the service is sticky */
 	struct list lanes;	   /* the last used first */
 	mono_t no_lanes;	   /* before that requests go one by one */
+	struct list trunks;	   /* of HTTP/2, the last used first */
+	unsigned streams;	   /* that each of them takes, as far as it is known */
 	struct limit *limit;
 	struct ssl_session_st *session; /* of TLS, to be resumed; or NULL */
 	stats_t *counter;
@@ -169,5 +171,7 @@ void server_close(struct worker *w, struct server_conn *sc);
 void doubt_begin(struct worker *w, struct upstream *up); /* it was given work */
 void doubt_reached(struct worker *w, struct upstream *up);
 void doubt_due(struct worker *w, struct upstream *up);
+/* True if another server can be asked what `c` has asked `up`. */
+bool doubt_may_move(const struct client *c, const struct upstream *up);
 
 #endif /* NINES_PROXY_SERVICE_H */

@@ -51,6 +51,17 @@ side_close(struct worker *w, struct side *s)
 	s->readable = s->writable = false;
 }
 
+int
+side_error(const struct side *s)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		return errno;
+	return error != 0 ? error : ECONNRESET;
+}
+
 /* It cannot be read any more. */
 static void
 fail(struct side *s, int error)

@@ -33,7 +33,14 @@ struct worker;
 					 */
 #define BURST_MIN ((uint64_t)16 * 1024) /* the same, when the next ones come */
 
-enum side_kind { SIDE_WAKE, SIDE_LISTENER, SIDE_CLIENT, SIDE_SERVER, SIDE_LANE };
+enum side_kind {
+	SIDE_WAKE,
+	SIDE_LISTENER,
+	SIDE_CLIENT,
+	SIDE_SERVER,
+	SIDE_LANE,
+	SIDE_TRUNK
+};
 
 /*
  * What lies between a side and the network when it is not just a socket: TLS, or a
@@ -101,6 +108,7 @@ int side_watch(struct worker *w, struct side *s);
 /* What epoll reported. */
 void side_event(struct side *s, uint32_t events);
 void side_close(struct worker *w, struct side *s);
+int side_error(const struct side *s); /* why its socket did not connect */
 
 /* Says to the other end that nothing more will be sent. */
 void side_shut(struct side *s);

@@ -37,6 +37,8 @@ upstream_new(struct wservice *s, const struct server *conf)
 	list_init(&up->idle);
 	list_init(&up->busy);
 	list_init(&up->lanes);
+	list_init(&up->trunks);
+	up->streams = UINT16_MAX; /* until it says otherwise */
 	wheel_timer_init(&up->retry, TIMER_UPSTREAM);
 	wheel_timer_init(&up->watch, TIMER_WATCH);
 	return up;
@@ -47,8 +49,8 @@ upstream_unref(struct upstream *up)
 {
 	if (--up->refs > 0)
 		return;
-	ASSERT(
-	    list_empty(&up->idle) && list_empty(&up->busy) && list_empty(&up->lanes));
+	ASSERT(list_empty(&up->idle) && list_empty(&up->busy));
+	ASSERT(list_empty(&up->lanes) && list_empty(&up->trunks));
 	limit_unref(up->limit);
 	tls_peer_forget(up->session);
 	free(up->name);
@@ -85,6 +87,7 @@ close_idle(struct worker *w, struct upstream *up)
 		server_close(w, CONTAINER(n, struct server_conn, link));
 	}
 	lanes_leave(up);
+	h2_trunks_leave(up);
 }
 
 /*
@@ -325,8 +328,6 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 	sc->client = c;
 	sc->limit = limit_ref(sc->up->limit);
 	sc->partial = sc->keep = false;
-	if (sc->h2 != NULL)
-		h2_server_next(sc);
 	list_remove(&sc->link);
 	list_append(&sc->up->busy, &sc->link);
 	sc->since = w->now;
@@ -341,10 +342,11 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 int
 server_open(struct worker *w, struct client *c, struct upstream *up)
 {
+	bool http2 = !c->tcp && up->service->conf->server_http2;
 	struct server_conn *sc;
 	int r;
 
-	if (!c->tcp && !list_empty(&up->idle) && !lane_fits(w, c, up)) {
+	if (!c->tcp && !http2 && !list_empty(&up->idle) && !lane_fits(w, c, up)) {
 		/* The last used: its state is in the cache, the others may time out. */
 		sc = CONTAINER(up->idle.next, struct server_conn, link);
 		up->n_idle--;
@@ -355,11 +357,11 @@ server_open(struct worker *w, struct client *c, struct upstream *up)
 	if (sc == NULL)
 		return -ENOMEM;
 	if (lane_fits(w, c, up) && lane_open(w, c, up, &sc->s) == 0) {
-		sc->lane = sc->connected = true;
+		sc->shared = sc->connected = true;
 		attach(w, c, sc);
 		return 0;
 	}
-	r = dial(w, sc, c);
+	r = http2 ? h2_server_open(w, c, up, sc) : dial(w, sc, c);
 	if (r != 0) {
 		server_close(w, sc);
 		return r;
@@ -386,8 +388,9 @@ server_release(struct worker *w, struct server_conn *sc, bool keep)
 {
 	struct upstream *up = sc->up;
 
-	if (!keep || sc->lane || !wanted(up) || up->n_idle >= up->service->conf->pool ||
-	    sc->s.broken || !side_quiet(&sc->s)) {
+	if (!keep || sc->shared || !wanted(up) ||
+	    up->n_idle >= up->service->conf->pool || sc->s.broken ||
+	    !side_quiet(&sc->s)) {
 		server_close(w, sc);
 		return;
 	}

@@ -453,6 +453,10 @@ event(struct worker *w, const struct epoll_event *e)
 		side_event(s, e->events);
 		lane_event(w, s);
 		return;
+	case SIDE_TRUNK:
+		side_event(s, e->events);
+		h2_trunk_event(w, s);
+		return;
 	case SIDE_LISTENER:
 		accept_clients(w, CONTAINER(s, struct wlistener, s));
 		return;
@@ -487,6 +491,9 @@ expire(struct worker *w)
 			break;
 		case TIMER_LANE:
 			lane_timeout(w, t);
+			break;
+		case TIMER_TRUNK:
+			h2_trunk_timeout(w, t);
 			break;
 		case TIMER_LISTENER:
 		default:
@@ -544,6 +551,7 @@ bury(struct worker *w)
 		w->n_free_clients++;
 	}
 	lanes_bury(w);
+	h2_trunks_bury(w);
 	while (!list_empty(&w->dead_listeners)) {
 		struct list *n = w->dead_listeners.next;
 
@@ -565,7 +573,7 @@ timeout_ms(struct worker *w)
 	mono_t due = wheel_deadline(&w->wheel);
 	int64_t ns;
 
-	if (!list_empty(&w->ready) || !list_empty(&w->lanes))
+	if (!list_empty(&w->ready) || !list_empty(&w->lanes) || h2_busy(w))
 		return 0;
 	if (mono_is_never(due))
 		return -1;

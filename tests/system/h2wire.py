@@ -197,10 +197,10 @@ class H2:
 class H2Server(H2):
     """The other end: `answers` are requests here."""
 
-    def __init__(self, stream):
+    def __init__(self, stream, settings=()):
         super().__init__(stream, greet=False)
         assert stream.read(len(PREFACE)) == PREFACE
-        self.send(SETTINGS, 0, 0)
+        self.send(SETTINGS, 0, 0, b"".join(struct.pack(">HI", k, v) for k, v in settings))
 
     def take(self, f):
         super().take(f)

@@ -126,7 +126,9 @@ def test_slow_is_not_hung(lab):
         t.join()
     assert asked == ["GET /slow HTTP/1.1"]
     assert set(statuses) == {200}
-    assert lab.fact("passive site web1:8080") == lab.fact("passive site web2:8080") == ""
+    # A busy machine may raise a doubt, which costs a check; nobody is called failed.
+    for name in ("web1", "web2"):
+        assert not lab.fact(f"passive site {name}:8080").startswith("fail")
 
 
 def test_outlier(lab):
