@@ -644,7 +644,10 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	else
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
+	/* One packet less: pump_down(), which is next, closes or shuts. */
+	c->s.last = !c->keep && c->down.body.done;
 	send_answer(w, c, head, body, n);
+	c->s.last = false;
 	c->first = sc->up->heard = w->now;
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);

@@ -209,11 +209,12 @@ static ssize_t
 give(struct side *s, const struct iovec *iov, size_t n)
 {
 	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n};
+	int flags = MSG_NOSIGNAL | (s->last ? MSG_MORE : 0);
 
 	if (s->via != NULL)
 		return s->via->send(s, iov, n);
-	return n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-		      : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+	return n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, flags)
+		      : sendmsg(s->fd, &m, flags);
 }
 
 /* Sends what fits; 0 if nothing does or the side has failed. */

@@ -67,6 +67,7 @@ struct side {
 	bool readable, writable;
 	bool fresh;  /* since it last ran dry the socket got something: for layers */
 	bool rdhup;  /* a FIN is in: read until 0 */
+	bool last;   /* what is sent now is the end: its FIN goes with it */
 	bool eof;    /* read 0 */
 	bool gone;   /* both ways closed, or reset: nothing more will be taken */
 	bool failed; /* cannot be read; `error` says why */
