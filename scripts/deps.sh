@@ -12,11 +12,12 @@
 set -eu
 
 build="gcc libc6-dev make meson ninja-build pkg-config libuv1-dev libfyaml-dev
-	libjansson-dev libmnl-dev libssl-dev libnghttp2-dev libcap-ng-dev libseccomp-dev linux-libc-dev"
+	libjansson-dev libmnl-dev libssl-dev libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev
+	libcap-ng-dev libseccomp-dev linux-libc-dev"
 lab="iproute2 nftables procps"
 demo="$lab nginx-light"
 compare="nginx-light haproxy keepalived"
-test="$lab $compare nghttp2-client libcmocka-dev python3-pytest curl openssl tcpdump iputils-ping util-linux"
+test="$lab $compare nghttp2-client libcmocka-dev python3-pytest python3-brotli python3-zstandard curl openssl tcpdump iputils-ping util-linux"
 lint="clang-14 clang-format-14 clang-tidy-14 cppcheck binutils python3 libcmocka-dev"
 fuzz="clang-14 libclang-rt-14-dev llvm-14 libcmocka-dev"
 bench="$lab $compare nghttp2-client curl openssl python3 util-linux"

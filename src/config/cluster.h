@@ -20,6 +20,7 @@
 #include "base/ip.h"
 #include "config/availability_conf.h"
 #include "config/check_conf.h"
+#include "config/compression_conf.h"
 #include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
 #include "config/routing.h"
@@ -160,6 +161,7 @@ struct service {
 	bool server_http2;		      /* spoken with servers */
 	unsigned max_streams;	 /* HTTP/2: requests at a time on one connection */
 	unsigned server_streams; /* the same with servers */
+	struct compression_conf compression; /* of answers */
 	enum log_mode log;
 	unsigned log_sample;   /* LOG_MODE_SAMPLED: one of so many */
 	unsigned needs;	       /* servers of the active group that carry the load */

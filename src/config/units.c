@@ -70,6 +70,56 @@ duration_format(int64_t ns, char buf[static DURATION_LEN])
 	return buf;
 }
 
+/* The binary ones first, so that formatting prefers them. */
+static const struct {
+	const char *name;
+	int64_t bytes;
+} size_unit[] = {
+    {"TiB", INT64_C(1) << 40},
+    {"GiB", INT64_C(1) << 30},
+    {"MiB", INT64_C(1) << 20},
+    {"KiB", INT64_C(1) << 10},
+    {"TB", INT64_C(1000000000000)},
+    {"GB", INT64_C(1000000000)},
+    {"MB", INT64_C(1000000)},
+    {"KB", INT64_C(1000)},
+    {"B", 1},
+};
+
+int
+size_parse(int64_t *bytes, const char *s)
+{
+	const char *end;
+	int64_t v;
+	int rc = digits(&v, s, &end);
+
+	if (rc < 0)
+		return rc;
+	if (*end == '\0')
+		return -ENODATA;
+	for (size_t i = 0; i < ARRAY_LEN(size_unit); i++) {
+		if (strcmp(end, size_unit[i].name) != 0)
+			continue;
+		return __builtin_mul_overflow(v, size_unit[i].bytes, bytes) ? -ERANGE
+									    : 0;
+	}
+	return -EINVAL;
+}
+
+const char *
+size_format(int64_t bytes, char buf[static SIZE_LEN])
+{
+	for (size_t i = 0; i < ARRAY_LEN(size_unit); i++) {
+		if (bytes == 0 ? size_unit[i].bytes != 1
+			       : bytes % size_unit[i].bytes != 0)
+			continue;
+		(void)snprintf(buf, SIZE_LEN, "%" PRId64 "%s",
+		    bytes / size_unit[i].bytes, size_unit[i].name);
+		break;
+	}
+	return buf;
+}
+
 int
 count_parse(int64_t *n, const char *s)
 {

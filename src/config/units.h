@@ -21,6 +21,17 @@ int duration_parse(int64_t *ns, const char *s) MUST_CHECK;
  */
 const char *duration_format(int64_t ns, char buf[static DURATION_LEN]);
 
+#define SIZE_LEN 24 /* the longest text with its NUL */
+
+/*
+ * "512B", "1KiB", "10MB", "1GiB": a whole number and a unit; 0, -EINVAL, -ENODATA (a
+ * number without its unit) or -ERANGE.
+ */
+int size_parse(int64_t *bytes, const char *s) MUST_CHECK;
+
+/* In the largest unit that divides `bytes`. Returns buf. */
+const char *size_format(int64_t bytes, char buf[static SIZE_LEN]);
+
 /* Decimal digits only; 0, -EINVAL or -ERANGE (above INT64_MAX). */
 int count_parse(int64_t *n, const char *s) MUST_CHECK;
 

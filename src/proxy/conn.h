@@ -23,17 +23,21 @@
 #include "base/rng.h"
 #include "proxy/buf.h"
 #include "proxy/care.h"
+#include "proxy/coding.h"
 #include "proxy/counters.h"
 #include "proxy/guard.h"
 #include "proxy/http1.h"
 #include "proxy/meter.h"
 #include "proxy/service.h"
 #include "proxy/shape.h"
+#include "proxy/squeeze.h"
 #include "proxy/stick.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
-#define OUT_MAX	  (HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA + SHAPE_MAX + STICKY_LINE_MAX)
+#define OUT_MAX                                                               \
+	(HTTP1_HEAD_MAX + HTTP1_FORWARD_EXTRA + SHAPE_MAX + STICKY_LINE_MAX + \
+	    CODING_LINES_MAX)
 
 struct access_ring;
 
@@ -60,6 +64,7 @@ struct client {
 	uint8_t minor;	/* HTTP/1.minor of the request */
 	uint8_t method; /* enum http1_method */
 	uint8_t n_tried;
+	uint8_t coding; /* enum coding: what the client would like best */
 	bool tcp;
 	bool secure;   /* came by TLS */
 	bool partial;  /* s.in is known to be an incomplete head */
@@ -144,6 +149,7 @@ struct worker {
 	struct list lanes, dead_lanes; /* with something to do; ended */
 	struct pipe *pipes;	       /* empty ones */
 	unsigned n_pipes;
+	struct squeeze_pool squeezes;
 	struct h2_worker *h2;	  /* NULL: nobody has spoken HTTP/2 yet */
 	struct tls_io *tls;	  /* NULL: no connection had TLS yet */
 	struct access_ring *ring; /* NULL: no service wants a log */

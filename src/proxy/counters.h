@@ -24,6 +24,7 @@
 	X(TIMEOUTS, "timeouts")	  /* of clients: head, idle in the middle */          \
 	X(QUEUE, "queue")	  /* waiting for a server now */                      \
 	X(QUEUE_TIMEOUTS, "queue_timeouts")                                           \
+	X(COMPRESSED, "compressed")		      /* answers */                   \
 	X(TLS_HANDSHAKES, "tls_handshakes")	      /* that succeeded */            \
 	X(TLS_RESUMED, "tls_resumed")		      /* of these, by a ticket */     \
 	X(TLS_ERRORS, "tls_errors")		      /* handshakes that failed */    \

@@ -16,6 +16,7 @@
 #include "proxy/conn.h"
 #include "proxy/h2.h"
 #include "proxy/https.h"
+#include "proxy/press.h"
 #include "proxy/proxy_wire.h"
 
 #define LINGER_NS  (2 * SEC_NS)
@@ -363,6 +364,10 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->req_sent = 0;
 	c->status = 0;
 	c->body_due = (mono_t){0};
+	c->coding = CODING_IDENTITY;
+	if (c->service->conf->compression.on && h->minor > 0)
+		c->coding =
+		    (uint8_t)coding_accepted(&c->service->conf->compression, h, p);
 	c->group = c->service->group[c->service->active];
 	if (guard->any || c->trusted)
 		refused = guard_request(w, c, p, &why);
@@ -577,13 +582,41 @@ interim(struct worker *w, struct client *c, struct buf *b)
 	return false;
 }
 
+/* What becomes of the body of the answer in w->head, which stands at `p`. */
+struct recoding {
+	bool fits; /* it could be compressed */
+	enum coding coding;
+	struct press *press; /* NULL: it has none, or goes as it is */
+};
+
+static struct recoding
+recode(struct worker *w, const struct client *c, const char *p)
+{
+	const struct compression_conf *conf = &c->service->conf->compression;
+	struct recoding r = {.coding = CODING_IDENTITY};
+
+	if (!conf->on || !coding_fits(conf, &w->head, p, (enum http1_method)c->method))
+		return r;
+	r.fits = true;
+	if (c->coding == CODING_IDENTITY)
+		return r;
+	if (c->method != HTTP1_HEAD)
+		r.press = press_new(w, (enum coding)c->coding, conf);
+	if (c->method == HTTP1_HEAD || r.press != NULL)
+		r.coding = (enum coding)c->coding;
+	if (r.press != NULL)
+		count(c->service->counter, SVC_COMPRESSED);
+	return r;
+}
+
 /* The final head at the start of `b`, as the client gets it in w->out; its length. */
 static size_t
-write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_answer *a)
+write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_answer *a,
+    const struct recoding *r)
 {
 	const struct service *conf = c->service->conf;
 	struct http1_edit edit = {.extra = ""};
-	char line[STICKY_LINE_MAX];
+	char line[STICKY_LINE_MAX + CODING_LINES_MAX];
 	int head;
 
 	if (c->shape.routing != NULL) {
@@ -593,6 +626,14 @@ write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_ans
 	if (c->service->sticky != NULL) {
 		edit.more = line;
 		edit.more_len = stick_answer(c, c->peer->up, line);
+		a->edit = &edit;
+	}
+	if (r->fits) {
+		edit.more = line;
+		edit.more_len += coding_lines(
+		    &w->head, buf_bytes(b), r->coding, line + edit.more_len);
+		if (r->coding != CODING_IDENTITY)
+			edit.also = coding_drops(&edit.n_also);
 		a->edit = &edit;
 	}
 	head =
@@ -605,6 +646,21 @@ write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_ans
 	    conf, &w->head, buf_bytes(b), w->out, (size_t)head, sizeof(w->out));
 }
 
+/* The head waits for the first of the body: together they are one packet. */
+static void
+hold_head(struct worker *w, struct client *c, size_t head)
+{
+	struct buf *b = buf_get(&w->bufs, BUF_LARGE);
+
+	if (b == NULL) {
+		c->s.broken = true;
+		return;
+	}
+	memcpy(b->data, w->out, head);
+	b->len = (uint32_t)head;
+	c->down.out = b;
+}
+
 /* A final head stands at the start of `b`: it goes on with what is here of the body. */
 static void
 answer(struct worker *w, struct client *c, struct buf *b)
@@ -612,11 +668,14 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	struct server_conn *sc = c->peer;
 	const struct http1_head *h = &w->head;
 	struct http1_answer a = {.minor = c->minor};
+	struct recoding r = recode(w, c, buf_bytes(b));
 	size_t used = 0, n = 0, head;
 	char *body = buf_bytes(b) + h->len;
 
-	a.dechunk = h->framing == HTTP1_CHUNKED && c->minor == 0;
-	if (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk || must_leave(w, c))
+	a.dechunk = h->framing == HTTP1_CHUNKED && (c->minor == 0 || r.press != NULL);
+	if (r.press == NULL && (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk))
+		c->keep = false;
+	if (must_leave(w, c))
 		c->keep = false;
 	if (h->framing == HTTP1_TUNNEL)
 		c->keep = false;
@@ -628,8 +687,9 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	if (h->status >= 500)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
-	head = write_answer(w, c, b, &a);
+	head = write_answer(w, c, b, &a, &r);
 	flow_init(&c->down, h->framing, h->length);
+	c->down.press = r.press;
 	c->down.body.padded = true;
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
@@ -637,17 +697,21 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	used = b->len - h->len;
 	if (used > BUF_LARGE - head)
 		used = BUF_LARGE - head;
-	if (c->down.body.done)
+	if (c->down.body.done || r.press != NULL)
 		used = 0;
 	else if (a.dechunk)
 		used = http1_body_dechunk(&c->down.body, body, used, &n);
 	else
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
-	/* One packet less: pump_down(), which is next, closes or shuts. */
-	c->s.last = !c->keep && c->down.body.done;
-	send_answer(w, c, head, body, n);
-	c->s.last = false;
+	if (r.press != NULL) {
+		hold_head(w, c, head);
+	} else {
+		/* One packet less: pump_down(), which is next, closes or shuts. */
+		c->s.last = !c->keep && c->down.body.done;
+		send_answer(w, c, head, body, n);
+		c->s.last = false;
+	}
 	c->first = sc->up->heard = w->now;
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);

@@ -158,6 +158,8 @@ struct http1_slice http1_field_value(
 struct http1_edit {
 	const char *const *drop; /* names of fields that leave, in any case */
 	size_t n_drop;
+	const char *const *also; /* and more of them */
+	size_t n_also;
 	const char *extra; /* whole lines that are added */
 	size_t extra_len;
 	const char *more; /* and some behind them */

@@ -46,14 +46,20 @@ finish(struct out *o)
 
 /* True if the edit has the field leave. */
 static bool
-dropped(const struct http1_edit *e, const char *p, const struct http1_field *f)
+among(const char *const *name, size_t n, const char *p, const struct http1_field *f)
 {
-	for (size_t i = 0; i < e->n_drop; i++) {
-		if (f->name.len == strlen(e->drop[i]) &&
-		    strncasecmp(p + f->name.off, e->drop[i], f->name.len) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (f->name.len == strlen(name[i]) &&
+		    strncasecmp(p + f->name.off, name[i], f->name.len) == 0)
 			return true;
 	}
 	return false;
+}
+
+static bool
+dropped(const struct http1_edit *e, const char *p, const struct http1_field *f)
+{
+	return among(e->drop, e->n_drop, p, f) || among(e->also, e->n_also, p, f);
 }
 
 /* What this proxy writes anew in a request is left out of the copy. */

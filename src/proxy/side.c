@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "proxy/conn.h"
+#include "proxy/press.h"
 
 int
 side_watch(struct worker *w, struct side *s)
@@ -245,7 +246,7 @@ side_send(struct side *s, const struct iovec *iov, size_t n)
 void
 flow_init(struct flow *f, enum http1_framing framing, uint64_t length)
 {
-	ASSERT(f->out == NULL && f->pipe == NULL);
+	ASSERT(f->out == NULL && f->pipe == NULL && f->press == NULL);
 	*f = (struct flow){0};
 	http1_body_init(&f->body, framing, length);
 }
@@ -297,6 +298,9 @@ flow_done(struct worker *w, struct flow *f)
 	if (f->pipe != NULL)
 		pipe_put(w, f->pipe);
 	f->pipe = NULL;
+	if (f->press != NULL)
+		press_free(w, f->press);
+	f->press = NULL;
 }
 
 bool
@@ -305,9 +309,8 @@ flow_pending(const struct flow *f)
 	return f->out != NULL || (f->pipe != NULL && f->pipe->len > 0);
 }
 
-/* True if the sink took all that the flow holds. */
-static bool
-flush(struct worker *w, struct flow *f, struct side *dst)
+bool
+flow_flush(struct worker *w, struct flow *f, struct side *dst)
 {
 	ssize_t n;
 
@@ -448,9 +451,11 @@ flow_pump(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 {
 	uint64_t end = f->bytes + FLOW_TURN;
 
+	if (f->press != NULL)
+		return press_pump(w, f, src, dst);
 	f->more = false;
 	for (;;) {
-		if (!flush(w, f, dst))
+		if (!flow_flush(w, f, dst))
 			return dst->broken ? FLOW_SINK_FAILED : FLOW_WAIT;
 		if (f->body.done) {
 			if (f->pipe != NULL) {

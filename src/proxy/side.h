@@ -21,6 +21,7 @@
 #include "proxy/buf.h"
 #include "proxy/http1.h"
 
+struct press;
 struct side;
 struct worker;
 
@@ -87,11 +88,12 @@ struct pipe {
 struct flow {
 	struct http1_body body;
 	bool dechunk;
-	bool bulk;	   /* much comes at once: splice */
-	bool shut;	   /* its end was passed on */
-	bool more;	   /* its turn ended before what can be moved did */
-	struct buf *out;   /* taken from the source, not yet by the sink */
-	struct pipe *pipe; /* the same */
+	bool bulk;	     /* much comes at once: splice */
+	bool shut;	     /* its end was passed on */
+	bool more;	     /* its turn ended before what can be moved did */
+	struct buf *out;     /* taken from the source, not yet by the sink */
+	struct pipe *pipe;   /* the same */
+	struct press *press; /* compresses it (press.h); or NULL */
 	uint64_t bytes;
 	uint64_t burst; /* the same, since the source last ran dry */
 };
@@ -131,6 +133,8 @@ ssize_t side_send(struct side *s, const struct iovec *iov, size_t n);
 
 void flow_init(struct flow *f, enum http1_framing framing, uint64_t length);
 void flow_done(struct worker *w, struct flow *f); /* gives back what it holds */
+/* True if the sink took all that the flow holds. */
+bool flow_flush(struct worker *w, struct flow *f, struct side *dst);
 bool flow_pending(const struct flow *f);
 
 /* Moves what can be moved from `src` to `dst`, but in one turn no more than FLOW_TURN:

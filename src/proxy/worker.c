@@ -643,6 +643,7 @@ close_all(struct worker *w)
 	}
 	h2_worker_free(w->h2);
 	bufs_done(&w->bufs);
+	squeeze_pool_done(&w->squeezes);
 	tls_io_free(w->tls);
 }
 
