@@ -121,8 +121,19 @@ const struct verb verbs[] = {
 	false},
     {"drill", drill_main, "[OPTION...] FILE | --list",
 	"break the cluster in a lab and measure what a client notices",
-	"  --case NAME[,NAME]     only these (--list shows them)\n"
+	"Without more, the cases of `--list`, for the active hosts and one server.\n\n"
+	"  --all                  every failure of this file (--list FILE shows "
+	"them),\n"
+	"                         held against what the analysis foretells\n"
+	"  --only NAME[,NAME]     of those, only these: host-off, link-down:lb1,\n"
+	"                         part-killed:lb1/vip; a `*` at the end stands for "
+	"all\n"
+	"  --case NAME[,NAME]     only these cases\n"
 	"  --rounds N             of every case (1)\n"
+	"  --seed N               of what is left to chance; the table shows it\n"
+	"  --keep                 leave the lab as it is where something goes wrong\n"
+	"  --resume OLD.json      play what that report has not, and write both\n"
+	"  --against OLD.json     show its figures beside the new ones\n"
 	"  --heartbeat 10ms       instead of the file's\n"
 	"  --against keepalived   keepalived and haproxy in the place of nines\n"
 	"  --soak SECONDS         no failure but two busy processors: what moves?\n"

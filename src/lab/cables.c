@@ -527,6 +527,27 @@ world_plug(struct world *w, size_t host, bool in)
 	return err;
 }
 
+int
+world_power(struct world *w, const struct network *net, bool on)
+{
+	char port[16];
+	int err = 0;
+
+	for (size_t i = 0; i < w->n_hosts && err == 0; i++) {
+		if (host_address_on(w->host[i].host, net) == NULL)
+			continue;
+		world_port(w, i, net, port);
+		err = netns_link_set(w->sw, port, on);
+	}
+	if (net == w->outside && err == 0)
+		err = netns_link_set(w->sw, "internet", on);
+	if (!net->dedicated && err == 0) {
+		(void)snprintf(port, sizeof(port), "c%zu", network_index(w, net));
+		err = netns_link_set(w->sw, port, on);
+	}
+	return err;
+}
+
 bool
 world_plugged(const struct world *w, size_t host)
 {

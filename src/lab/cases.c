@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lab/cuts.h"
 #include "lab/drill.h"
 #include "lab/peers.h"
 #include "os/child.h"
@@ -16,6 +17,12 @@
 
 #define PLUG_NS	 (5 * SEC_NS)
 #define LEAVE_NS (40 * SEC_NS) /* what a stopped program may take to end */
+
+static bool
+is_hit(const struct harm *h, size_t host)
+{
+	return (h->hosts & UINT32_C(1) << host) != 0;
+}
 
 static int
 order(struct drill *d, size_t host, const char *const *words)
@@ -54,256 +61,188 @@ restart(struct drill *d, size_t host)
 	return err == 0 ? world_start_balancer(&d->world, host) : err;
 }
 
-/* The switch drops what matches; `rule` is nft's, may name both ends of a cable. */
 static int
-drop(struct drill *d, const char *rules)
+off(struct drill *d, struct harm *h)
 {
-	static const char *const argv[] = {"nft", "-f", "-", NULL};
-	struct child child = {.argv = argv, .netns = d->world.sw};
-	struct sbuf text;
-	int status;
+	int err = 0;
 
-	sbuf_init(&text, 4096);
-	sbuf_printf(&text,
-	    "table bridge drill {\n chain forward {\n"
-	    "  type filter hook forward priority 0;\n%s }\n}\n",
-	    rules);
-	child.input = sbuf_text(&text);
-	status = text.bad ? -ENOMEM : child_run(&child, NULL);
-	sbuf_done(&text);
-	return status > 0 ? -EIO : status;
-}
-
-static int
-undo_drop(struct drill *d)
-{
-	static const char *const argv[] = {
-	    "nft", "delete", "table", "bridge", "drill", NULL};
-	struct child child = {.argv = argv, .netns = d->world.sw};
-	int status = child_run(&child, NULL);
-
-	return status > 0 ? -EIO : status;
-}
-
-static void
-owner_port(const struct drill *d, char port[16])
-{
-	world_port(&d->world, d->owner, d->ip->network, port);
-}
-
-static int
-off(struct drill *d)
-{
-	int err = world_plug(&d->world, d->owner, false);
-
-	world_kill_host(&d->world, d->owner);
-	owners_mute(d->owners, d->owner, true);
+	/* All cables at once, as with a rack's power; then what cannot be heard. */
+	for (size_t i = 0; i < d->world.n_hosts && err == 0; i++) {
+		if (is_hit(h, i))
+			err = world_plug(&d->world, i, false);
+	}
+	for (size_t i = 0; i < d->world.n_hosts; i++) {
+		if (!is_hit(h, i))
+			continue;
+		world_kill_host(&d->world, i);
+		drill_mute(d, i, true);
+		d->off |= UINT32_C(1) << i;
+	}
 	return err;
 }
 
+/* Every host that is not off has its cables in. */
 static bool
 plugged(struct drill *d)
 {
-	return world_plugged(&d->world, d->owner);
+	for (size_t i = 0; i < d->world.n_hosts; i++) {
+		if ((d->off & UINT32_C(1) << i) == 0 && !world_plugged(&d->world, i))
+			return false;
+	}
+	return true;
 }
 
 /* A host that boots has its cable in before its programs start. */
 static int
-undo_off(struct drill *d)
+undo_off(struct drill *d, struct harm *h)
 {
-	int err = world_flush(&d->world, d->owner);
+	int err = 0;
 
-	if (err == 0)
-		err = world_plug(&d->world, d->owner, true);
+	for (size_t i = 0; i < d->world.n_hosts && err == 0; i++) {
+		if (!is_hit(h, i))
+			continue;
+		err = world_flush(&d->world, i);
+		if (err == 0)
+			err = world_plug(&d->world, i, true);
+		d->off &= ~(UINT32_C(1) << i);
+	}
 	if (err == 0)
 		err = drill_until(d, plugged, PLUG_NS);
-	owners_mute(d->owners, d->owner, false);
-	return err == 0 ? restart(d, d->owner) : err;
+	for (size_t i = 0; i < d->world.n_hosts; i++) {
+		if (!is_hit(h, i))
+			continue;
+		drill_mute(d, i, false);
+		if (err == 0)
+			err = restart(d, i);
+	}
+	return err;
 }
 
 static int
-stop_host(struct drill *d)
+stop_host(struct drill *d, struct harm *h)
 {
-	return netns_signal(d->world.host[d->owner].ns, SIGSTOP, NULL, 0) > 0 ? 0
-									      : -ESRCH;
+	return netns_signal(d->world.host[h->host].ns, SIGSTOP, NULL, 0) > 0 ? 0
+									     : -ESRCH;
 }
 
 static int
-continue_host(struct drill *d)
+continue_host(struct drill *d, struct harm *h)
 {
-	return netns_signal(d->world.host[d->owner].ns, SIGCONT, NULL, 0) > 0 ? 0
-									      : -ESRCH;
+	return netns_signal(d->world.host[h->host].ns, SIGCONT, NULL, 0) > 0 ? 0
+									     : -ESRCH;
 }
 
 static int
-signal_part(struct drill *d, const char *part, int signo)
+signal_part(struct drill *d, struct harm *h, const char *part, int signo)
 {
-	d->pid = world_part(&d->world, d->owner, part);
-	if (d->pid <= 0)
+	h->pid = world_part(&d->world, h->host, part);
+	if (h->pid <= 0)
 		return -ESRCH;
-	return kill(d->pid, signo) == 0 ? 0 : -errno;
+	return kill(h->pid, signo) == 0 ? 0 : -errno;
 }
 
 static int
-kill_proxy(struct drill *d)
+kill_proxy(struct drill *d, struct harm *h)
 {
 	if (d->world.engine == ENGINE_NINES)
-		return signal_part(d, "proxy", SIGKILL);
-	world_kill(&d->world.host[d->owner].proxy, SIGKILL);
+		return signal_part(d, h, "proxy", SIGKILL);
+	world_kill(&d->world.host[h->host].proxy, SIGKILL);
 	return 0;
 }
 
 static int
-kill_vip(struct drill *d)
+kill_vip(struct drill *d, struct harm *h)
 {
 	if (d->world.engine == ENGINE_NINES)
-		return signal_part(d, "vip", SIGKILL);
-	(void)netns_signal(d->world.host[d->owner].ns, SIGKILL, "keepalived", 0);
-	world_kill(&d->world.host[d->owner].run, SIGKILL);
+		return signal_part(d, h, "vip", SIGKILL);
+	(void)netns_signal(d->world.host[h->host].ns, SIGKILL, "keepalived", 0);
+	world_kill(&d->world.host[h->host].run, SIGKILL);
 	return 0;
 }
 
 /* Nines has done it by itself; its peers wait for somebody. */
 static int
-restart_peers(struct drill *d)
+restart_peers(struct drill *d, struct harm *h)
 {
-	return d->world.engine == ENGINE_NINES ? 0 : peers_start(&d->world, d->owner);
+	return d->world.engine == ENGINE_NINES ? 0 : peers_start(&d->world, h->host);
 }
 
 static int
-kill_supervisor(struct drill *d)
+kill_supervisor(struct drill *d, struct harm *h)
 {
-	world_kill(&d->world.host[d->owner].run, SIGKILL);
+	world_kill(&d->world.host[h->host].run, SIGKILL);
 	return 0;
 }
 
 static int
-restart_owner(struct drill *d)
+restart_owner(struct drill *d, struct harm *h)
 {
-	return restart(d, d->owner);
+	return restart(d, h->host);
 }
 
 static int
-hang_proxy(struct drill *d)
+hang_proxy(struct drill *d, struct harm *h)
 {
-	return signal_part(d, "proxy", SIGSTOP);
+	return signal_part(d, h, "proxy", SIGSTOP);
 }
 
 static int
-hang_vip(struct drill *d)
+hang_vip(struct drill *d, struct harm *h)
 {
-	return signal_part(d, "vip", SIGSTOP);
+	return signal_part(d, h, "vip", SIGSTOP);
 }
 
 static int
-unhang(struct drill *d)
+unhang(struct drill *d, struct harm *h)
 {
-	(void)kill(d->pid, SIGCONT); /* it has been killed, if all went well */
+	(void)d;
+	(void)kill(h->pid, SIGCONT); /* it has been killed, if all went well */
 	return 0;
 }
 
 static int
-link_down(struct drill *d)
+kill_server(struct drill *d, struct harm *h)
 {
-	char name[16];
-
-	world_interface(&d->world, d->owner, d->ip->network, name);
-	return netns_link_set(d->world.host[d->owner].ns, name, false);
-}
-
-static int
-link_up(struct drill *d)
-{
-	char name[16];
-	int err;
-
-	world_interface(&d->world, d->owner, d->ip->network, name);
-	err = netns_link_set(d->world.host[d->owner].ns, name, true);
-	return err == 0 ? world_routes(&d->world, d->owner) : err;
-}
-
-static int
-black_hole(struct drill *d)
-{
-	char rules[128], port[16];
-
-	owner_port(d, port);
-	(void)snprintf(rules, sizeof(rules),
-	    "  iifname \"%s\" drop\n  oifname \"%s\" drop\n", port, port);
-	return drop(d, rules);
-}
-
-static int
-cut_heartbeat(struct drill *d)
-{
-	return drop(d, "  ip protocol 112 drop\n  ip6 nexthdr 112 drop\n");
-}
-
-static int
-lose_out(struct drill *d)
-{
-	char rules[160], port[16];
-
-	owner_port(d, port);
-	(void)snprintf(rules, sizeof(rules),
-	    "  iifname \"%s\" ip protocol 112 drop\n"
-	    "  iifname \"%s\" ip6 nexthdr 112 drop\n",
-	    port, port);
-	return drop(d, rules);
-}
-
-static int
-lose_in(struct drill *d)
-{
-	char rules[160], port[16];
-
-	owner_port(d, port);
-	(void)snprintf(rules, sizeof(rules),
-	    "  oifname \"%s\" ip protocol 112 drop\n"
-	    "  oifname \"%s\" ip6 nexthdr 112 drop\n",
-	    port, port);
-	return drop(d, rules);
-}
-
-static int
-kill_server(struct drill *d)
-{
-	world_kill(&d->world.host[d->server].web, SIGKILL);
+	world_kill(&d->world.host[h->host].web, SIGKILL);
 	return 0;
 }
 
 static int
-undo_kill_server(struct drill *d)
+undo_kill_server(struct drill *d, struct harm *h)
 {
-	return world_start_web(&d->world, d->server);
+	return world_start_web(&d->world, h->host);
 }
 
 static int
-hang_server(struct drill *d)
+hang_server(struct drill *d, struct harm *h)
 {
-	return kill(d->world.host[d->server].web, SIGSTOP) == 0 ? 0 : -errno;
+	return kill(d->world.host[h->host].web, SIGSTOP) == 0 ? 0 : -errno;
 }
 
 static int
-undo_hang_server(struct drill *d)
+undo_hang_server(struct drill *d, struct harm *h)
 {
-	return kill(d->world.host[d->server].web, SIGCONT) == 0 ? 0 : -errno;
+	return kill(d->world.host[h->host].web, SIGCONT) == 0 ? 0 : -errno;
 }
 
 static void
-error_path(const struct drill *d, char *path, size_t size)
+mode_path(const struct drill *d, const struct harm *h, const char *mode, char *path,
+    size_t size)
 {
-	(void)snprintf(path, size, "%s/%s.web/error", d->world.dir,
-	    d->world.host[d->server].host->name);
+	(void)snprintf(path, size, "%s/%s.web/%s", d->world.dir,
+	    d->world.host[h->host].host->name, mode);
 }
 
+/* A mode of the web server (web.h), which a file turns on. */
 static int
-err_server(struct drill *d)
+set_mode(struct drill *d, const struct harm *h, const char *mode, bool on)
 {
 	char path[WORLD_PATH_LEN + 80];
 	FILE *f;
 
-	error_path(d, path, sizeof(path));
+	mode_path(d, h, mode, path, sizeof(path));
+	if (!on)
+		return unlink(path) == 0 ? 0 : -errno;
 	f = fopen(path, "we");
 	if (f == NULL || fclose(f) != 0)
 		return -errno;
@@ -311,25 +250,74 @@ err_server(struct drill *d)
 }
 
 static int
-undo_err_server(struct drill *d)
+err_server(struct drill *d, struct harm *h)
 {
-	char path[WORLD_PATH_LEN + 80];
-
-	error_path(d, path, sizeof(path));
-	return unlink(path) == 0 ? 0 : -errno;
+	return set_mode(d, h, "error", true);
 }
 
 static int
-stop_gracefully(struct drill *d)
+undo_err_server(struct drill *d, struct harm *h)
 {
-	return kill(d->world.host[d->owner].run, SIGTERM) == 0 ? 0 : -errno;
+	return set_mode(d, h, "error", false);
+}
+
+static int
+slow_server(struct drill *d, struct harm *h)
+{
+	return set_mode(d, h, "slow", true);
+}
+
+static int
+undo_slow_server(struct drill *d, struct harm *h)
+{
+	return set_mode(d, h, "slow", false);
+}
+
+static int
+kill_part(struct drill *d, struct harm *h)
+{
+	return signal_part(d, h, h->part, SIGKILL);
+}
+
+static int
+hang_part(struct drill *d, struct harm *h)
+{
+	return signal_part(d, h, h->part, SIGSTOP);
+}
+
+/* What the host writes to is full: its run directory (see world_build()). */
+static int
+fill_disk(struct drill *d, struct harm *h)
+{
+	return world_fill(&d->world, h->host, true);
+}
+
+static int
+free_disk(struct drill *d, struct harm *h)
+{
+	return world_fill(&d->world, h->host, false);
+}
+
+static int
+upgrade_all(struct drill *d, struct harm *h)
+{
+	static const char *const words[] = {"upgrade", NULL};
+
+	(void)h;
+	return order_all(d, words);
+}
+
+static int
+stop_gracefully(struct drill *d, struct harm *h)
+{
+	return kill(d->world.host[h->host].run, SIGTERM) == 0 ? 0 : -errno;
 }
 
 /* Collects the program if it has ended. */
 static bool
 has_ended(struct drill *d)
 {
-	pid_t *run = &d->world.host[d->owner].run;
+	pid_t *run = &d->world.host[d->leaving].run;
 
 	if (*run > 0 && waitpid(*run, NULL, WNOHANG) == *run)
 		*run = 0;
@@ -337,17 +325,20 @@ has_ended(struct drill *d)
 }
 
 static int
-start_again(struct drill *d)
+start_again(struct drill *d, struct harm *h)
 {
-	int err = drill_until(d, has_ended, LEAVE_NS);
+	int err;
+
+	d->leaving = h->host;
+	err = drill_until(d, has_ended, LEAVE_NS);
 
 	if (err == -EINTR)
 		return err;
 	if (err != 0)
 		(void)snprintf(d->trouble, sizeof(d->trouble),
 		    "still running %d s after SIGTERM", (int)(LEAVE_NS / SEC_NS));
-	world_kill(&d->world.host[d->owner].run, SIGKILL);
-	return restart(d, d->owner);
+	world_kill(&d->world.host[h->host].run, SIGKILL);
+	return restart(d, h->host);
 }
 
 int
@@ -361,7 +352,7 @@ drill_apply(struct drill *d, const struct world_change *change)
 
 /* The preferred host leaves, so that its return can be watched. */
 static int
-prepare_return(struct drill *d)
+prepare_return(struct drill *d, struct harm *h)
 {
 	struct world_change change = d->change;
 	int err = 0;
@@ -377,7 +368,8 @@ prepare_return(struct drill *d)
 		return err;
 	d->owner = (size_t)world_index(&d->world, d->ip->host[0]);
 	d->other = (size_t)world_index(&d->world, d->ip->host[1]);
-	err = stop_gracefully(d);
+	h->host = d->leaving = d->owner;
+	err = stop_gracefully(d, h);
 	if (err == 0)
 		err = drill_until(d, drill_owner_moved, 10 * SEC_NS);
 	if (err == 0)
@@ -387,87 +379,95 @@ prepare_return(struct drill *d)
 
 /* The file as it was; an end also of what prepare_return() asked for. */
 static int
-restore_file(struct drill *d)
+restore_file(struct drill *d, struct harm *h)
 {
+	(void)h;
 	return d->world.engine == ENGINE_NINES ? drill_apply(d, &d->change) : 0;
 }
 
 static int
-come_back(struct drill *d)
+come_back(struct drill *d, struct harm *h)
 {
 	size_t returns = d->owner;
 	int err = restart(d, returns);
 
+	(void)h;
 	d->owner = d->other; /* who has it now is about to lose it */
 	d->other = returns;
 	return err;
 }
 
 static int
-reload_changed(struct drill *d)
+reload_changed(struct drill *d, struct harm *h)
 {
 	struct world_change change = d->change;
 
+	(void)h;
 	change.weights = true;
 	return drill_apply(d, &change);
 }
 
 static int
-drain_server(struct drill *d)
+drain_server(struct drill *d, struct harm *h)
 {
 	const char *words[] = {"drain", d->world.host[d->server].host->name, NULL};
 
+	(void)h;
 	return order_all(d, words);
 }
 
 static int
-enable_server(struct drill *d)
+enable_server(struct drill *d, struct harm *h)
 {
 	const char *words[] = {"enable", d->world.host[d->server].host->name, NULL};
 
+	(void)h;
 	return order_all(d, words);
 }
 
 static int
-drain_host(struct drill *d)
+drain_host(struct drill *d, struct harm *h)
 {
-	const char *words[] = {"drain", d->world.host[d->owner].host->name, NULL};
+	const char *words[] = {"drain", d->world.host[h->host].host->name, NULL};
 
-	return order(d, d->owner, words);
+	return order(d, h->host, words);
 }
 
 static int
-enable_host(struct drill *d)
+enable_host(struct drill *d, struct harm *h)
 {
-	const char *words[] = {"enable", d->world.host[d->owner].host->name, NULL};
+	const char *words[] = {"enable", d->world.host[h->host].host->name, NULL};
 
-	return order(d, d->owner, words);
+	return order(d, h->host, words);
 }
 
 static int
-move_away(struct drill *d)
+move_away(struct drill *d, struct harm *h)
 {
 	const char *words[] = {
 	    "move", d->ip->name, d->world.host[d->other].host->name, NULL};
 
+	(void)h;
 	return order(d, d->owner, words);
 }
 
 static int
-move_back(struct drill *d)
+move_back(struct drill *d, struct harm *h)
 {
 	const char *words[] = {
 	    "move", d->ip->name, d->world.host[d->owner].host->name, NULL};
 
+	(void)h;
 	return order(d, d->other, words);
 }
 
 static int
-spin(struct drill *d)
+spin(struct drill *d, struct harm *h)
 {
 	static const char *const argv[] = {"sh", "-c", "while :; do :; done", NULL};
 	struct child child = {.argv = argv};
 
+	(void)h;
 	for (size_t i = 0; i < SPINNERS; i++) {
 		child.netns = d->world.host[i % 2 == 0 ? d->owner : d->other].ns;
 		d->spinner[i] = child_start(&child);
@@ -478,8 +478,9 @@ spin(struct drill *d)
 }
 
 static int
-undo_spin(struct drill *d)
+undo_spin(struct drill *d, struct harm *h)
 {
+	(void)h;
 	for (size_t i = 0; i < SPINNERS; i++)
 		world_kill(&d->spinner[i], SIGKILL);
 	return 0;
@@ -500,12 +501,14 @@ drill_describe(const struct drill_case *c, const char *whom, char *text, size_t 
 const struct drill_case drill_cases[] = {
     {.name = "host-off",
 	.what = "@ loses power",
+	.scope = SCOPE_HOST,
 	.inject = off,
 	.undo = undo_off,
 	.expect = EXPECT_MOVED,
 	.peers = true},
     {.name = "host-paused",
 	.what = "@ stands still for 5 s, then goes on",
+	.scope = SCOPE_HOST,
 	.inject = stop_host,
 	.undo = continue_host,
 	.expect = EXPECT_MOVED,
@@ -536,53 +539,58 @@ const struct drill_case drill_cases[] = {
 	HOLD(1000, 1000)},
     {.name = "supervisor-killed",
 	.what = "kill -9 of the supervisor on @",
+	.scope = SCOPE_NINES,
 	.inject = kill_supervisor,
 	.undo = restart_owner,
 	HOLD(1000, 1000)},
     {.name = "link-down",
 	.what = "the interface of @ goes down",
-	.inject = link_down,
-	.undo = link_up,
+	.scope = SCOPE_LINK,
+	.inject = cut_link,
+	.undo = mend_link,
 	.expect = EXPECT_MOVED,
 	.peers = true},
     {.name = "black-hole",
 	.what = "the switch swallows all from and to @",
-	.inject = black_hole,
-	.undo = undo_drop,
+	.scope = SCOPE_LINK,
+	.inject = cut_silently,
+	.undo = uncut,
 	.expect = EXPECT_MOVED,
 	HOLD(900, 1100),
 	.watch_ns = 3 * SEC_NS,
 	.peers = true},
     {.name = "heartbeat-cut",
 	.what = "the balancers stop hearing each other",
+	.scope = SCOPE_HEARTBEAT,
 	.inject = cut_heartbeat,
-	.undo = undo_drop,
+	.undo = uncut,
 	HOLD(2000, 2500),
 	.watch_ns = 2 * SEC_NS,
 	.peers = true},
     {.name = "loss-out",
 	.what = "what @ sends to the other balancer is lost",
-	.inject = lose_out,
-	.undo = undo_drop,
+	.inject = cut_heartbeat_out,
+	.undo = uncut,
 	HOLD(2000, 2500),
 	.watch_ns = 2 * SEC_NS,
 	.peers = true},
     {.name = "loss-in",
 	.what = "what the other balancer sends to @ is lost",
-	.inject = lose_in,
-	.undo = undo_drop,
+	.inject = cut_heartbeat_in,
+	.undo = uncut,
 	HOLD(2000, 2500),
 	.watch_ns = 2 * SEC_NS,
 	.peers = true},
     {.name = "healed-split",
 	.what = "the balancers do not hear each other for 5-7 s",
 	.inject = cut_heartbeat,
-	.undo = undo_drop,
+	.undo = uncut,
 	HOLD(5000, 7000),
 	.watch_ns = 4 * SEC_NS,
 	.peers = true},
     {.name = "server-killed",
 	.what = "kill -9 of the web server on @",
+	.scope = SCOPE_SERVER,
 	.inject = kill_server,
 	.undo = undo_kill_server,
 	.expect = EXPECT_STAYS,
@@ -592,6 +600,7 @@ const struct drill_case drill_cases[] = {
 	.peers = true},
     {.name = "server-hung",
 	.what = "the web server on @ stops answering",
+	.scope = SCOPE_SERVER,
 	.inject = hang_server,
 	.undo = undo_hang_server,
 	.expect = EXPECT_STAYS,
@@ -601,6 +610,7 @@ const struct drill_case drill_cases[] = {
 	.peers = true},
     {.name = "server-errors",
 	.what = "the web server on @ answers 500 to all",
+	.scope = SCOPE_SERVER,
 	.inject = err_server,
 	.undo = undo_err_server,
 	.expect = EXPECT_STAYS,
@@ -610,6 +620,7 @@ const struct drill_case drill_cases[] = {
 	.peers = true},
     {.name = "graceful-stop",
 	.what = "@ is stopped in good order",
+	.scope = SCOPE_NINES,
 	.inject = stop_gracefully,
 	.undo = start_again,
 	.expect = EXPECT_MOVED,
@@ -624,6 +635,7 @@ const struct drill_case drill_cases[] = {
 	.returns = true},
     {.name = "reload",
 	.what = "a changed file is applied everywhere",
+	.scope = SCOPE_CLUSTER,
 	.inject = reload_changed,
 	.undo = restore_file,
 	.expect = EXPECT_STAYS,
@@ -647,6 +659,72 @@ const struct drill_case drill_cases[] = {
 	.undo = move_back,
 	.expect = EXPECT_MOVED,
 	HOLD(1000, 1000)},
+    {.name = "link-deaf",
+	.what = "@ sends, but nothing reaches it",
+	.inject = cut_hearing,
+	.undo = uncut,
+	.scope = SCOPE_LINK,
+	HOLD(2000, 2500),
+	.watch_ns = 2 * SEC_NS,
+	.generated = true},
+    {.name = "link-mute",
+	.what = "@ hears, but nothing it sends arrives",
+	.inject = cut_speaking,
+	.undo = uncut,
+	.scope = SCOPE_LINK,
+	HOLD(2000, 2500),
+	.watch_ns = 2 * SEC_NS,
+	.generated = true},
+    {.name = "network-down",
+	.what = "the switch of @ loses power",
+	.inject = cut_network,
+	.undo = mend_network,
+	.scope = SCOPE_NETWORK,
+	HOLD(1500, 2000),
+	.watch_ns = SEC_NS,
+	.generated = true},
+    {.name = "zone-off",
+	.what = "all hosts in @ lose power",
+	.inject = off,
+	.undo = undo_off,
+	.scope = SCOPE_ZONE,
+	HOLD(1500, 2000),
+	.generated = true},
+    {.name = "part-killed",
+	.what = "kill -9 of a part on @",
+	.inject = kill_part,
+	.scope = SCOPE_PART,
+	HOLD(1500, 1500),
+	.generated = true},
+    {.name = "part-hung",
+	.what = "a part on @ stops answering",
+	.inject = hang_part,
+	.undo = unhang,
+	.scope = SCOPE_PART,
+	HOLD(2500, 2500),
+	.generated = true},
+    {.name = "server-slow",
+	.what = "the web server on @ takes 80 ms longer",
+	.inject = slow_server,
+	.undo = undo_slow_server,
+	.expect = EXPECT_STAYS,
+	.scope = SCOPE_SERVER,
+	HOLD(1500, 1500),
+	.on_server = true,
+	.generated = true},
+    {.name = "disk-full",
+	.what = "nothing more can be written on @",
+	.inject = fill_disk,
+	.undo = free_disk,
+	.scope = SCOPE_NINES,
+	HOLD(1500, 1500),
+	.generated = true},
+    {.name = "upgrade",
+	.what = "the program is replaced everywhere",
+	.inject = upgrade_all,
+	.scope = SCOPE_CLUSTER,
+	HOLD(1000, 1000),
+	.generated = true},
     {.name = "soak",
 	.what = "both processors are busy all the time",
 	.inject = spin,

@@ -23,6 +23,7 @@
 #define PRIORITY     30
 #define LATE_NS	     (5 * MS_NS) /* later than that, sending starts a new rhythm */
 #define EVENTS_BATCH 64
+#define SLOW_NS	     (120 * MS_NS) /* an answer may take so long, and all is well */
 
 struct slot {
 	int fd; /* -1: free */
@@ -318,7 +319,7 @@ prober_steady_ns(struct prober *p)
 		uint8_t r = atomic_load_explicit(&s->result, memory_order_acquire);
 
 		/* Those still in flight say nothing yet, unless they wait for long. */
-		if (r == PROBE_WAITING && mono_sub(now, s->sent) > 20 * MS_NS)
+		if (r == PROBE_WAITING && mono_sub(now, s->sent) > SLOW_NS)
 			break;
 		if (r != PROBE_WAITING && r != PROBE_OK)
 			break;
@@ -356,6 +357,7 @@ count(struct tally *t, const struct probe_sample *s)
 	t->last = s->sent;
 	if (r == PROBE_WAITING)
 		return;
+	t->sum->by[r]++;
 	if (r == PROBE_OK) {
 		t->sum->answered++;
 		if (s->took_us > t->sum->slowest_us)
@@ -387,18 +389,47 @@ probe_measure(const struct probe_sample *s, size_t n, mono_t from, mono_t to,
 		end_outage(&t, to);
 }
 
+/* The number of the first probe sent at `from` or later, of those remembered. */
+static uint64_t
+first_since(const struct prober *p, uint64_t end, mono_t from)
+{
+	uint64_t i = end;
+
+	while (i > 0 && end - i < SAMPLES - SLOTS &&
+	       !mono_before(p->sample[(i - 1) % SAMPLES].sent, from))
+		i--;
+	return i;
+}
+
+void
+prober_beats(struct prober *p, mono_t from, struct probe_beat *beat, size_t n)
+{
+	uint64_t end = atomic_load_explicit(&p->sent, memory_order_acquire);
+
+	memset(beat, 0, n * sizeof(*beat));
+	for (uint64_t i = first_since(p, end, from); i < end; i++) {
+		const struct probe_sample *s = &p->sample[i % SAMPLES];
+		uint8_t r = atomic_load_explicit(&s->result, memory_order_acquire);
+		int64_t k = mono_sub(s->sent, from) / PROBE_BEAT_NS;
+
+		if (k < 0 || (size_t)k >= n || r == PROBE_WAITING)
+			continue;
+		if (r == PROBE_OK && beat[k].answered < UINT8_MAX)
+			beat[k].answered++;
+		else if (r != PROBE_OK && beat[k].failed < UINT8_MAX)
+			beat[k].failed++;
+	}
+}
+
 void
 prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
     struct outage_list *list)
 {
-	uint64_t end = atomic_load_explicit(&p->sent, memory_order_acquire), i = end;
+	uint64_t end = atomic_load_explicit(&p->sent, memory_order_acquire);
 	struct tally t = {.sum = sum, .list = list};
 
 	*sum = (struct probe_sum){0};
-	while (i > 0 && end - i < SAMPLES - SLOTS &&
-	       !mono_before(p->sample[(i - 1) % SAMPLES].sent, from))
-		i--;
-	for (; i < end; i++) {
+	for (uint64_t i = first_since(p, end, from); i < end; i++) {
 		if (mono_before(p->sample[i % SAMPLES].sent, to))
 			count(&t, &p->sample[i % SAMPLES]);
 	}

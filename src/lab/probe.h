@@ -22,6 +22,7 @@
 
 #define PROBE_EVERY_NS	 MS_NS
 #define PROBE_TIMEOUT_NS (150 * MS_NS)
+#define PROBE_BEAT_NS	 (10 * MS_NS)
 
 enum probe_result {
 	PROBE_WAITING,
@@ -57,8 +58,9 @@ struct outage_list {
 struct probe_sum {
 	int64_t outage_ns; /* of all outages */
 	unsigned outages, failed, answered;
-	uint32_t slowest_us; /* of those answered */
-	int64_t pause_ns;    /* longest time between two probes: we stood still too */
+	unsigned by[PROBE_RESULTS]; /* how many ended so */
+	uint32_t slowest_us;	    /* of those answered */
+	int64_t pause_ns; /* longest time between two probes: we stood still too */
 };
 
 struct prober;
@@ -74,6 +76,14 @@ int64_t prober_steady_ns(struct prober *p);
 /* Probes sent in [from, to); outages are added to `list`, which may be NULL. */
 void prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
     struct outage_list *list);
+
+/* What became of the probes of a short while. */
+struct probe_beat {
+	uint8_t answered, failed;
+};
+
+/* Of those sent since `from`, `n` times PROBE_BEAT_NS on end. */
+void prober_beats(struct prober *p, mono_t from, struct probe_beat *beat, size_t n);
 
 /* The same for any samples in order of sending. Pure. */
 void probe_measure(const struct probe_sample *s, size_t n, mono_t from, mono_t to,

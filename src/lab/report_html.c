@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lab/drill.h"
+#include "lab/report.h"
 
 #define WIDTH	  860.0 /* of the plot, in pixels */
 #define LEFT	  90.0	/* for the names of lanes */
@@ -26,9 +26,11 @@ static const char head[] =
     "<meta name=viewport content='width=device-width,initial-scale=1'>"
     "<title>nines drill</title><style>\n"
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1a1f26;--dim:#667085;"
-    "--line:#e3e6eb;--ok:#2f9e6e;--bad:#d64545;--own:#3b73d9;--two:#e08a00}\n"
+    "--line:#e3e6eb;--ok:#2f9e6e;--bad:#d64545;--own:#3b73d9;--own2:#8e5bd0;--two:#"
+    "e08a00}\n"
     "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--fg:#e6e9ee;"
-    "--dim:#8b95a5;--line:#2a313b;--ok:#3fb983;--bad:#f06a6a;--own:#6c9cf5;"
+    "--dim:#8b95a5;--line:#2a313b;--ok:#3fb983;--bad:#f06a6a;--own:#6c9cf5;--own2:#"
+    "b48cf2;"
     "--two:#f0a63a}}\n"
     "body{font:15px/1.5 system-ui,sans-serif;background:var(--bg);color:var(--fg);"
     "max-width:1000px;margin:2rem auto;padding:0 1rem}\n"
@@ -138,24 +140,77 @@ lane_name(const struct plot *p, unsigned lane, const char *name)
 	(void)fputs("</text>\n", p->f);
 }
 
+/* One floating address: a bar for each host that had it. */
 static void
-owner_lane(const struct plot *p, unsigned lane, size_t host)
+owner_lane(const struct plot *p, unsigned lane, size_t which)
 {
-	const struct drill_round *r = p->round;
-	uint32_t bit = UINT32_C(1) << host;
+	const struct world *w = &p->r->drill->world;
+	const struct owner_lane *own = &p->round->lane[which];
+	char what[CLUSTER_NAME_MAX + 32];
 
-	for (size_t i = 0; i < r->n_events; i++) {
-		uint32_t holders = r->event[i].holders;
-		mono_t to = i + 1 < r->n_events ? r->event[i + 1].at : r->phase[1].to;
-		mono_t from = r->event[i].at;
+	for (size_t i = 0; i < own->n; i++) {
+		uint32_t holders = own->event[i].holders;
+		mono_t to =
+		    i + 1 < own->n ? own->event[i + 1].at : p->round->phase[1].to;
+		mono_t from = own->event[i].at;
+		int who = holders != 0 ? __builtin_ctz(holders) : 0;
 		bool two = (holders & (holders - 1)) != 0;
 
 		if (mono_before(from, p->from))
 			from = p->from;
-		if ((holders & bit) != 0)
-			bar(p, lane, from, to, two ? "two" : "own",
-			    two ? "has the address, as another does" : "has it");
+		if (holders == 0)
+			continue;
+		(void)snprintf(what, sizeof(what), "%s%s has it",
+		    w->host[who].host->name, two ? ", and another host," : "");
+		bar(p, lane, from, to,
+		    two ? "two"
+		    : p->r->drill->world.host[who].host ==
+			    w->cluster->floating_ip[which].host[0]
+			? "own"
+			: "own2",
+		    what);
 	}
+}
+
+/* What became of the requests of every 10 ms: answered up, failed red. */
+static void
+beat_lane(const struct plot *p)
+{
+	const struct drill_round *r = p->round;
+	double step = WIDTH * PROBE_BEAT_NS / (double)mono_sub(p->to, p->from);
+	double high = LANE - 7;
+
+	bar(p, 0, mono_before(p->from, r->phase[0].from) ? r->phase[0].from : p->from,
+	    mono_min(p->to, r->phase[1].to), "ok", "answered");
+	for (size_t i = 0; i < r->n_beats && r->beat != NULL; i++) {
+		const struct probe_beat *b = &r->beat[i];
+		mono_t at = mono_add(r->phase[0].from, (int64_t)i * PROBE_BEAT_NS);
+		double part = (double)b->failed / (b->answered + b->failed + 1e-9);
+
+		if (b->failed == 0 || mono_before(at, p->from) ||
+		    !mono_before(at, p->to))
+			continue;
+		(void)fprintf(p->f,
+		    "<rect x='%.1f' y='%.1f' width='%.2f' height='%.1f' "
+		    "fill='var(--bad)' data-t='%u of %u failed, +%.0f ms'/>\n",
+		    x_of(p, at), 18 + high * (1 - part), step < 1 ? 1 : step,
+		    high * part, b->failed, b->answered + b->failed,
+		    ms(mono_sub(at, r->phase[0].from)));
+	}
+}
+
+/* Addresses that changed hands, and the one under test. */
+static size_t
+lanes_of(const struct drill_report *r, const struct drill_round *round,
+    size_t which[FLOATS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->drill->n_owners_of; i++) {
+		if (i == round->tested || round->lane[i].n > 1)
+			which[n++] = i;
+	}
+	return n;
 }
 
 static void
@@ -163,29 +218,18 @@ picture(FILE *f, const struct drill_report *r, const struct drill_round *round,
     mono_t from, mono_t to)
 {
 	struct plot p = {f, r, round, from, to};
-	const struct floating_ip *ip = r->drill->ip;
-	unsigned lanes = (unsigned)ip->n_hosts + 1;
+	size_t which[FLOATS_MAX], n = lanes_of(r, round, which);
+	unsigned lanes = (unsigned)n + 1;
 
 	(void)fprintf(f, "<div class=scroll><svg viewBox='0 0 %.0f %.0f'>\n",
 	    LEFT + WIDTH + 30, LANE * lanes + 38);
 	axis(&p, lanes);
 	lane_name(&p, 0, "client");
-	bar(&p, 0,
-	    mono_before(from, round->phase[0].from) ? round->phase[0].from : from,
-	    mono_min(to, round->phase[1].to), "ok", "answered");
-	for (size_t k = 0; k < ARRAY_LEN(round->phase); k++) {
-		for (size_t i = 0; i < round->phase[k].n_outages; i++) {
-			const struct outage *o = &round->phase[k].outage[i];
-
-			bar(&p, 0, o->from, o->to, "bad", probe_result_name(o->first));
-		}
-	}
-	for (size_t i = 0; i < ip->n_hosts; i++) {
-		int host = world_index(&r->drill->world, ip->host[i]);
-
-		lane_name(&p, (unsigned)i + 1, ip->host[i]->name);
-		if (host >= 0)
-			owner_lane(&p, (unsigned)i + 1, (size_t)host);
+	beat_lane(&p);
+	for (size_t i = 0; i < n; i++) {
+		lane_name(&p, (unsigned)i + 1,
+		    r->drill->world.cluster->floating_ip[which[i]].name);
+		owner_lane(&p, (unsigned)i + 1, which[i]);
 	}
 	mark(&p, round->phase[0].from, lanes, "break");
 	mark(&p, round->phase[1].from, lanes, "mend");
@@ -214,11 +258,11 @@ row(FILE *f, const struct drill_round *r)
 	(void)fprintf(f,
 	    "<tr><td>%s%s<td>%s<td>%.1f<td>%.1f<td>%llu<td>%llu<td>%.1f<td>%.1f"
 	    "<td>%.1f\n",
-	    r->what->name, r->settled ? "" : " <b class=bad>!</b>", r->victim,
+	    r->name, r->settled ? "" : " <b class=bad>!</b>", r->victim,
 	    ms(a->probes.outage_ns), ms(b->probes.outage_ns),
 	    (unsigned long long)a->load.failures + b->load.failures,
-	    (unsigned long long)a->load.broken + b->load.broken, ms(a->owners.two_ns),
-	    ms(b->owners.two_ns), ms(a->owners.none_ns + b->owners.none_ns));
+	    (unsigned long long)a->load.broken + b->load.broken, ms(a->two_ns),
+	    ms(b->two_ns), ms(a->owners.none_ns + b->owners.none_ns));
 }
 
 static void
@@ -227,7 +271,7 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 	struct moment m[STORY_MAX];
 	size_t n = report_story(r, round, m, STORY_MAX);
 
-	(void)fprintf(f, "<h2>%s</h2><p>", round->what->name);
+	(void)fprintf(f, "<h2>%s</h2><p>", round->name);
 	escape(f, m[0].text);
 	(void)fputs("</p>\n", f);
 	if (!round->settled) {

@@ -11,9 +11,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/rng.h"
+#include "lab/probe.h"
+
 #define PORTS_MAX   16
 #define CLIENTS_MAX 1024 /* descriptors; those above are refused */
 #define HEAD_MAX    2048
+
+/* /download: many bytes at a time; /push: a message ten times a second. */
+#define DOWNLOAD_STEP  ((size_t)8192)
+#define DOWNLOAD_EVERY (50 * MS_NS)
+#define PUSH_STEP      ((size_t)64)
+#define PUSH_EVERY     (100 * MS_NS)
+#define ENDLESS	       (UINT64_C(1) << 40) /* the length that is promised */
+
+uint8_t
+web_byte(uint64_t at)
+{
+	return (uint8_t)(rng_mix(at / 8) >> at % 8 * 8);
+}
 
 void
 web_nginx_conf(
@@ -42,18 +58,31 @@ web_nginx_conf(
 	}
 	sbuf_printf(out,
 	    "  if (-f %s/error) { return 500 \"broken on purpose\\n\"; }\n"
+	    "  proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
+	    "  proxy_buffering off; proxy_read_timeout 1h;\n"
+	    "  location = /download { proxy_pass http://" WEB_BACK "; }\n"
+	    "  location = /push { proxy_pass http://" WEB_BACK "; }\n"
 	    "  location = /health { return 200 \"%s is well\\n\"; }\n"
-	    "  location / { return 200 \"%s id=$arg_id\\n\"; }\n }\n}\n",
-	    dir, h->name, h->name);
+	    "  location / {\n"
+	    "   if (-f %s/slow) { proxy_pass http://" WEB_BACK "; break; }\n"
+	    "   return 200 \"%s id=$arg_id\\n\";\n  }\n }\n}\n",
+	    dir, h->name, dir, h->name);
 }
+
+struct client {
+	size_t len;
+	char head[HEAD_MAX];
+	bool late;   /* the head is to be answered at `due` */
+	size_t step; /* bytes at a time of an endless body; 0: no such */
+	int64_t every_ns;
+	mono_t due;
+	uint64_t at; /* of the endless body, what is sent */
+};
 
 struct web {
 	const char *name, *dir;
 	int ep, n_listen, listen[PORTS_MAX];
-	struct {
-		size_t len;
-		char head[HEAD_MAX];
-	} * client; /* by descriptor */
+	struct client *client; /* by descriptor */
 };
 
 static int
@@ -66,9 +95,11 @@ open_port(const char *text)
 	socklen_t len;
 	int fd;
 
-	if (port == 0 || port > UINT16_MAX)
-		return -EINVAL;
-	e.port = (uint16_t)port;
+	if (ip_endpoint_parse(&e, text) != 0) {
+		if (port == 0 || port > UINT16_MAX)
+			return -EINVAL;
+		e.port = (uint16_t)port;
+	}
 	len = ip_to_sockaddr(&e, &ss);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -96,8 +127,41 @@ welcome(struct web *w, int listener)
 			(void)close(fd);
 			continue;
 		}
-		w->client[fd].len = 0;
+		w->client[fd] = (struct client){.len = 0};
 	}
+}
+
+static void
+part_with(const struct web *w, int fd)
+{
+	w->client[fd] = (struct client){.len = 0};
+	(void)close(fd);
+}
+
+static bool
+is_on(const struct web *w, const char *mode)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", w->dir, mode);
+	return access(path, F_OK) == 0;
+}
+
+/* The head of a body that does not end; the rest comes in its rhythm. */
+static bool
+begin(struct client *c, int fd, bool push)
+{
+	char text[160];
+	int n = snprintf(text, sizeof(text),
+	    "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+	    "Content-Length: %" PRIu64 "\r\n\r\n",
+	    ENDLESS);
+
+	c->step = push ? PUSH_STEP : DOWNLOAD_STEP;
+	c->every_ns = push ? PUSH_EVERY : DOWNLOAD_EVERY;
+	c->due = probe_clock();
+	c->at = 0;
+	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
 /* Answers the request whose head is `head`; false: the connection ends. */
@@ -107,14 +171,17 @@ answer(const struct web *w, int fd, const char *head)
 	const char *id = strstr(head, "id="), *status = "200 OK";
 	bool keep = strcasestr(head, "\nconnection: close") == NULL &&
 		    strstr(head, " HTTP/1.0\r\n") == NULL;
-	char path[256], body[160], text[512];
+	char body[160], text[512];
 	int n;
 
-	(void)snprintf(path, sizeof(path), "%s/error", w->dir);
+	if (is_on(w, "error"))
+		status = "500 Internal Server Error";
+	else if (strncmp(head, "GET /download", 13) == 0)
+		return begin(&w->client[fd], fd, false);
+	else if (strncmp(head, "GET /push", 9) == 0)
+		return begin(&w->client[fd], fd, true);
 	(void)snprintf(body, sizeof(body), "%s id=%" PRIu64 "\n", w->name,
 	    id != NULL ? (uint64_t)strtoull(id + 3, NULL, 10) : 0);
-	if (access(path, F_OK) == 0)
-		status = "500 Internal Server Error";
 	n = snprintf(text, sizeof(text),
 	    "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: "
 	    "%zu\r\n%s\r\n%s",
@@ -123,30 +190,95 @@ answer(const struct web *w, int fd, const char *head)
 	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n && keep;
 }
 
+/* Answers every request that is there, or puts that off. False: the end. */
+static bool
+serve(const struct web *w, int fd)
+{
+	struct client *c = &w->client[fd];
+	char *head = c->head, *end;
+
+	while ((end = strstr(head, "\r\n\r\n")) != NULL) {
+		size_t used = (size_t)(end + 4 - head);
+
+		if (!c->late && is_on(w, "slow")) {
+			c->late = true;
+			c->due = mono_add(probe_clock(), WEB_SLOW_NS);
+			return true;
+		}
+		c->late = false;
+		end[2] = '\0';
+		if (!answer(w, fd, head))
+			return false;
+		(void)memmove(head, head + used, c->len - used + 1);
+		c->len -= used;
+	}
+	return c->len < HEAD_MAX - 1;
+}
+
 /* False: the connection ends. */
 static bool
-hear(struct web *w, int fd)
+hear(const struct web *w, int fd)
 {
-	char *head = w->client[fd].head, *end;
-	size_t *len = &w->client[fd].len;
-	ssize_t n = recv(fd, head + *len, HEAD_MAX - 1 - *len, 0);
+	struct client *c = &w->client[fd];
+	ssize_t n = recv(fd, c->head + c->len, HEAD_MAX - 1 - c->len, 0);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
-	*len += (size_t)n;
-	head[*len] = '\0';
-	while ((end = strstr(head, "\r\n\r\n")) != NULL) {
-		size_t used = (size_t)(end + 4 - head);
+	c->len += (size_t)n;
+	c->head[c->len] = '\0';
+	return c->late || serve(w, fd);
+}
 
-		end[2] = '\0';
-		if (!answer(w, fd, head))
-			return false;
-		(void)memmove(head, head + used, *len - used + 1);
-		*len -= used;
+/* What does not fit now is sent later: the reader is slow, not the writer. */
+static bool
+send_more(struct client *c, int fd)
+{
+	uint8_t text[DOWNLOAD_STEP];
+	ssize_t n;
+
+	for (size_t i = 0; i < c->step; i++)
+		text[i] = web_byte(c->at + i);
+	n = send(fd, text, c->step, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->at += (uint64_t)n;
+	return true;
+}
+
+/* What time alone brings about; the time until more of it, in ms. */
+static int
+tick(const struct web *w)
+{
+	mono_t now = probe_clock(), next = MONO_NEVER;
+	int64_t wait;
+
+	for (int fd = 0; fd < CLIENTS_MAX; fd++) {
+		struct client *c = &w->client[fd];
+		bool go_on = true;
+
+		if (!c->late && c->step == 0)
+			continue;
+		if (mono_before(now, c->due)) {
+			next = mono_min(next, c->due);
+			continue;
+		}
+		if (c->late) {
+			go_on = serve(w, fd);
+		} else {
+			go_on = send_more(c, fd);
+			c->due = mono_add(now, c->every_ns);
+		}
+		if (!go_on)
+			part_with(w, fd);
+		else
+			next = mono_min(next, c->due);
 	}
-	return *len < HEAD_MAX - 1;
+	if (mono_is_never(next))
+		return -1;
+	wait = mono_sub(next, now);
+	return wait <= 0 ? 0 : (int)(wait / MS_NS) + 1;
 }
 
 static bool
@@ -184,7 +316,7 @@ web_main(int argc, char **argv)
 		w.listen[w.n_listen++] = fd;
 	}
 	for (;;) {
-		int n = epoll_wait(w.ep, ev, (int)ARRAY_LEN(ev), -1);
+		int n = epoll_wait(w.ep, ev, (int)ARRAY_LEN(ev), tick(&w));
 
 		for (int i = 0; i < n; i++) {
 			int fd = ev[i].data.fd;
@@ -192,7 +324,7 @@ web_main(int argc, char **argv)
 			if (is_listener(&w, fd))
 				welcome(&w, fd);
 			else if (!hear(&w, fd))
-				(void)close(fd);
+				part_with(&w, fd);
 		}
 	}
 }

@@ -4,10 +4,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +26,7 @@
 #include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
+#define DISK	 "size=16m,mode=755" /* of each host */
 
 int
 world_index(const struct world *w, const struct host *h)
@@ -204,6 +208,21 @@ log_path(const struct world *w, size_t host, const char *what, char *path, size_
 	(void)snprintf(path, size, "%s/%s.%s", w->dir, w->host[host].host->name, what);
 }
 
+static int
+start_back(struct world *w, size_t host, const char *dir, const char *log)
+{
+	struct world_host *h = &w->host[host];
+	const char *argv[] = {
+	    w->self, "lab", "web", h->host->name, dir, WEB_BACK, NULL};
+	struct child child = {.argv = argv, .netns = h->ns, .log = log};
+	pid_t pid = child_start(&child);
+
+	if (pid < 0)
+		return pid;
+	h->back = pid;
+	return 0;
+}
+
 int
 world_start_web(struct world *w, size_t host)
 {
@@ -250,7 +269,7 @@ world_start_web(struct world *w, size_t host)
 	if (pid < 0)
 		return pid;
 	h->web = pid;
-	return 0;
+	return w->nginx && h->back == 0 ? start_back(w, host, dir, log) : 0;
 }
 
 static int
@@ -280,6 +299,38 @@ world_start_balancer(struct world *w, size_t host)
 	return w->engine == ENGINE_NINES ? start_nines(w, host) : peers_start(w, host);
 }
 
+/* A file system of its own for what the program writes, so that it can be full. */
+static int
+mount_disk(const struct world *w, size_t host)
+{
+	char dir[WORLD_PATH_LEN + 80];
+
+	log_path(w, host, "run", dir, sizeof(dir));
+	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+		return -errno;
+	return mount("none", dir, "tmpfs", MS_NOSUID | MS_NODEV, DISK) == 0 ? 0
+									    : -errno;
+}
+
+int
+world_fill(struct world *w, size_t host, bool full)
+{
+	static const char zeros[4096];
+	char dir[WORLD_PATH_LEN + 80], path[WORLD_PATH_LEN + 96];
+	int fd;
+
+	log_path(w, host, "run", dir, sizeof(dir));
+	(void)snprintf(path, sizeof(path), "%s/full", dir);
+	if (!full)
+		return unlink(path) == 0 ? 0 : -errno;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	return close(fd) == 0 ? 0 : -errno;
+}
+
 int
 world_build(struct world *w, const struct world_change *change, struct sbuf *why)
 {
@@ -288,6 +339,14 @@ world_build(struct world *w, const struct world_change *change, struct sbuf *why
 	w->heartbeat_ns = change->heartbeat_ns;
 	if (err != 0)
 		return err;
+	for (size_t i = 0; i < w->n_hosts; i++) {
+		err = w->host[i].balances ? mount_disk(w, i) : 0;
+		if (err != 0) {
+			sbuf_printf(why, "cannot mount a disk for %s: %s",
+			    w->host[i].host->name, strerror(-err));
+			return err;
+		}
+	}
 	err = world_write_file(w, change);
 	if (err != 0)
 		sbuf_printf(why, "%s/cluster.yaml: %s", w->dir, strerror(-err));
@@ -333,6 +392,7 @@ world_kill_host(struct world *w, size_t host)
 	world_kill(&h->run, SIGKILL);
 	world_kill(&h->proxy, SIGKILL);
 	world_kill(&h->web, SIGKILL);
+	world_kill(&h->back, SIGKILL);
 }
 
 int
@@ -438,6 +498,26 @@ destroy_ns(void *arg, const char *ns)
 	(void)!child_run(&child, NULL);
 }
 
+/* The disks of a world's hosts; what is still open there goes with its process. */
+static void
+unmount_disks(const char *dir)
+{
+	struct dirent **entry;
+	char path[WORLD_PATH_LEN + NAME_MAX + 2];
+	int n = scandir(dir, &entry, NULL, NULL);
+
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(entry[i]->d_name);
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, entry[i]->d_name);
+		if (len > 4 && strcmp(entry[i]->d_name + len - 4, ".run") == 0)
+			(void)umount2(path, MNT_DETACH);
+		free(entry[i]);
+	}
+	if (n >= 0)
+		free(entry);
+}
+
 int
 world_destroy(const char *name)
 {
@@ -455,6 +535,7 @@ world_destroy(const char *name)
 	err = world_each_ns(name, destroy_ns, NULL);
 	if (err != 0 && err != -ENOENT)
 		return err;
+	unmount_disks(dir);
 	err = child_run(&child, NULL);
 	return err > 0 ? -EIO : err;
 }

@@ -39,6 +39,7 @@ struct world_host {
 	pid_t run;     /* nines run, or keepalived; 0: not running */
 	pid_t proxy;   /* haproxy; 0: not running, or ENGINE_NINES */
 	pid_t web;
+	pid_t back; /* the built-in server behind nginx; 0: not running */
 };
 
 struct world {
@@ -94,6 +95,12 @@ void world_interface(
     const struct world *w, size_t host, const struct network *net, char name[16]);
 void world_port(
     const struct world *w, size_t host, const struct network *net, char name[16]);
+
+/* Every cable of a network, at the switch, as if it had lost or got power. */
+int world_power(struct world *w, const struct network *net, bool on) MUST_CHECK;
+
+/* Leaves no room on the file system where the program keeps its run directory. */
+int world_fill(struct world *w, size_t host, bool full) MUST_CHECK;
 
 /* All cables of a host, at the switch. */
 int world_plug(struct world *w, size_t host, bool in) MUST_CHECK;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report.h - what the forms of a report have in common (private to lab/).
+ */
+#ifndef NINES_LAB_REPORT_H
+#define NINES_LAB_REPORT_H
+
+#include "lab/drill.h"
+
+struct spread {
+	double min, median, max;
+};
+
+/* All rounds of one case or failure. Times in ms. */
+struct report_group {
+	const struct drill_round *first;
+	size_t n, unsettled, doubtful;
+	size_t survived; /* in how many rounds clients were served */
+	struct spread outage, back, two, two_back, none, recovery;
+	uint64_t failed, retried, broken, requests;
+	uint64_t probes_failed;
+	struct flow_sum flows[FLOW_KINDS];
+	unsigned moves;
+};
+
+/* All rounds named as round `first` is; false: that is not the first of them. */
+bool report_gather(
+    const struct drill_report *r, size_t first, struct report_group *g) MUST_CHECK;
+
+/* "survives", "ends", "?": what the analysis says. */
+const char *report_forecast(enum forecast f);
+
+/* The table of failures that were made from the file. */
+void report_failures(const struct drill_report *r, FILE *f, bool colour);
+
+#endif /* NINES_LAB_REPORT_H */
