@@ -1,0 +1,1087 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.c - what each goal needs, from the cluster file.
+ *
+ * How floating addresses behave is in vip/ and docs/floating-ips.md: an address leaves
+ * a host whose power, link, vip or proxy part is gone. It does not leave a host that
+ * has merely lost its servers, unless it follows the service. Who has it at the time of
+ * a failure is not known, so without `follow` every candidate must be able to reach the
+ * servers, and with it, one.
+ */
+#include "topology/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_LEN (3 * CLUSTER_NAME_MAX + 32)
+
+/* A place in which a host serves: the file's own, or the twin that might be added. */
+struct seat {
+	const struct host *host;
+	bool twin;
+};
+
+struct build {
+	struct topology *t;
+	const struct cluster *c;
+	struct graph *g;
+	const struct host *twin;
+	/* Nodes of the leaves. */
+	uint32_t *zone, *network, *host, *part, *server;
+	uint32_t **link; /* of each host: one for each of its addresses */
+	uint32_t twin_host, *twin_link, twin_part[PARTS];
+	size_t *first_server;  /* of each service, in `server` */
+	uint32_t *server_base; /* what a server needs but for the way to it */
+	uint32_t *twin_base;
+	uint32_t *group_base; /* of each service's groups, from first_server on */
+};
+
+static const char *const part_name[PARTS] = {
+    [PART_VIP] = "vip",
+    [PART_PROXY] = "proxy",
+    [PART_HEALTH] = "health",
+    [PART_GATEWAY] = "gateway",
+    [PART_FIREWALL] = "firewall",
+    [PART_VPN] = "vpn",
+};
+
+/* ---- questions to the cluster file --------------------------------------------- */
+
+static bool
+in_hosts(const struct host *const *list, size_t n, const struct host *h)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i] == h)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_vip(const struct cluster *c, const struct host *h)
+{
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		if (floating_ip_rank(&c->floating_ip[i], h) >= 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_proxy(const struct cluster *c, const struct host *h)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		if (service_on_host(&c->service[i], h))
+			return true;
+	}
+	return false;
+}
+
+bool
+topology_has_part(
+    const struct cluster *c, const struct host *h, enum topology_part part)
+{
+	switch (part) {
+	case PART_VIP:
+		return has_vip(c, h);
+	case PART_PROXY:
+		return has_proxy(c, h);
+	case PART_HEALTH:
+		return has_vip(c, h) || has_proxy(c, h);
+	case PART_GATEWAY:
+		return gateways_have(&c->gateways, h);
+	case PART_FIREWALL:
+		return in_hosts(c->firewall.host, c->firewall.n_hosts, h);
+	case PART_VPN:
+		for (size_t i = 0; i < c->n_vpns; i++) {
+			if (vpn_on_host(&c->vpn[i], h))
+				return true;
+		}
+		return false;
+	case PARTS:
+		break;
+	}
+	return false;
+}
+
+bool
+topology_follows(
+    const struct cluster *c, const struct floating_ip *f, const struct service *s)
+{
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *other = &c->floating_ip[i];
+		bool together =
+		    other == f || (f->group != NULL && other->group != NULL &&
+				      strcmp(f->group, other->group) == 0);
+
+		for (size_t k = 0; together && k < other->n_follow; k++) {
+			if (other->follow[k] == s)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+topology_group_used(const struct service *s, size_t g)
+{
+	if (g == s->active)
+		return true;
+	for (size_t i = 0; i < s->n_routes; i++) {
+		for (size_t k = 0; k < s->route[i].n_to; k++) {
+			if (s->route[i].to[k].group == g)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Servers that get work while all is well. */
+static size_t
+active_servers(const struct server_group *g)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n_servers; i++) {
+		if (!g->server[i].backup && g->server[i].weight > 0)
+			n++;
+	}
+	return n;
+}
+
+bool
+topology_backups_count(
+    const struct service *s, const struct server_group *g, unsigned needs)
+{
+	/* They join when fewer than so many active ones are left. */
+	size_t below = (active_servers(g) * s->balancing.backup_below + 99) / 100;
+
+	return s->balancing.backup_full || (below > 1 ? below : 1) >= needs;
+}
+
+const struct network *
+topology_network_of(const struct cluster *c, const struct server *server)
+{
+	if (server->host != NULL) {
+		for (size_t i = 0; i < server->host->n_addresses; i++) {
+			const struct host_address *a = &server->host->address[i];
+
+			if (ip_equal(&a->ip, &server->at.ip))
+				return a->network;
+		}
+	}
+	for (size_t i = 0; i < c->n_networks; i++) {
+		if (server->at.ip.family == c->network[i].subnet.ip.family &&
+		    ip_in_net(&server->at.ip, &c->network[i].subnet))
+			return &c->network[i];
+	}
+	return NULL;
+}
+
+const struct floating_ip *
+topology_server_floating_ip(const struct cluster *c, const struct server *server)
+{
+	if (server->host != NULL || server->unix_path != NULL)
+		return NULL;
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+
+		for (size_t k = 0; k < f->n_addresses; k++) {
+			if (ip_equal(&f->address[k], &server->at.ip))
+				return f;
+		}
+	}
+	return NULL;
+}
+
+/* ---- leaves -------------------------------------------------------------------- */
+
+static const unsigned survive_of[AVAIL_KINDS] = {
+    [AVAIL_HOST] = SURVIVE_HOST,
+    [AVAIL_PART] = SURVIVE_HOST,
+    [AVAIL_LINK] = SURVIVE_HOST,
+    [AVAIL_NETWORK] = SURVIVE_NETWORK,
+    [AVAIL_ZONE] = SURVIVE_ZONE,
+    [AVAIL_SERVER] = SURVIVE_HOST,
+    /* AVAIL_OUTSIDE: a server is somebody's host, a router is a network's. */
+};
+
+/* A new failure and its leaf: the node. */
+static uint32_t
+add_failure(struct build *b, struct failure f, const char *name)
+{
+	struct topology *t = b->t;
+	uint32_t node = graph_leaf(b->g);
+
+	if (t->n_failures == t->cap_failures) {
+		size_t cap = t->cap_failures == 0 ? 256 : t->cap_failures * 2;
+		struct failure *fresh = arena_array(t->arena, cap, sizeof(*fresh));
+
+		if (fresh == NULL)
+			return GRAPH_NONE;
+		if (t->n_failures > 0)
+			memcpy(fresh, t->failure, t->n_failures * sizeof(*fresh));
+		t->failure = fresh;
+		t->cap_failures = cap;
+	}
+	f.name = arena_strndup(t->arena, name, strlen(name));
+	f.survive |= survive_of[f.kind];
+	if (node != GRAPH_NONE)
+		t->failure[t->n_failures++] = f;
+	return node;
+}
+
+static void
+add_zones_and_networks(struct build *b)
+{
+	const struct cluster *c = b->c;
+	char name[NAME_LEN];
+
+	for (size_t i = 0; i < c->n_zones; i++) {
+		(void)snprintf(name, sizeof(name), "zone %s", c->zone[i].name);
+		b->zone[i] = add_failure(
+		    b, (struct failure){.kind = AVAIL_ZONE, .zone = &c->zone[i]}, name);
+	}
+	for (size_t i = 0; i < c->n_networks; i++) {
+		b->network[i] = GRAPH_NONE;
+		if (c->network[i].redundant)
+			continue;
+		(void)snprintf(name, sizeof(name), "network %s", c->network[i].name);
+		b->network[i] = add_failure(b,
+		    (struct failure){.kind = AVAIL_NETWORK, .network = &c->network[i]},
+		    name);
+	}
+}
+
+static uint32_t
+add_host(struct build *b, const struct host *h, const char *suffix)
+{
+	char name[NAME_LEN];
+
+	(void)snprintf(name, sizeof(name), "host %s%s", h->name, suffix);
+	return add_failure(b, (struct failure){.kind = AVAIL_HOST, .host = h}, name);
+}
+
+static void
+add_links(struct build *b, const struct host *h, const char *suffix, uint32_t *link)
+{
+	char name[NAME_LEN];
+
+	for (size_t i = 0; i < h->n_addresses; i++) {
+		const struct network *net = h->address[i].network;
+
+		link[i] = GRAPH_NONE;
+		if (net->redundant)
+			continue;
+		(void)snprintf(
+		    name, sizeof(name), "link %s%s %s", h->name, suffix, net->name);
+		link[i] = add_failure(b,
+		    (struct failure){.kind = AVAIL_LINK, .host = h, .network = net},
+		    name);
+	}
+}
+
+static void
+add_parts(struct build *b, const struct host *h, const char *suffix, uint32_t *part)
+{
+	char name[NAME_LEN];
+
+	for (unsigned i = 0; i < PARTS; i++) {
+		part[i] = GRAPH_NONE;
+		if (!topology_has_part(b->c, h, (enum topology_part)i))
+			continue;
+		(void)snprintf(
+		    name, sizeof(name), "part %s%s %s", h->name, suffix, part_name[i]);
+		part[i] = add_failure(b,
+		    (struct failure){
+			.kind = AVAIL_PART, .host = h, .part = part_name[i]},
+		    name);
+	}
+}
+
+static void
+add_hosts(struct build *b)
+{
+	const struct cluster *c = b->c;
+
+	for (size_t i = 0; i < c->n_hosts; i++)
+		b->host[i] = add_host(b, &c->host[i], "");
+	for (size_t i = 0; i < c->n_hosts; i++) {
+		b->link[i] =
+		    arena_array(b->t->arena, c->host[i].n_addresses, sizeof(**b->link));
+		if (b->link[i] != NULL)
+			add_links(b, &c->host[i], "", b->link[i]);
+	}
+	for (size_t i = 0; i < c->n_hosts; i++)
+		add_parts(b, &c->host[i], "", &b->part[i * PARTS]);
+}
+
+/* A program on a host of the file, or on each load balancer itself (a Unix socket). */
+static uint32_t
+add_server(struct build *b, const struct service *s, const struct server *server,
+    const struct host *h, const char *suffix)
+{
+	char name[NAME_LEN];
+
+	(void)snprintf(name, sizeof(name), "server %s %s%s%s", s->name, server->name,
+	    *suffix != '\0' ? " " : "", suffix);
+	return add_failure(b,
+	    (struct failure){
+		.kind = AVAIL_SERVER, .host = h, .service = s, .server = server},
+	    name);
+}
+
+static void
+add_servers(struct build *b, const struct service *s)
+{
+	for (size_t i = 0; i < s->n_servers; i++) {
+		const struct server *server = &s->server[i];
+		uint32_t *node = &b->server[b->first_server[s->index] + i];
+
+		*node = GRAPH_NONE;
+		if (server->unix_path != NULL) {
+			for (size_t k = 0; k < b->c->n_hosts; k++) {
+				if (service_on_host(s, &b->c->host[k]))
+					(void)add_server(b, s, server, &b->c->host[k],
+					    b->c->host[k].name);
+			}
+		} else if (server->host != NULL) {
+			*node = add_server(b, s, server, server->host, "");
+		}
+	}
+}
+
+static void
+add_outside(struct build *b, const struct ip *ip, unsigned survive, uint32_t *node)
+{
+	char address[IP_STR_LEN], name[NAME_LEN];
+
+	(void)snprintf(name, sizeof(name), "outside %s", ip_format(ip, address));
+	for (size_t i = 0; i < b->t->n_failures; i++) {
+		if (b->t->failure[i].kind == AVAIL_OUTSIDE &&
+		    strcmp(b->t->failure[i].name, name) == 0) {
+			*node = b->g->leaf[i];
+			return;
+		}
+	}
+	*node = add_failure(
+	    b, (struct failure){.kind = AVAIL_OUTSIDE, .survive = survive}, name);
+}
+
+static void
+add_leaves(struct build *b)
+{
+	const struct cluster *c = b->c;
+
+	add_zones_and_networks(b);
+	add_hosts(b);
+	for (size_t i = 0; i < c->n_services; i++)
+		add_servers(b, &c->service[i]);
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t k = 0; k < s->n_servers; k++) {
+			const struct server *server = &s->server[k];
+
+			if (server->host == NULL && server->unix_path == NULL &&
+			    topology_server_floating_ip(c, server) == NULL)
+				add_outside(b, &server->at.ip, SURVIVE_HOST,
+				    &b->server[b->first_server[i] + k]);
+		}
+	}
+	if (b->twin == NULL)
+		return;
+	b->twin_host = add_host(b, b->twin, "+1");
+	b->twin_link =
+	    arena_array(b->t->arena, b->twin->n_addresses, sizeof(*b->twin_link));
+	if (b->twin_link != NULL)
+		add_links(b, b->twin, "+1", b->twin_link);
+	add_parts(b, b->twin, "+1", b->twin_part);
+}
+
+/* ---- nodes --------------------------------------------------------------------- */
+
+/* What never works. */
+static uint32_t
+nothing(struct build *b)
+{
+	return graph_any(b->g, graph_open(b->g));
+}
+
+static void
+push_host(struct build *b, struct seat seat)
+{
+	const struct zone *zone = seat.host->zone;
+
+	graph_push(b->g, seat.twin ? b->twin_host : b->host[seat.host->index]);
+	if (zone != NULL)
+		graph_push(b->g, b->zone[zone - b->c->zone]);
+}
+
+/* The link of `seat` to `net`. */
+static void
+push_link(struct build *b, struct seat seat, const struct network *net)
+{
+	const struct host *h = seat.host;
+	const uint32_t *link = seat.twin ? b->twin_link : b->link[h->index];
+
+	for (size_t i = 0; i < h->n_addresses && link != NULL; i++) {
+		if (h->address[i].network == net) {
+			graph_push(b->g, link[i]);
+			return;
+		}
+	}
+	graph_push(b->g, nothing(b));
+}
+
+static void
+push_part(struct build *b, struct seat seat, enum topology_part part)
+{
+	graph_push(b->g,
+	    seat.twin ? b->twin_part[part] : b->part[seat.host->index * PARTS + part]);
+}
+
+static void
+push_network(struct build *b, const struct network *net)
+{
+	if (net != NULL)
+		graph_push(b->g, b->network[net - b->c->network]);
+}
+
+/* Seat `i` of a list of hosts; the twin, if it is among them, comes after the last. */
+static bool
+seat_of(const struct build *b, const struct host *const *list, size_t n, size_t i,
+    struct seat *seat)
+{
+	if (i < n) {
+		*seat = (struct seat){.host = list[i]};
+		return true;
+	}
+	*seat = (struct seat){.host = b->twin, .twin = true};
+	return i == n && b->twin != NULL && in_hosts(list, n, b->twin);
+}
+
+/* ---- the way in ---------------------------------------------------------------- */
+
+static bool
+side_has(const struct gateway_side *side, const struct network *net)
+{
+	for (size_t i = 0; i < side->n; i++) {
+		if (side->network[i] == net)
+			return true;
+	}
+	return false;
+}
+
+static void
+push_gateway(struct build *b, struct seat seat)
+{
+	const struct gateways *gw = &b->c->gateways;
+	uint32_t mark = graph_open(b->g);
+
+	push_host(b, seat);
+	for (size_t i = 0; i < gw->outside.n; i++)
+		push_link(b, seat, gw->outside.network[i]);
+	for (size_t i = 0; i < gw->inside.n; i++)
+		push_link(b, seat, gw->inside.network[i]);
+	graph_push(b->g, graph_all(b->g, mark));
+}
+
+static void
+push_upstream(struct build *b)
+{
+	const struct gateway_via *via = &b->c->gateways.upstream;
+	uint32_t mark = graph_open(b->g), node = GRAPH_NONE;
+
+	for (size_t i = 0; i < via->n_hops; i++) {
+		const struct host *h =
+		    cluster_host_by_address(b->c, &via->hop[i].ip, 1);
+
+		if (h != NULL) {
+			uint32_t inner = graph_open(b->g);
+
+			push_host(b, (struct seat){.host = h});
+			push_link(b, (struct seat){.host = h}, via->hop[i].network);
+			graph_push(b->g, graph_all(b->g, inner));
+		} else {
+			add_outside(b, &via->hop[i].ip, SURVIVE_NETWORK, &node);
+			graph_push(b->g, node);
+		}
+	}
+	if (graph_pending(b->g, mark) > 0)
+		graph_push(b->g, graph_any(b->g, mark));
+}
+
+/* From the world through the gateways: their own state stays routed without the part.
+ */
+static uint32_t
+gateways_node(struct build *b)
+{
+	const struct gateways *gw = &b->c->gateways;
+	uint32_t mark = graph_open(b->g), any;
+	struct seat seat;
+
+	for (size_t i = 0; i < gw->outside.n; i++)
+		push_network(b, gw->outside.network[i]);
+	for (size_t i = 0; i < gw->inside.n; i++)
+		push_network(b, gw->inside.network[i]);
+	any = graph_open(b->g);
+	for (size_t i = 0; seat_of(b, gw->host, gw->n_hosts, i, &seat); i++)
+		push_gateway(b, seat);
+	graph_push(b->g, graph_any(b->g, any));
+	push_upstream(b);
+	return graph_all(b->g, mark);
+}
+
+/* The firewall's addresses move together: who has them needs all of these links. */
+static uint32_t
+firewall_node(struct build *b)
+{
+	const struct firewall_conf *fw = &b->c->firewall;
+	uint32_t mark = graph_open(b->g), any;
+	struct seat seat;
+
+	for (size_t k = 0; k < fw->n_floating_ips; k++)
+		push_network(b, fw->floating_ip[k]->network);
+	any = graph_open(b->g);
+	for (size_t i = 0; seat_of(b, fw->host, fw->n_hosts, i, &seat); i++) {
+		uint32_t inner = graph_open(b->g);
+
+		push_host(b, seat);
+		push_part(b, seat, PART_VIP);
+		for (size_t k = 0; k < fw->n_floating_ips; k++)
+			push_link(b, seat, fw->floating_ip[k]->network);
+		graph_push(b->g, graph_all(b->g, inner));
+	}
+	graph_push(b->g, graph_any(b->g, any));
+	return graph_all(b->g, mark);
+}
+
+/* True if the firewall stands between the gateways, or the outside, and `net`. */
+static bool
+behind_firewall(const struct cluster *c, const struct network *net)
+{
+	const struct firewall_conf *fw = &c->firewall;
+	bool inside = false, outside = false;
+
+	if (fw->n_hosts == 0 || net == fw->outside ||
+	    side_has(&c->gateways.inside, net) || side_has(&c->gateways.outside, net))
+		return false;
+	for (size_t k = 0; k < fw->n_floating_ips; k++) {
+		const struct network *at = fw->floating_ip[k]->network;
+
+		inside = inside || at == net;
+		outside =
+		    outside || at == fw->outside || side_has(&c->gateways.inside, at);
+	}
+	return inside && outside;
+}
+
+/* How clients come to `net`; they are there already if nothing says otherwise. */
+static void
+push_way_in(struct build *b, const struct network *net)
+{
+	const struct cluster *c = b->c;
+	bool firewall = behind_firewall(c, net);
+
+	if (firewall)
+		graph_push(b->g, firewall_node(b));
+	if (c->gateways.n_hosts > 0 && (side_has(&c->gateways.inside, net) || firewall))
+		graph_push(b->g, gateways_node(b));
+	push_network(b, net);
+}
+
+/* ---- servers ------------------------------------------------------------------- */
+
+static uint32_t
+unix_server(struct build *b, const struct server *server, const struct host *h)
+{
+	for (size_t i = 0; i < b->t->n_failures; i++) {
+		const struct failure *f = &b->t->failure[i];
+
+		if (f->kind == AVAIL_SERVER && f->server == server && f->host == h)
+			return b->g->leaf[i];
+	}
+	return GRAPH_NONE;
+}
+
+/* An address that is another floating IP of the file. */
+static void
+push_floating_server(struct build *b, const struct floating_ip *f)
+{
+	uint32_t mark = graph_open(b->g);
+	struct seat seat;
+
+	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+		uint32_t inner = graph_open(b->g);
+
+		push_host(b, seat);
+		push_link(b, seat, f->network);
+		push_part(b, seat, PART_VIP);
+		graph_push(b->g, graph_all(b->g, inner));
+	}
+	graph_push(b->g, graph_any(b->g, mark));
+}
+
+/* What server `i` of `s` needs wherever it is asked from. */
+static uint32_t
+server_base(struct build *b, const struct service *s, size_t i)
+{
+	size_t at = b->first_server[s->index] + i;
+	const struct server *server = &s->server[i];
+	const struct floating_ip *f = topology_server_floating_ip(b->c, server);
+	const struct network *net = topology_network_of(b->c, server);
+	uint32_t mark;
+
+	if (b->server_base[at] != 0)
+		return b->server_base[at] - 1;
+	mark = graph_open(b->g);
+	graph_push(b->g, b->server[at]);
+	if (server->host != NULL) {
+		push_host(b, (struct seat){.host = server->host});
+		push_link(b, (struct seat){.host = server->host}, net);
+	} else if (f != NULL) {
+		push_floating_server(b, f);
+	}
+	push_network(b, net);
+	b->server_base[at] = graph_all(b->g, mark) + 1;
+	return b->server_base[at] - 1;
+}
+
+/* The twin of server `i`, with its own program, host and link. */
+static uint32_t
+twin_server(struct build *b, const struct service *s, size_t i)
+{
+	const struct server *server = &s->server[i];
+	const struct network *net = topology_network_of(b->c, server);
+	size_t at = b->first_server[s->index] + i;
+	uint32_t mark;
+
+	if (b->twin_base[at] != 0)
+		return b->twin_base[at] - 1;
+	mark = graph_open(b->g);
+	graph_push(b->g, add_server(b, s, server, server->host, "+1"));
+	push_host(b, (struct seat){.host = b->twin, .twin = true});
+	push_link(b, (struct seat){.host = b->twin, .twin = true}, net);
+	push_network(b, net);
+	b->twin_base[at] = graph_all(b->g, mark) + 1;
+	return b->twin_base[at] - 1;
+}
+
+/* Server `i` of `s`, asked from `seat`; the link to `own` is not looked at. */
+static void
+push_server(struct build *b, struct seat seat, const struct service *s, size_t i,
+    const struct network *own)
+{
+	const struct server *server = &s->server[i];
+	const struct network *net = topology_network_of(b->c, server);
+	uint32_t mark = graph_open(b->g);
+
+	if (server->unix_path != NULL) {
+		graph_push(b->g, unix_server(b, server, seat.host));
+	} else if (server->host == seat.host && !seat.twin) {
+		graph_push(b->g, b->server[b->first_server[s->index] + i]);
+	} else {
+		graph_push(b->g, server_base(b, s, i));
+		if (net != NULL && net != own &&
+		    host_address_on(seat.host, net) != NULL)
+			push_link(b, seat, net);
+	}
+	graph_push(b->g, graph_all(b->g, mark));
+}
+
+/* Whether server `i` of `s` is counted in its group. */
+static bool
+counts(const struct service *s, const struct server_group *g, size_t i, unsigned needs)
+{
+	const struct server *server = &s->server[i];
+
+	return server->weight > 0 &&
+	       (!server->backup || topology_backups_count(s, g, needs));
+}
+
+/* Enough of the servers pushed since `mark`. */
+static uint32_t
+enough(struct build *b, const struct service *s, uint32_t mark, unsigned needs)
+{
+	uint32_t n = graph_pending(b->g, mark);
+
+	if (s->check.type == CHECK_NONE && n > 0) /* a dead one keeps its share */
+		needs = n;
+	return graph_at_least(b->g, mark, needs);
+}
+
+/* The network that all servers of `g` are on, none of them on `h`; or NULL. */
+static const struct network *
+common_network(
+    const struct build *b, const struct server_group *g, const struct host *h)
+{
+	const struct network *net = NULL;
+
+	for (size_t i = 0; i < g->n_servers; i++) {
+		const struct network *of = topology_network_of(b->c, &g->server[i]);
+
+		if (of == NULL || g->server[i].unix_path != NULL ||
+		    g->server[i].host == h || (net != NULL && of != net))
+			return NULL;
+		net = of;
+	}
+	return net;
+}
+
+/* Group `k` of `s` where its servers are the same from everywhere: built once. */
+static uint32_t
+shared_group(struct build *b, const struct service *s, size_t k, unsigned needs)
+{
+	const struct server_group *g = &s->group[k];
+	size_t at = b->first_server[s->index] + k;
+	uint32_t mark;
+
+	if (b->group_base[at] != 0)
+		return b->group_base[at] - 1;
+	mark = graph_open(b->g);
+	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
+		if (!counts(s, g, i, needs))
+			continue;
+		graph_push(b->g, server_base(b, s, i));
+		if (b->twin != NULL && s->server[i].host == b->twin)
+			graph_push(b->g, twin_server(b, s, i));
+	}
+	b->group_base[at] = enough(b, s, mark, needs) + 1;
+	return b->group_base[at] - 1;
+}
+
+static void
+push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
+    const struct network *own)
+{
+	const struct server_group *g = &s->group[k];
+	const struct network *net = common_network(b, g, seat.host);
+	unsigned needs = k == s->active ? s->needs : 1;
+	uint32_t mark;
+
+	if (net != NULL) {
+		graph_push(b->g, shared_group(b, s, k, needs));
+		if (net != own && host_address_on(seat.host, net) != NULL)
+			push_link(b, seat, net);
+		return;
+	}
+	mark = graph_open(b->g);
+	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
+		if (!counts(s, g, i, needs))
+			continue;
+		push_server(b, seat, s, i, own);
+		if (b->twin != NULL && s->server[i].host == b->twin)
+			graph_push(b->g, twin_server(b, s, i));
+	}
+	graph_push(b->g, enough(b, s, mark, needs));
+}
+
+/* All groups of `s` that requests are sent to. */
+static void
+push_groups(struct build *b, struct seat seat, const struct service *s,
+    const struct network *own)
+{
+	for (size_t k = 0; k < s->n_groups; k++) {
+		if (topology_group_used(s, k))
+			push_group(b, seat, s, k, own);
+	}
+}
+
+/* ---- goals --------------------------------------------------------------------- */
+
+/* A host that may have `f`: who lacks one of these gives it to another. */
+static void
+push_owner(struct build *b, struct seat seat, const struct floating_ip *f,
+    enum topology_part serving)
+{
+	push_host(b, seat);
+	push_link(b, seat, f->network);
+	push_part(b, seat, PART_VIP);
+	if (serving != PARTS)
+		push_part(b, seat, serving);
+}
+
+/* Service `s` at floating address `f`. */
+static void
+push_floating_entry(
+    struct build *b, const struct service *s, const struct floating_ip *f)
+{
+	bool follows = topology_follows(b->c, f, s);
+	uint32_t any;
+	struct seat seat;
+
+	push_way_in(b, f->network);
+	any = graph_open(b->g);
+	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+		uint32_t inner = graph_open(b->g);
+
+		push_owner(b, seat, f, PART_PROXY);
+		if (follows)
+			push_groups(b, seat, s, NULL);
+		graph_push(b->g, graph_all(b->g, inner));
+	}
+	graph_push(b->g, graph_any(b->g, any));
+	for (size_t i = 0; !follows && seat_of(b, f->host, f->n_hosts, i, &seat); i++)
+		push_groups(b, seat, s, f->network);
+}
+
+/* The service at a host's own address. */
+static void
+push_host_entry(struct build *b, const struct service *s, const struct listener *l)
+{
+	struct seat seat = {.host = l->host};
+	const struct network *net = NULL;
+
+	for (size_t i = 0; i < l->host->n_addresses; i++) {
+		if (ip_equal(&l->host->address[i].ip, &l->at.ip))
+			net = l->host->address[i].network;
+	}
+	if (net != NULL) {
+		push_way_in(b, net);
+		push_link(b, seat, net);
+	}
+	push_host(b, seat);
+	push_part(b, seat, PART_PROXY);
+	push_groups(b, seat, s, NULL);
+}
+
+static uint32_t
+service_node(struct build *b, const struct service *s)
+{
+	uint32_t mark = graph_open(b->g);
+
+	for (size_t i = 0; i < s->n_listen; i++) {
+		const struct listener *l = &s->listen[i];
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again = again || (l->floating_ip == s->listen[k].floating_ip &&
+					     l->host == s->listen[k].host);
+		if (again)
+			continue;
+		if (l->floating_ip != NULL)
+			push_floating_entry(b, s, l->floating_ip);
+		else if (l->host != NULL)
+			push_host_entry(b, s, l);
+	}
+	return graph_all(b->g, mark);
+}
+
+static uint32_t
+floating_node(struct build *b, const struct floating_ip *f, enum topology_part serving)
+{
+	uint32_t mark = graph_open(b->g), any;
+	struct seat seat;
+
+	push_way_in(b, f->network);
+	any = graph_open(b->g);
+	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+		uint32_t inner = graph_open(b->g);
+
+		push_owner(b, seat, f, serving);
+		graph_push(b->g, graph_all(b->g, inner));
+	}
+	graph_push(b->g, graph_any(b->g, any));
+	return graph_all(b->g, mark);
+}
+
+static uint32_t
+vpn_node(struct build *b, const struct vpn *v)
+{
+	const struct host *h = v->n_hosts > 0 ? v->host[0] : NULL;
+	uint32_t mark;
+
+	if (v->floating_ip != NULL)
+		return floating_node(b, v->floating_ip, PART_VPN);
+	mark = graph_open(b->g);
+	if (h != NULL) {
+		push_host(b, (struct seat){.host = h});
+		push_part(b, (struct seat){.host = h}, PART_VPN);
+	}
+	return graph_all(b->g, mark);
+}
+
+/* True if `f` is looked at with something that is served there. */
+static bool
+spoken_for(const struct cluster *c, const struct floating_ip *f)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		for (size_t k = 0; k < c->service[i].n_listen; k++) {
+			if (c->service[i].listen[k].floating_ip == f)
+				return true;
+		}
+	}
+	for (size_t i = 0; i < c->n_vpns; i++) {
+		if (c->vpn[i].floating_ip == f)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_goal(struct build *b, struct goal goal, uint32_t root)
+{
+	b->t->goal[b->t->n_goals++] = (struct goal_node){.goal = goal, .root = root};
+}
+
+static void
+add_goals(struct build *b)
+{
+	const struct cluster *c = b->c;
+
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		add_goal(b,
+		    (struct goal){.what = "service",
+			.name = s->name,
+			.must_survive = s->must_survive,
+			.service = s,
+			.place = s->place},
+		    service_node(b, s));
+	}
+	for (size_t i = 0; i < c->n_vpns; i++)
+		add_goal(b,
+		    (struct goal){.what = "VPN",
+			.name = c->vpn[i].name,
+			.must_survive = SURVIVE_HOST,
+			.floating_ip = c->vpn[i].floating_ip,
+			.place = c->vpn[i].place},
+		    vpn_node(b, &c->vpn[i]));
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+
+		if (!spoken_for(c, f))
+			add_goal(b,
+			    (struct goal){.what = "floating IP",
+				.name = f->name,
+				.must_survive = SURVIVE_HOST,
+				.floating_ip = f,
+				.place = f->place},
+			    floating_node(b, f, PARTS));
+	}
+}
+
+/* ---- the whole ----------------------------------------------------------------- */
+
+static bool
+allocate(struct build *b)
+{
+	struct arena *a = b->t->arena;
+	const struct cluster *c = b->c;
+	size_t n = 0;
+
+	b->first_server = arena_array(a, c->n_services + 1, sizeof(*b->first_server));
+	if (b->first_server == NULL)
+		return false;
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		b->first_server[i] = n; /* groups may be empty, and more than servers */
+		n += s->n_servers > s->n_groups ? s->n_servers : s->n_groups;
+	}
+	b->zone = arena_array(a, c->n_zones + 1, sizeof(*b->zone));
+	b->network = arena_array(a, c->n_networks + 1, sizeof(*b->network));
+	b->host = arena_array(a, c->n_hosts + 1, sizeof(*b->host));
+	b->part = arena_array(a, c->n_hosts * PARTS + 1, sizeof(*b->part));
+	b->link = arena_array(a, c->n_hosts + 1, sizeof(*b->link));
+	b->server = arena_array(a, n + 1, sizeof(*b->server));
+	b->server_base = arena_array(a, n + 1, sizeof(*b->server_base));
+	b->twin_base = arena_array(a, n + 1, sizeof(*b->twin_base));
+	b->group_base = arena_array(a, n + 1, sizeof(*b->group_base));
+	b->t->goal = arena_array(
+	    a, c->n_services + c->n_floating_ips + c->n_vpns + 1, sizeof(*b->t->goal));
+	return !arena_failed(a);
+}
+
+struct topology *
+topology_new_with(const struct cluster *c, const struct host *twin)
+{
+	struct arena *a = arena_new(TOPOLOGY_MAX);
+	struct topology *t = a != NULL ? arena_alloc(a, sizeof(*t)) : NULL;
+	struct build b = {.t = t, .c = c, .twin = twin};
+
+	if (t == NULL) {
+		arena_free(a);
+		return NULL;
+	}
+	t->arena = a;
+	t->cluster = c;
+	graph_init(&t->graph, a);
+	b.g = &t->graph;
+	if (allocate(&b)) {
+		add_leaves(&b);
+		add_goals(&b);
+		t->leaf = arena_array(a, t->graph.n_leaves + 1, sizeof(*t->leaf));
+		t->value = arena_array(a, (size_t)t->graph.n + 1, sizeof(*t->value));
+	}
+	if (arena_failed(a) || graph_failed(&t->graph)) {
+		arena_free(a);
+		return NULL;
+	}
+	return t;
+}
+
+struct topology *
+topology_new(const struct cluster *c)
+{
+	return topology_new_with(c, NULL);
+}
+
+void
+topology_free(struct topology *t)
+{
+	if (t != NULL)
+		arena_free(t->arena);
+}
+
+size_t
+topology_n_failures(const struct topology *t)
+{
+	return t->n_failures;
+}
+
+const struct failure *
+topology_failure(const struct topology *t, size_t i)
+{
+	ASSERT(i < t->n_failures);
+	return &t->failure[i];
+}
+
+long
+topology_find_failure(const struct topology *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_failures; i++) {
+		if (strcmp(t->failure[i].name, name) == 0)
+			return (long)i;
+	}
+	return -1;
+}
+
+size_t
+topology_n_goals(const struct topology *t)
+{
+	return t->n_goals;
+}
+
+const struct goal *
+topology_goal(const struct topology *t, size_t i)
+{
+	ASSERT(i < t->n_goals);
+	return &t->goal[i].goal;
+}
+
+bool
+topology_survives(const struct topology *t, const size_t *failed, size_t n, size_t goal)
+{
+	ASSERT(goal < t->n_goals);
+	for (size_t i = 0; i < t->n_failures; i++)
+		t->leaf[i] = UINT64_MAX;
+	for (size_t i = 0; i < n; i++) {
+		ASSERT(failed[i] < t->n_failures);
+		t->leaf[failed[i]] = 0;
+	}
+	graph_eval_to(&t->graph, t->goal[goal].root, t->leaf, t->value);
+	return t->value[t->goal[goal].root] != 0;
+}

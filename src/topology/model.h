@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.h - the topology as its own files see it (private to topology/).
+ */
+#ifndef NINES_TOPOLOGY_MODEL_H
+#define NINES_TOPOLOGY_MODEL_H
+
+#include "topology/graph.h"
+#include "topology/topology.h"
+
+/* Parts that something depends on, or that the drill breaks. */
+enum topology_part {
+	PART_VIP,
+	PART_PROXY,
+	PART_HEALTH,
+	PART_GATEWAY,
+	PART_FIREWALL,
+	PART_VPN,
+	PARTS
+};
+
+struct goal_node {
+	struct goal goal;
+	uint32_t root;
+};
+
+/* The number of a leaf is that of its failure. */
+struct topology {
+	struct arena *arena;
+	const struct cluster *cluster;
+	struct graph graph;
+	struct failure *failure;
+	size_t n_failures, cap_failures;
+	struct goal_node *goal;
+	size_t n_goals;
+	uint64_t *leaf, *value; /* of topology_survives() */
+};
+
+/* The same with one more host just like `twin` (NULL: none). */
+struct topology *topology_new_with(
+    const struct cluster *c, const struct host *twin) MUST_CHECK;
+
+/* True if the part runs on `h`. */
+bool topology_has_part(
+    const struct cluster *c, const struct host *h, enum topology_part part);
+
+/* True if `f` leaves a host that cannot serve `s`: it, or one it moves with, follows.
+ */
+bool topology_follows(
+    const struct cluster *c, const struct floating_ip *f, const struct service *s);
+
+/* Whether requests reach group `g` of `s` as the file has it. */
+bool topology_group_used(const struct service *s, size_t g);
+
+/* Whether the backups of `g` join in time to be counted among `needs` servers. */
+bool topology_backups_count(
+    const struct service *s, const struct server_group *g, unsigned needs);
+
+/* The network over which the load balancers reach `server`; NULL: not one of the file.
+ */
+const struct network *topology_network_of(
+    const struct cluster *c, const struct server *server);
+
+/* The floating IP that `server` stands for; or NULL. */
+const struct floating_ip *topology_server_floating_ip(
+    const struct cluster *c, const struct server *server);
+
+#endif /* NINES_TOPOLOGY_MODEL_H */

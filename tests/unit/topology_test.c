@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a cluster file comes to: which single failures end which service.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "topology/topology.h"
+
+#define HEAD                                                  \
+	"cluster: x\n"                                        \
+	"networks: {front: 10.0.1.0/24, back: 10.0.2.0/24}\n" \
+	"zones: [a, b]\n"                                     \
+	"hosts:\n"                                            \
+	"  lb1: {front: 10.0.1.1, back: 10.0.2.1, zone: a}\n" \
+	"  lb2: {front: 10.0.1.2, back: 10.0.2.2, zone: b}\n" \
+	"  web1: {back: 10.0.2.11, zone: a}\n"                \
+	"  web2: {back: 10.0.2.12, zone: b}\n"                \
+	"  web3: {back: 10.0.2.13, zone: b}\n"
+
+#define FOLLOWED                                          \
+	"floating_ips:\n"                                 \
+	"  www: {address: 10.0.1.10, hosts: [lb1, lb2], " \
+	"follow: [site]}\n"
+#define FIXED             \
+	"floating_ips:\n" \
+	"  www: {address: 10.0.1.10, hosts: [lb1, lb2]}\n"
+
+#define SITE "services:\n  site:\n    listen: www:80\n"
+
+struct row {
+	const char *what;
+	const char *text;
+	const char *lethal; /* the single failures that end `site`, in order */
+};
+
+static const struct row rows[] = {
+    {"a pair that follows its service",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n",
+	"network front, network back"},
+    {"without `follow` a balancer that lost its servers keeps the address",
+	HEAD FIXED SITE "    servers: [web1:80, web2:80]\n",
+	"network front, network back, link lb1 back, link lb2 back"},
+    {"one server", HEAD FOLLOWED SITE "    servers: [web1:80]\n",
+	"zone a, network front, network back, host web1, link web1 back, "
+	"server site web1:80"},
+    {"both servers in a zone", HEAD FOLLOWED SITE "    servers: [web2:80, web3:80]\n",
+	"zone b, network front, network back"},
+    {"capacity for all but one",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80, web3:80]\n    needs: 2\n",
+	"zone b, network front, network back"},
+    {"no capacity to spare",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n    needs: 2\n",
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back, server site web1:80, server site web2:80"},
+    {"a backup that joins too late for two",
+	HEAD FOLLOWED SITE
+	"    servers: [web1:80, web2:80, {at: web3:80, backup: true}]\n    needs: 2\n",
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back, server site web1:80, server site web2:80"},
+    {"a backup that joins in time",
+	HEAD FOLLOWED SITE
+	"    servers: [web1:80, web2:80, {at: web3:80, backup: true}]\n    needs: 2\n"
+	"    backup_below: 100%\n",
+	"zone b, network front, network back"},
+    {"nobody looks whether servers are there",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n    check: none\n",
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back, server site web1:80, server site web2:80"},
+    {"a server without weight is none",
+	HEAD FOLLOWED SITE "    servers: [web1:80, {at: web2:80, weight: 0}]\n",
+	"zone a, network front, network back, host web1, link web1 back, "
+	"server site web1:80"},
+    {"on one host's own address",
+	HEAD FOLLOWED
+	"services:\n  site: {listen: lb1:80, servers: [web1:80, web2:80]}\n",
+	"zone a, network front, network back, host lb1, link lb1 front, link lb1 back, "
+	"part lb1 proxy"},
+    {"servers on the balancers themselves",
+	HEAD FOLLOWED SITE "    servers: [lb1:8080, lb2:8080]\n", "network front"},
+    {"a server that the file knows by its address only",
+	HEAD FOLLOWED SITE "    servers: [192.0.2.1:80]\n",
+	"network front, outside 192.0.2.1"},
+    {"a group that a route needs",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "    groups: {api: [web3:80], idle: [web3:81]}\n"
+			   "    routes: [{prefix: /api, to: api}]\n",
+	"zone b, network front, network back, host web3, link web3 back, "
+	"server site web3:80"},
+};
+
+static const struct cluster *
+parse(const char *text)
+{
+	struct diag_list diags;
+	const struct cluster *c;
+
+	diag_init(&diags, "test");
+	c = cluster_parse(text, strlen(text), &diags);
+	for (size_t i = 0; i < diags.n; i++)
+		print_message("%u: %s\n", diags.item[i].line, diags.item[i].text);
+	diag_done(&diags);
+	assert_non_null(c);
+	return c;
+}
+
+static void
+test_single_failures(void **state)
+{
+	char found[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cluster *c = parse(rows[i].text);
+		struct topology *t = topology_new(c);
+
+		assert_non_null(t);
+		assert_string_equal(topology_goal(t, 0)->name, "site");
+		found[0] = '\0';
+		for (size_t k = 0; k < topology_n_failures(t); k++) {
+			size_t len = strlen(found);
+
+			if (!topology_survives(t, &k, 1, 0))
+				(void)snprintf(found + len, sizeof(found) - len, "%s%s",
+				    len > 0 ? ", " : "", topology_failure(t, k)->name);
+		}
+		if (strcmp(found, rows[i].lethal) != 0)
+			print_message("%s:\n", rows[i].what);
+		assert_string_equal(found, rows[i].lethal);
+		assert_true(topology_survives(t, NULL, 0, 0));
+		topology_free(t);
+		cluster_unref(c);
+	}
+}
+
+static void
+test_pairs(void **state)
+{
+	const struct cluster *c =
+	    parse(HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n");
+	struct topology *t = topology_new(c);
+	const char *const ends[][2] = {{"host lb1", "host lb2"},
+	    {"part lb1 proxy", "link lb2 front"}, {"zone a", "host web2"},
+	    {"part lb1 vip", "part lb2 vip"}};
+	const char *const goes_on[][2] = {{"host lb1", "host web2"},
+	    {"link lb1 front", "link lb1 back"}, {"part lb1 health", "host web1"},
+	    {"zone a", "part lb1 vip"}};
+
+	(void)state;
+	assert_non_null(t);
+	for (size_t i = 0; i < 4; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			const char *const *pair = k == 0 ? ends[i] : goes_on[i];
+			long a = topology_find_failure(t, pair[0]);
+			long b = topology_find_failure(t, pair[1]);
+			size_t failed[2] = {(size_t)a, (size_t)b};
+
+			assert_true(a >= 0 && b >= 0);
+			assert_int_equal(topology_survives(t, failed, 2, 0), k == 1);
+		}
+	}
+	assert_int_equal(topology_find_failure(t, "host nobody"), -1);
+	topology_free(t);
+	cluster_unref(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_single_failures),
+	    cmocka_unit_test(test_pairs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
