@@ -8,396 +8,15 @@
  * a failure is not known, so without `follow` every candidate must be able to reach the
  * servers, and with it, one.
  */
-#include "topology/model.h"
-
-#include <stdio.h>
 #include <string.h>
 
-#define NAME_LEN (3 * CLUSTER_NAME_MAX + 32)
+#include "topology/build.h"
 
 /* A place in which a host serves: the file's own, or the twin that might be added. */
 struct seat {
 	const struct host *host;
 	bool twin;
 };
-
-struct build {
-	struct topology *t;
-	const struct cluster *c;
-	struct graph *g;
-	const struct host *twin;
-	/* Nodes of the leaves. */
-	uint32_t *zone, *network, *host, *part, *server;
-	uint32_t **link; /* of each host: one for each of its addresses */
-	uint32_t twin_host, *twin_link, twin_part[PARTS];
-	size_t *first_server;  /* of each service, in `server` */
-	uint32_t *server_base; /* what a server needs but for the way to it */
-	uint32_t *twin_base;
-	uint32_t *group_base; /* of each service's groups, from first_server on */
-};
-
-static const char *const part_name[PARTS] = {
-    [PART_VIP] = "vip",
-    [PART_PROXY] = "proxy",
-    [PART_HEALTH] = "health",
-    [PART_GATEWAY] = "gateway",
-    [PART_FIREWALL] = "firewall",
-    [PART_VPN] = "vpn",
-};
-
-/* ---- questions to the cluster file --------------------------------------------- */
-
-static bool
-in_hosts(const struct host *const *list, size_t n, const struct host *h)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (list[i] == h)
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_vip(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < c->n_floating_ips; i++) {
-		if (floating_ip_rank(&c->floating_ip[i], h) >= 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-has_proxy(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		if (service_on_host(&c->service[i], h))
-			return true;
-	}
-	return false;
-}
-
-bool
-topology_has_part(
-    const struct cluster *c, const struct host *h, enum topology_part part)
-{
-	switch (part) {
-	case PART_VIP:
-		return has_vip(c, h);
-	case PART_PROXY:
-		return has_proxy(c, h);
-	case PART_HEALTH:
-		return has_vip(c, h) || has_proxy(c, h);
-	case PART_GATEWAY:
-		return gateways_have(&c->gateways, h);
-	case PART_FIREWALL:
-		return in_hosts(c->firewall.host, c->firewall.n_hosts, h);
-	case PART_VPN:
-		for (size_t i = 0; i < c->n_vpns; i++) {
-			if (vpn_on_host(&c->vpn[i], h))
-				return true;
-		}
-		return false;
-	case PARTS:
-		break;
-	}
-	return false;
-}
-
-bool
-topology_follows(
-    const struct cluster *c, const struct floating_ip *f, const struct service *s)
-{
-	for (size_t i = 0; i < c->n_floating_ips; i++) {
-		const struct floating_ip *other = &c->floating_ip[i];
-		bool together =
-		    other == f || (f->group != NULL && other->group != NULL &&
-				      strcmp(f->group, other->group) == 0);
-
-		for (size_t k = 0; together && k < other->n_follow; k++) {
-			if (other->follow[k] == s)
-				return true;
-		}
-	}
-	return false;
-}
-
-bool
-topology_group_used(const struct service *s, size_t g)
-{
-	if (g == s->active)
-		return true;
-	for (size_t i = 0; i < s->n_routes; i++) {
-		for (size_t k = 0; k < s->route[i].n_to; k++) {
-			if (s->route[i].to[k].group == g)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Servers that get work while all is well. */
-static size_t
-active_servers(const struct server_group *g)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->n_servers; i++) {
-		if (!g->server[i].backup && g->server[i].weight > 0)
-			n++;
-	}
-	return n;
-}
-
-bool
-topology_backups_count(
-    const struct service *s, const struct server_group *g, unsigned needs)
-{
-	/* They join when fewer than so many active ones are left. */
-	size_t below = (active_servers(g) * s->balancing.backup_below + 99) / 100;
-
-	return s->balancing.backup_full || (below > 1 ? below : 1) >= needs;
-}
-
-const struct network *
-topology_network_of(const struct cluster *c, const struct server *server)
-{
-	if (server->host != NULL) {
-		for (size_t i = 0; i < server->host->n_addresses; i++) {
-			const struct host_address *a = &server->host->address[i];
-
-			if (ip_equal(&a->ip, &server->at.ip))
-				return a->network;
-		}
-	}
-	for (size_t i = 0; i < c->n_networks; i++) {
-		if (server->at.ip.family == c->network[i].subnet.ip.family &&
-		    ip_in_net(&server->at.ip, &c->network[i].subnet))
-			return &c->network[i];
-	}
-	return NULL;
-}
-
-const struct floating_ip *
-topology_server_floating_ip(const struct cluster *c, const struct server *server)
-{
-	if (server->host != NULL || server->unix_path != NULL)
-		return NULL;
-	for (size_t i = 0; i < c->n_floating_ips; i++) {
-		const struct floating_ip *f = &c->floating_ip[i];
-
-		for (size_t k = 0; k < f->n_addresses; k++) {
-			if (ip_equal(&f->address[k], &server->at.ip))
-				return f;
-		}
-	}
-	return NULL;
-}
-
-/* ---- leaves -------------------------------------------------------------------- */
-
-static const unsigned survive_of[AVAIL_KINDS] = {
-    [AVAIL_HOST] = SURVIVE_HOST,
-    [AVAIL_PART] = SURVIVE_HOST,
-    [AVAIL_LINK] = SURVIVE_HOST,
-    [AVAIL_NETWORK] = SURVIVE_NETWORK,
-    [AVAIL_ZONE] = SURVIVE_ZONE,
-    [AVAIL_SERVER] = SURVIVE_HOST,
-    /* AVAIL_OUTSIDE: a server is somebody's host, a router is a network's. */
-};
-
-/* A new failure and its leaf: the node. */
-static uint32_t
-add_failure(struct build *b, struct failure f, const char *name)
-{
-	struct topology *t = b->t;
-	uint32_t node = graph_leaf(b->g);
-
-	if (t->n_failures == t->cap_failures) {
-		size_t cap = t->cap_failures == 0 ? 256 : t->cap_failures * 2;
-		struct failure *fresh = arena_array(t->arena, cap, sizeof(*fresh));
-
-		if (fresh == NULL)
-			return GRAPH_NONE;
-		if (t->n_failures > 0)
-			memcpy(fresh, t->failure, t->n_failures * sizeof(*fresh));
-		t->failure = fresh;
-		t->cap_failures = cap;
-	}
-	f.name = arena_strndup(t->arena, name, strlen(name));
-	f.survive |= survive_of[f.kind];
-	if (node != GRAPH_NONE)
-		t->failure[t->n_failures++] = f;
-	return node;
-}
-
-static void
-add_zones_and_networks(struct build *b)
-{
-	const struct cluster *c = b->c;
-	char name[NAME_LEN];
-
-	for (size_t i = 0; i < c->n_zones; i++) {
-		(void)snprintf(name, sizeof(name), "zone %s", c->zone[i].name);
-		b->zone[i] = add_failure(
-		    b, (struct failure){.kind = AVAIL_ZONE, .zone = &c->zone[i]}, name);
-	}
-	for (size_t i = 0; i < c->n_networks; i++) {
-		b->network[i] = GRAPH_NONE;
-		if (c->network[i].redundant)
-			continue;
-		(void)snprintf(name, sizeof(name), "network %s", c->network[i].name);
-		b->network[i] = add_failure(b,
-		    (struct failure){.kind = AVAIL_NETWORK, .network = &c->network[i]},
-		    name);
-	}
-}
-
-static uint32_t
-add_host(struct build *b, const struct host *h, const char *suffix)
-{
-	char name[NAME_LEN];
-
-	(void)snprintf(name, sizeof(name), "host %s%s", h->name, suffix);
-	return add_failure(b, (struct failure){.kind = AVAIL_HOST, .host = h}, name);
-}
-
-static void
-add_links(struct build *b, const struct host *h, const char *suffix, uint32_t *link)
-{
-	char name[NAME_LEN];
-
-	for (size_t i = 0; i < h->n_addresses; i++) {
-		const struct network *net = h->address[i].network;
-
-		link[i] = GRAPH_NONE;
-		if (net->redundant)
-			continue;
-		(void)snprintf(
-		    name, sizeof(name), "link %s%s %s", h->name, suffix, net->name);
-		link[i] = add_failure(b,
-		    (struct failure){.kind = AVAIL_LINK, .host = h, .network = net},
-		    name);
-	}
-}
-
-static void
-add_parts(struct build *b, const struct host *h, const char *suffix, uint32_t *part)
-{
-	char name[NAME_LEN];
-
-	for (unsigned i = 0; i < PARTS; i++) {
-		part[i] = GRAPH_NONE;
-		if (!topology_has_part(b->c, h, (enum topology_part)i))
-			continue;
-		(void)snprintf(
-		    name, sizeof(name), "part %s%s %s", h->name, suffix, part_name[i]);
-		part[i] = add_failure(b,
-		    (struct failure){
-			.kind = AVAIL_PART, .host = h, .part = part_name[i]},
-		    name);
-	}
-}
-
-static void
-add_hosts(struct build *b)
-{
-	const struct cluster *c = b->c;
-
-	for (size_t i = 0; i < c->n_hosts; i++)
-		b->host[i] = add_host(b, &c->host[i], "");
-	for (size_t i = 0; i < c->n_hosts; i++) {
-		b->link[i] =
-		    arena_array(b->t->arena, c->host[i].n_addresses, sizeof(**b->link));
-		if (b->link[i] != NULL)
-			add_links(b, &c->host[i], "", b->link[i]);
-	}
-	for (size_t i = 0; i < c->n_hosts; i++)
-		add_parts(b, &c->host[i], "", &b->part[i * PARTS]);
-}
-
-/* A program on a host of the file, or on each load balancer itself (a Unix socket). */
-static uint32_t
-add_server(struct build *b, const struct service *s, const struct server *server,
-    const struct host *h, const char *suffix)
-{
-	char name[NAME_LEN];
-
-	(void)snprintf(name, sizeof(name), "server %s %s%s%s", s->name, server->name,
-	    *suffix != '\0' ? " " : "", suffix);
-	return add_failure(b,
-	    (struct failure){
-		.kind = AVAIL_SERVER, .host = h, .service = s, .server = server},
-	    name);
-}
-
-static void
-add_servers(struct build *b, const struct service *s)
-{
-	for (size_t i = 0; i < s->n_servers; i++) {
-		const struct server *server = &s->server[i];
-		uint32_t *node = &b->server[b->first_server[s->index] + i];
-
-		*node = GRAPH_NONE;
-		if (server->unix_path != NULL) {
-			for (size_t k = 0; k < b->c->n_hosts; k++) {
-				if (service_on_host(s, &b->c->host[k]))
-					(void)add_server(b, s, server, &b->c->host[k],
-					    b->c->host[k].name);
-			}
-		} else if (server->host != NULL) {
-			*node = add_server(b, s, server, server->host, "");
-		}
-	}
-}
-
-static void
-add_outside(struct build *b, const struct ip *ip, unsigned survive, uint32_t *node)
-{
-	char address[IP_STR_LEN], name[NAME_LEN];
-
-	(void)snprintf(name, sizeof(name), "outside %s", ip_format(ip, address));
-	for (size_t i = 0; i < b->t->n_failures; i++) {
-		if (b->t->failure[i].kind == AVAIL_OUTSIDE &&
-		    strcmp(b->t->failure[i].name, name) == 0) {
-			*node = b->g->leaf[i];
-			return;
-		}
-	}
-	*node = add_failure(
-	    b, (struct failure){.kind = AVAIL_OUTSIDE, .survive = survive}, name);
-}
-
-static void
-add_leaves(struct build *b)
-{
-	const struct cluster *c = b->c;
-
-	add_zones_and_networks(b);
-	add_hosts(b);
-	for (size_t i = 0; i < c->n_services; i++)
-		add_servers(b, &c->service[i]);
-	for (size_t i = 0; i < c->n_services; i++) {
-		const struct service *s = &c->service[i];
-
-		for (size_t k = 0; k < s->n_servers; k++) {
-			const struct server *server = &s->server[k];
-
-			if (server->host == NULL && server->unix_path == NULL &&
-			    topology_server_floating_ip(c, server) == NULL)
-				add_outside(b, &server->at.ip, SURVIVE_HOST,
-				    &b->server[b->first_server[i] + k]);
-		}
-	}
-	if (b->twin == NULL)
-		return;
-	b->twin_host = add_host(b, b->twin, "+1");
-	b->twin_link =
-	    arena_array(b->t->arena, b->twin->n_addresses, sizeof(*b->twin_link));
-	if (b->twin_link != NULL)
-		add_links(b, b->twin, "+1", b->twin_link);
-	add_parts(b, b->twin, "+1", b->twin_part);
-}
 
 /* ---- nodes --------------------------------------------------------------------- */
 
@@ -458,7 +77,7 @@ seat_of(const struct build *b, const struct host *const *list, size_t n, size_t 
 		return true;
 	}
 	*seat = (struct seat){.host = b->twin, .twin = true};
-	return i == n && b->twin != NULL && in_hosts(list, n, b->twin);
+	return i == n && b->twin != NULL && topology_in_hosts(list, n, b->twin);
 }
 
 /* ---- the way in ---------------------------------------------------------------- */
@@ -491,7 +110,7 @@ static void
 push_upstream(struct build *b)
 {
 	const struct gateway_via *via = &b->c->gateways.upstream;
-	uint32_t mark = graph_open(b->g), node = GRAPH_NONE;
+	uint32_t mark = graph_open(b->g);
 
 	for (size_t i = 0; i < via->n_hops; i++) {
 		const struct host *h =
@@ -504,8 +123,8 @@ push_upstream(struct build *b)
 			push_link(b, (struct seat){.host = h}, via->hop[i].network);
 			graph_push(b->g, graph_all(b->g, inner));
 		} else {
-			add_outside(b, &via->hop[i].ip, SURVIVE_NETWORK, &node);
-			graph_push(b->g, node);
+			graph_push(b->g,
+			    build_outside_leaf(b, &via->hop[i].ip, SURVIVE_NETWORK));
 		}
 	}
 	if (graph_pending(b->g, mark) > 0)
@@ -660,7 +279,7 @@ twin_server(struct build *b, const struct service *s, size_t i)
 	if (b->twin_base[at] != 0)
 		return b->twin_base[at] - 1;
 	mark = graph_open(b->g);
-	graph_push(b->g, add_server(b, s, server, server->host, "+1"));
+	graph_push(b->g, build_server_leaf(b, s, server, server->host, "+1"));
 	push_host(b, (struct seat){.host = b->twin, .twin = true});
 	push_link(b, (struct seat){.host = b->twin, .twin = true}, net);
 	push_network(b, net);
@@ -1011,7 +630,7 @@ topology_new_with(const struct cluster *c, const struct host *twin)
 	graph_init(&t->graph, a);
 	b.g = &t->graph;
 	if (allocate(&b)) {
-		add_leaves(&b);
+		build_leaves(&b);
 		add_goals(&b);
 		t->leaf = arena_array(a, t->graph.n_leaves + 1, sizeof(*t->leaf));
 		t->value = arena_array(a, (size_t)t->graph.n + 1, sizeof(*t->value));

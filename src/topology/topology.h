@@ -29,9 +29,9 @@ struct topology;
 /* One thing that can fail. Pointers that its kind has no use for are NULL. */
 struct failure {
 	enum availability_kind kind;
-	const char *name;	       /* "host lb1", "link lb1 dmz", "part lb1 proxy",
-					  "network dmz", "zone rack-a", "server site web1:8080",
-					  "outside 10.0.3.41"; unique, stable, fit for a report */
+	/* "host lb1", "link lb1 dmz", "part lb1 proxy", "network dmz", "zone rack-a",
+	 * "server site web1:8080", "outside 10.0.3.41": unique, fit for a report. */
+	const char *name;
 	const struct host *host;       /* HOST, PART, LINK; SERVER if it is on one */
 	const char *part;	       /* PART: its name in supervisor/parts.c */
 	const struct network *network; /* LINK, NETWORK */

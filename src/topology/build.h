@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.h - a topology under construction (private to topology/).
+ *
+ * Nodes of the graph by what they stand for; GRAPH_NONE where there is nothing that
+ * could fail, which a gate leaves out.
+ */
+#ifndef NINES_TOPOLOGY_BUILD_H
+#define NINES_TOPOLOGY_BUILD_H
+
+#include "topology/model.h"
+
+struct build {
+	struct topology *t;
+	const struct cluster *c;
+	struct graph *g;
+	const struct host *twin;
+	/* Nodes of the leaves. */
+	uint32_t *zone, *network, *host, *part, *server;
+	uint32_t **link; /* of each host: one for each of its addresses */
+	uint32_t twin_host, *twin_link, twin_part[PARTS];
+	size_t *first_server;  /* of each service, in `server` */
+	uint32_t *server_base; /* what a server needs but for the way to it */
+	uint32_t *twin_base;
+	uint32_t *group_base; /* of each service's groups, from first_server on */
+};
+
+bool topology_in_hosts(const struct host *const *list, size_t n, const struct host *h);
+
+/* All failures of the file, in their order; then those of the twin. */
+void build_leaves(struct build *b);
+
+/* Those that are found later; the node. */
+uint32_t build_server_leaf(struct build *b, const struct service *s,
+    const struct server *server, const struct host *h, const char *suffix);
+uint32_t build_outside_leaf(struct build *b, const struct ip *ip, unsigned survive);
+
+#endif /* NINES_TOPOLOGY_BUILD_H */
