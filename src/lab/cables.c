@@ -95,9 +95,8 @@ client_address(const struct cluster *c, const struct network *net)
 	return ip;
 }
 
-/* Of the router outside, on the network that it shares with the cluster. */
 static struct ip
-internet_address(const struct world *w)
+free_internet_address(const struct world *w)
 {
 	struct ip ip = client_address(w->cluster, w->outside);
 
@@ -105,6 +104,23 @@ internet_address(const struct world *w)
 	while (is_taken(w->cluster, &ip))
 		ip.byte[ip_len(&ip) - 1]--;
 	return ip;
+}
+
+/*
+ * Of the router outside, on the network that it shares with the cluster: where the
+ * gateways look for it.
+ */
+static struct ip
+internet_address(const struct world *w)
+{
+	const struct gateway_via *up = &w->cluster->gateways.upstream;
+
+	for (size_t i = 0; i < up->n_hops; i++) {
+		if (up->hop[i].network == w->outside &&
+		    !is_taken(w->cluster, &up->hop[i].ip))
+			return up->hop[i].ip;
+	}
+	return free_internet_address(w);
 }
 
 /* Does a part of this host set the routes and forward by itself? */

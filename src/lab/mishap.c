@@ -72,9 +72,11 @@ for_host(struct list *l, const struct host *h)
 			add(l, (struct mishap){.host = h});
 		break;
 	case SCOPE_LINK:
-		for (size_t i = 0; i < h->n_addresses; i++)
-			add(l,
-			    (struct mishap){.host = h, .net = h->address[i].network});
+		for (size_t i = 0; i < h->n_addresses; i++) {
+			if (!h->address[i].network->redundant)
+				add(l, (struct mishap){
+					   .host = h, .net = h->address[i].network});
+		}
 		break;
 	case SCOPE_PART:
 		for (size_t i = 0; i < PARTS_MAX; i++) {
@@ -95,7 +97,7 @@ for_host(struct list *l, const struct host *h)
 static void
 for_network(struct list *l, const struct network *net)
 {
-	if (l->what->scope == SCOPE_NETWORK ||
+	if ((l->what->scope == SCOPE_NETWORK && !net->redundant) ||
 	    (l->what->scope == SCOPE_HEARTBEAT && has_heartbeat(l->c, net)))
 		add(l, (struct mishap){.net = net});
 }

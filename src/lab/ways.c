@@ -21,12 +21,25 @@ serves_there(const struct cluster *c, const struct host *h)
 	return false;
 }
 
-/* Floating addresses on two networks, and nothing that listens at them. */
+static bool
+filters(const struct firewall_conf *f, const struct host *h)
+{
+	for (size_t i = 0; i < f->n_hosts; i++) {
+		if (f->host[i] == h)
+			return true;
+	}
+	return false;
+}
+
+/* Gateways and firewalls; or floating addresses on two networks, and nothing that
+ * listens at them. */
 bool
 ways_passes(const struct cluster *c, const struct host *h)
 {
 	const struct network *first = NULL;
 
+	if (gateways_have(&c->gateways, h) || filters(&c->firewall, h))
+		return true;
 	if (serves_there(c, h))
 		return false;
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
@@ -105,6 +118,8 @@ ways_outside(const struct cluster *c)
 	const struct network *in = inside(c), *out = NULL;
 	uint8_t distance[WAYS_NETWORKS_MAX], most = 0;
 
+	if (c->gateways.n_hosts > 0 && c->gateways.outside.n > 0)
+		return c->gateways.outside.network[0];
 	if (in == NULL || c->n_networks > WAYS_NETWORKS_MAX)
 		return NULL;
 	measure(c, in, distance);
