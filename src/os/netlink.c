@@ -173,7 +173,8 @@ on_addr(const struct nlmsghdr *h, void *arg)
 	struct netlink_addr addr = {0};
 	const struct ifaddrmsg *m;
 	const uint8_t *proto;
-	const void *ip;
+	const void *ip, *wide;
+	uint32_t flags;
 	size_t len;
 
 	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*m))
@@ -194,6 +195,12 @@ on_addr(const struct nlmsghdr *h, void *arg)
 	addr.index = m->ifa_index;
 	proto = attr_bytes(&t, IFA_PROTO, 1);
 	addr.ours = proto != NULL && *proto == NETLINK_ADDR_PROTO;
+	flags = m->ifa_flags;
+	wide = attr_bytes(&t, IFA_FLAGS, sizeof(flags));
+	if (wide != NULL)
+		memcpy(&flags, wide, sizeof(flags));
+	addr.usable = (flags & IFA_F_DADFAILED) == 0 &&
+		      (flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) != IFA_F_TENTATIVE;
 	w->cb(w->arg, &addr);
 	return MNL_CB_OK;
 }

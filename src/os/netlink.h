@@ -33,6 +33,7 @@ struct netlink_addr {
 	struct ip ip;
 	unsigned index; /* of its interface */
 	bool ours;	/* tagged NETLINK_ADDR_PROTO */
+	bool usable;	/* duplicate address detection is done, and found none */
 };
 
 struct netlink *netlink_open(void) MUST_CHECK; /* NULL with errno set */

@@ -107,7 +107,11 @@ link_of(const struct look *k, const struct vip_plan *plan)
 	return NULL;
 }
 
-/* RFC 9568, 5.1.2.1: IPv6 adverts to the group come from the link-local address. */
+/*
+ * RFC 9568, 5.1.2.1: IPv6 adverts to the group come from the link-local address. The
+ * kernel sends nothing from one that it still checks for duplicates: who took an
+ * address now could not say so.
+ */
 static struct ip
 source_of(const struct look *k, const struct vip_plan *plan, unsigned index)
 {
@@ -117,7 +121,8 @@ source_of(const struct look *k, const struct vip_plan *plan, unsigned index)
 	for (size_t i = 0; i < k->n_addrs; i++) {
 		const struct netlink_addr *a = &k->addr[i];
 
-		if (a->index != index || a->ip.family != plan->self.family)
+		if (a->index != index || a->ip.family != plan->self.family ||
+		    !a->usable)
 			continue;
 		if (local ? ip_is_link_local(&a->ip) && !a->ours
 			  : ip_equal(&a->ip, &plan->self))

@@ -424,7 +424,12 @@ own_level(const struct vip_router *r, char *why, size_t size)
 	const char *check = vip_shell_fact(sh, "check", f->name);
 
 	why[0] = '\0';
-	if (r->index == 0 || r->source.family == 0 || r->net == NULL) {
+	if (r->index != 0 && r->source.family == 0) {
+		(void)snprintf(why, size,
+		    "%s has no link-local address yet that can be used", r->interface);
+		return VIP_OUT;
+	}
+	if (r->index == 0 || r->net == NULL) {
 		(void)snprintf(why, size, "this host's address is on no interface");
 		return VIP_OUT;
 	}

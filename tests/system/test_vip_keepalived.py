@@ -213,3 +213,19 @@ def test_keepalived_first(lab, family, version, unicast, password):
     start_keepalived(lab, family, version, unicast, 200, password)
     until(lambda: lab.owner_is("theirs", family), "keepalived returns and nines gives way")
     until(lambda: lab.believes("theirs", family), "the client was told")
+
+
+def test_waits_for_its_link_local_address(lab):
+    """While the kernel looks for duplicates of it, no advertisement could be sent."""
+    lab.at("ours", "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=1",
+           "net.ipv6.conf.eth0.dad_transmits=250")
+    run("ip", "-n", lab.prefix + "ours", "link", "set", "eth0", "down")
+    run("ip", "-n", lab.prefix + "ours", "link", "set", "eth0", "up")
+    run("ip", "-n", lab.prefix + "ours", "addr", "add", f"{OURS[6]}/64", "dev", "eth0",
+        "nodad")
+    start_nines(lab, 6, 3, False, True, False)
+    status = [NINES, "status", "--run-dir", os.path.join(lab.folder, "run")]
+    until(lambda: "link-local" in lab.at("ours", *status, check=False), "it says why")
+    assert not lab.owns("ours", 6)
+    run("ip", "-n", lab.prefix + "ours", "addr", "add", "fe80::9/64", "dev", "eth0", "nodad")
+    until(lambda: lab.owner_is("ours", 6), "the address can be advertised")
