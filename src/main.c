@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
+#include "gateway/gateway.h"
 #include "health/health.h"
 #include "lab/lab.h"
 #include "proxy/proxy.h"
@@ -20,6 +21,7 @@ const struct part_program part_programs[] = {
     {"vip", vip_main, vip_release},
     {"proxy", proxy_main, NULL},
     {"health", health_main, NULL},
+    {"gateway", gateway_main, NULL},
     {.name = NULL},
 };
 

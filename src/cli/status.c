@@ -221,6 +221,35 @@ show_vips(struct view *v)
 	}
 }
 
+/* Next hops and routes of a gateway, or of a host behind the gateways. */
+static void
+show_gateway(struct view *v)
+{
+	static const char *const rows[] = {
+	    "gateway forward", "gateway route ", "gateway next-hop "};
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	const char *name;
+	bool any = false;
+	size_t i, k;
+
+	for (k = 0; k < ARRAY_LEN(rows); k++) {
+		json_array_foreach(facts, i, fact)
+		{
+			name = after(fact, rows[k]);
+			if (name == NULL)
+				continue;
+			if (!any)
+				title(v, "routing");
+			any = true;
+			(void)printf("  %-22s ", *name != '\0' ? name : "forwarding");
+			say(v, text_of(fact, "value"), 10);
+			(void)printf("  for ");
+			age(number_of(fact, "age_ms"));
+			(void)printf("\n");
+		}
+	}
+}
+
 static void
 show_servers(struct view *v, const char *service)
 {
@@ -333,6 +362,7 @@ show(struct view *v)
 	}
 	show_parts(v);
 	show_vips(v);
+	show_gateway(v);
 	show_services(v);
 	show_orders(v);
 	show_advice(v);

@@ -19,8 +19,8 @@
 #include "base/ip.h"
 #include "config/routing.h"
 
-#define GATEWAY_HOPS_MAX   16  /* next hops of one route */
-#define GATEWAY_ROUTES_MAX 256 /* routes of one host */
+#define GATEWAY_HOPS_MAX   16 /* next hops of one route */
+#define GATEWAY_ROUTES_MAX 64 /* routes of one host */
 
 struct cluster;
 struct floating_ip;

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/netlink_talk.h"
+
 #ifndef IFA_PROTO /* linux 5.18 */
 #define IFA_PROTO 11
 #endif
@@ -56,9 +58,8 @@ netlink_close(struct netlink *nl)
 	free(nl);
 }
 
-/* Sends one request and feeds every part of its answer to `cb`. */
-static int
-talk(struct netlink *nl, struct nlmsghdr *h, mnl_cb_t cb, void *arg)
+int
+netlink_talk(struct netlink *nl, struct nlmsghdr *h, mnl_cb_t cb, void *arg)
 {
 	unsigned port = mnl_socket_get_portid(nl->sock);
 	int more = MNL_CB_OK;
@@ -157,7 +158,7 @@ netlink_links(
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifi_family = AF_UNSPEC;
-	return talk(nl, h, on_link, &w);
+	return netlink_talk(nl, h, on_link, &w);
 }
 
 struct addr_walk {
@@ -218,7 +219,7 @@ netlink_addrs(
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifa_family = AF_UNSPEC;
-	return talk(nl, h, on_addr, &w);
+	return netlink_talk(nl, h, on_addr, &w);
 }
 
 static struct nlmsghdr *
@@ -256,14 +257,15 @@ netlink_addr_set(
 	mnl_attr_put_u32(h, IFA_FLAGS, flags);
 	mnl_attr_put(h, IFA_CACHEINFO, sizeof(life), &life);
 	mnl_attr_put_u8(h, IFA_PROTO, NETLINK_ADDR_PROTO);
-	return talk(nl, h, NULL, NULL);
+	return netlink_talk(nl, h, NULL, NULL);
 }
 
 int
 netlink_addr_del(struct netlink *nl, unsigned index, const struct ip *ip)
 {
 	uint8_t req[REQ_SIZE] __attribute__((aligned(4)));
-	int err = talk(nl, put_addr(req, RTM_DELADDR, 0, index, ip), NULL, NULL);
+	int err =
+	    netlink_talk(nl, put_addr(req, RTM_DELADDR, 0, index, ip), NULL, NULL);
 
 	return err == -EADDRNOTAVAIL || err == -ENODEV ? 0 : err;
 }
@@ -309,7 +311,7 @@ netlink_tcp_open(const struct ip *ip)
 			  1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING;
 	err = mnl_socket_bind(nl.sock, 0, MNL_SOCKET_AUTOPID) < 0
 		  ? -errno
-		  : talk(&nl, h, on_tcp, &look);
+		  : netlink_talk(&nl, h, on_tcp, &look);
 	(void)mnl_socket_close(nl.sock); /* what is left of the answer goes with it */
 	return err != 0 ? err : look.found;
 }

@@ -43,6 +43,12 @@ health_wanted(const struct cluster *c, const struct host *me)
 	return vip_wanted(c, me) || proxy_wanted(c, me);
 }
 
+static bool
+gateway_wanted(const struct cluster *c, const struct host *me)
+{
+	return gateways_have(&c->gateways, me) || gateways_serve(&c->gateways, me);
+}
+
 /*
  * A hung vip part holds an address that the others take after three heartbeats of
  * silence: the spare must be at work before that. Not below what a busy machine needs
@@ -98,7 +104,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.realtime = 50,
 	.writes = vip_writes,
 	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
-	    "vip "},
+	    "vip ", "gateway "},
 	.publish = {"vip "},
 	.stop_order = 0},
     {.name = "proxy",
@@ -126,6 +132,16 @@ const struct part_row parts[PARTS_MAX] = {
 	.publish = {"server ", "service ", "check "},
 	.sockets = {"ping/"},
 	.stop_order = 2},
+    {.name = "gateway",
+	.wanted = gateway_wanted,
+	.hang_ns = health_hang,
+	.caps = {CAP_NET_ADMIN, CAP_NET_RAW},
+	.n_caps = 2,
+	.nice = -10,
+	.writes = vip_writes,
+	.subscribe = {"gateway "},
+	.publish = {"gateway "},
+	.stop_order = 3}, /* addresses leave while it forwards */
 };
 
 bool

@@ -415,6 +415,17 @@ proxy_level(const struct vip_router *r, char *why, size_t size)
 	return VIP_BROKEN;
 }
 
+/* Is `f` a next hop of others: an address that only gateways have? */
+static bool
+for_gateways(const struct vip_shell *sh, const struct floating_ip *f)
+{
+	for (size_t i = 0; i < f->n_hosts; i++) {
+		if (!gateways_have(&sh->cluster->gateways, f->host[i]))
+			return false;
+	}
+	return true;
+}
+
 /* How well this host can serve this address, and why not better. */
 static enum vip_level
 own_level(const struct vip_router *r, char *why, size_t size)
@@ -454,6 +465,11 @@ own_level(const struct vip_router *r, char *why, size_t size)
 			(void)snprintf(why, size, "service %s down", name);
 			return VIP_WEAK;
 		}
+	}
+	if (for_gateways(sh, f) &&
+	    !fact_is(vip_shell_fact(sh, "gateway", "forward"), "up")) {
+		(void)snprintf(why, size, "this gateway does not forward");
+		return VIP_WEAK;
 	}
 	if (fact_is(vip_shell_fact(sh, "admin", sh->me->name), "drain")) {
 		(void)snprintf(why, size, "drained");

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway_settings.c - the kernel's settings of a router.
+ *
+ * The value that was there before is published as a fact before a setting is changed:
+ * a later process of this part puts it back, too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/gateway_shell.h"
+
+#define FACT "gateway setting "
+
+enum { NAME_MAX_LEN = 128, VALUE_LEN = 16, ONLY_LEN = 2 };
+
+struct setting {
+	const char *name; /* below /proc/sys/net; with `of`, up to the interface ... */
+	const char *of;	  /* ... and what follows it; NULL: of the whole machine */
+	const char *value;
+	const char *only; /* where this was there before; NULL: anywhere */
+	uint8_t family;	  /* wanted where a side has it; 0: always */
+};
+
+#define V4(of, value)                                      \
+	{                                                  \
+		"ipv4/conf/", "/" of, value, NULL, AF_INET \
+	}
+#define V6(of, value)                                       \
+	{                                                   \
+		"ipv6/conf/", "/" of, value, NULL, AF_INET6 \
+	}
+
+/* Of every interface to one of the sides. */
+static const struct setting of_side[] = {
+    V4("forwarding", "1"),
+    /* Packets of one connection come by one gateway and leave by another: the way back
+     * need not be the way here, but there must be one (RFC 3704, 2.4). */
+    V4("rp_filter", "2"),
+    V4("accept_redirects", "0"),
+    V4("send_redirects", "0"),
+    V6("accept_redirects", "0"),
+    V6("accept_ra", "0"),
+    V6("forwarding", "1"),
+};
+
+/* Forwarding of IPv6 is one switch for all interfaces. It makes the others deaf for
+ * router advertisements, which they may live on. */
+static const struct setting of_others[] = {
+    {"ipv6/conf/", "/accept_ra", "2", "1", AF_INET6},
+};
+
+static const struct setting of_gateway[] = {
+    /* "all" counts beside the interface's own (in the kernel: IN_DEV_ORCONF). */
+    {"ipv4/conf/all/send_redirects", NULL, "0", NULL, AF_INET},
+    {"ipv6/conf/all/forwarding", NULL, "1", NULL, AF_INET6},
+};
+
+/* By ports, too: flows of two hosts spread over all next hops. */
+static const struct setting of_all[] = {
+    {"ipv4/fib_multipath_hash_policy", NULL, "1", NULL, 0},
+    {"ipv6/fib_multipath_hash_policy", NULL, "1", NULL, 0},
+};
+
+static const char *
+setting_name(
+    const struct setting *s, const char *interface, char name[static NAME_MAX_LEN])
+{
+	(void)snprintf(name, NAME_MAX_LEN, "%s%s%s", s->name,
+	    s->of != NULL ? interface : "", s->of != NULL ? s->of : "");
+	return name;
+}
+
+static int
+open_setting(const char *name, int flags)
+{
+	char path[NAME_MAX_LEN + 16];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* 0 or -errno; -ENOENT: this kernel has no such setting. */
+static int
+read_setting(const char *name, char value[static VALUE_LEN])
+{
+	int fd = open_setting(name, O_RDONLY), err = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, value, VALUE_LEN - 1);
+	if (n < 0)
+		err = -errno;
+	(void)close(fd);
+	if (err != 0)
+		return err;
+	value[n] = '\0';
+	value[strcspn(value, "\n")] = '\0';
+	return 0;
+}
+
+static void
+write_setting(const char *name, const char *value)
+{
+	int fd = open_setting(name, O_WRONLY), err = fd < 0 ? fd : 0;
+
+	if (fd >= 0) {
+		if (write(fd, value, strlen(value)) < 0)
+			err = -errno;
+		(void)close(fd);
+	}
+	if (err != 0 && err != -ENOENT)
+		log_event(LOG_ERR, "setting_refused", "name=%s value=%s why=\"%s\"",
+		    name, value, strerror(-err));
+}
+
+/* Puts down what is there now, once, if it is to change. */
+static void
+note(struct gateway_shell *sh, const struct setting *s, const char *interface)
+{
+	char name[NAME_MAX_LEN], key[FACT_KEY_LEN], value[VALUE_LEN];
+	struct gateway_told *t;
+
+	(void)snprintf(key, sizeof(key), FACT "%s", setting_name(s, interface, name));
+	t = gateway_told(sh, key);
+	if (t != NULL) {
+		t->wanted = true;
+		return;
+	}
+	if (read_setting(name, value) != 0 || strcmp(value, s->value) == 0 ||
+	    (s->only != NULL && strcmp(value, s->only) != 0))
+		return;
+	gateway_tell(sh, key, "%s", value);
+}
+
+static void
+make(struct gateway_shell *sh, const struct setting *s, const char *interface)
+{
+	char name[NAME_MAX_LEN], value[VALUE_LEN];
+
+	(void)sh;
+	if (read_setting(setting_name(s, interface, name), value) != 0 ||
+	    strcmp(value, s->value) == 0 ||
+	    (s->only != NULL && strcmp(value, s->only) != 0))
+		return;
+	write_setting(name, s->value);
+}
+
+/* ---- all of them --------------------------------------------------------------- */
+
+static bool
+has_family(const struct gateways *g, uint8_t family)
+{
+	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
+		const struct network *net = i < g->outside.n
+						? g->outside.network[i]
+						: g->inside.network[i - g->outside.n];
+
+		if (net->subnet.ip.family == family)
+			return true;
+	}
+	return family == 0;
+}
+
+static void
+each(struct gateway_shell *sh,
+    void (*apply)(struct gateway_shell *, const struct setting *, const char *),
+    const struct setting *s, size_t n, const char *interface)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (has_family(&sh->cluster->gateways, s[i].family))
+			apply(sh, &s[i], interface);
+	}
+}
+
+static bool
+on_side(const struct gateway_shell *sh, const struct links *links,
+    const struct netlink_link *l)
+{
+	const struct gateways *g = &sh->cluster->gateways;
+
+	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
+		const struct network *net = i < g->outside.n
+						? g->outside.network[i]
+						: g->inside.network[i - g->outside.n];
+		const struct host_address *own = host_address_on(sh->me, net);
+
+		if (own != NULL && links_find(links, own->interface, &own->ip) == l)
+			return true;
+	}
+	return false;
+}
+
+/* "all" before the interfaces: it sets them, too. */
+static void
+walk(struct gateway_shell *sh, const struct links *links,
+    void (*apply)(struct gateway_shell *, const struct setting *, const char *))
+{
+	each(sh, apply, of_all, ARRAY_LEN(of_all), "");
+	if (!sh->plan.forwards)
+		return;
+	each(sh, apply, of_gateway, ARRAY_LEN(of_gateway), "");
+	for (size_t i = 0; i < links->n_links; i++) {
+		const struct netlink_link *l = &links->link[i];
+
+		if (on_side(sh, links, l))
+			each(sh, apply, of_side, ARRAY_LEN(of_side), l->name);
+		else
+			each(sh, apply, of_others, ARRAY_LEN(of_others), l->name);
+	}
+}
+
+void
+gateway_settings_make(struct gateway_shell *sh, const struct links *links)
+{
+	walk(sh, links, note);
+	walk(sh, links, make);
+}
+
+/* The last one first: interfaces before "all". */
+void
+gateway_settings_back(struct gateway_shell *sh, bool everything)
+{
+	const size_t skip = strlen(FACT);
+
+	for (struct list *l = sh->facts.prev, *before = l->prev; l != &sh->facts;
+	     l = before, before = l->prev) {
+		struct gateway_told *t = CONTAINER(l, struct gateway_told, link);
+
+		if (strncmp(t->key, FACT, skip) != 0 || (t->wanted && !everything))
+			continue;
+		write_setting(t->key + skip, t->value);
+		gateway_untell(sh, t);
+	}
+}
