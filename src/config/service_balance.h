@@ -29,6 +29,20 @@ struct outlier_conf {
 	unsigned slow;	      /* times the others' median; 0: however slow */
 };
 
+/* A server's own word on itself, at a port beside the service. */
+struct agent_conf {
+	uint16_t port; /* 0: nobody is asked */
+	int64_t every_ns;
+	int64_t timeout_ns;
+};
+
+/* A second server is asked what the first takes long to answer. */
+struct hedge_conf {
+	int64_t after_ns;    /* 0: see below */
+	unsigned percentile; /* of the times of answers; 0 with no `after`: never */
+	unsigned budget;     /* per cent of requests */
+};
+
 struct balance_conf {
 	/* BALANCE_HASH */
 	enum hash_key hash_key;
@@ -42,6 +56,8 @@ struct balance_conf {
 	unsigned panic_below;  /* per cent of servers; 0: never */
 	unsigned retry_budget; /* per cent of requests */
 	struct outlier_conf outlier;
+	struct agent_conf agent;
+	struct hedge_conf hedge;
 };
 
 #endif /* NINES_CONFIG_SERVICE_BALANCE_H */

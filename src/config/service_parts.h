@@ -131,7 +131,9 @@ void routes_finish(struct reader *r, const struct yaml *node, struct service *s)
 extern const struct form balance_form;
 extern const struct form sticky_form;
 extern const struct section outlier_section;
-bool balance_applies(const void *base); /* not beside `sticky: source` */
+extern const struct section agent_section; /* service_agent.c */
+extern const struct section hedge_section; /* service_hedge.c */
+bool balance_applies(const void *base);	   /* not beside `sticky: source` */
 
 #define BALANCE_PERCENT(key, field, value, text)                                       \
 	{                                                                              \
@@ -185,6 +187,13 @@ bool balance_applies(const void *base); /* not beside `sticky: source` */
 		.offset = offsetof(struct service, balancing.outlier),                 \
 		.section = &outlier_section,                                           \
 		.doc = "Servers that answer worse than the others are left out.",      \
+	    },                                                                         \
+	    {                                                                          \
+		.name = "agent",                                                       \
+		.kind = VALUE_SECTION,                                                 \
+		.offset = offsetof(struct service, balancing.agent),                   \
+		.section = &agent_section,                                             \
+		.doc = "Ask each server's host how much it can take.",                 \
 	    },                                                                         \
 	    BALANCE_PERCENT("retry_budget", retry_budget, "20%",                       \
 		"Requests that may be sent twice, of all.")

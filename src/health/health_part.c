@@ -35,7 +35,7 @@ static bool
 is_ours(const char *key)
 {
 	return fact_is(key, "server") || fact_is(key, "service") ||
-	       fact_is(key, "check");
+	       fact_is(key, "check") || fact_is(key, "agent");
 }
 
 static struct replay *
@@ -106,17 +106,27 @@ start_target(struct health_shell *sh, struct target *t)
 	target_key(t, key);
 	recall(sh, key, value);
 	target_start(t, value);
+	if (t->site == NULL)
+		return;
+	(void)snprintf(
+	    key, sizeof(key), "agent %s %s", t->site->service->name, t->server->name);
+	recall(sh, key, value);
+	target_agent(t, value);
 }
 
 static void
 withdraw_target(struct health_shell *sh, struct target *t)
 {
-	char key[FACT_KEY_LEN];
+	char key[FACT_KEY_LEN], agent[FACT_KEY_LEN];
+	bool asked = target_agent_key(t, agent);
 
 	target_key(t, key);
 	target_free(t);
-	if (sh->acting)
-		part_publish(sh->part, key, "%s", "");
+	if (!sh->acting)
+		return;
+	part_publish(sh->part, key, "%s", "");
+	if (asked)
+		part_publish(sh->part, agent, "%s", "");
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/rng.h"
+#include "health/health_agent.h"
 #include "health/health_core.h"
 #include "health/health_probe.h"
 #include "part/part.h"
@@ -57,7 +58,8 @@ struct target {
 	const struct cluster *held; /* what the probe points into */
 	char why[HEALTH_WHY_LEN];   /* of the last failure */
 	char said[FACT_VALUE_LEN];
-	stats_t *count; /* NULL: no room */
+	stats_t *count;	     /* NULL: no room */
+	struct agent *agent; /* NULL: none is asked */
 	bool seen;
 };
 
@@ -77,6 +79,12 @@ void target_free(struct target *t); /* NULL is fine; says nothing */
 
 /* The key of its fact. */
 void target_key(const struct target *t, char key[static FACT_KEY_LEN]);
+
+/* The same of what its agent says; false if none is asked. */
+bool target_agent_key(const struct target *t, char key[static FACT_KEY_LEN]);
+/* Asks the agent that the file names, or none. `said` is the fact of an earlier
+ * process, or "". */
+void target_agent(struct target *t, const char *said);
 
 /* Begins checking and publishes; `said` is the fact of an earlier process, or "". */
 void target_start(struct target *t, const char *said);

@@ -47,11 +47,65 @@ say(struct target *t, const char *value)
 		site_judge(t->site);
 }
 
+/* ---- what its agent says --------------------------------------------------------- */
+
+bool
+target_agent_key(const struct target *t, char key[static FACT_KEY_LEN])
+{
+	if (t->agent != NULL)
+		(void)snprintf(key, FACT_KEY_LEN, "agent %s %s", t->site->service->name,
+		    t->server->name);
+	return t->agent != NULL;
+}
+
+static bool
+agent_forbids(const struct target *t)
+{
+	return t->agent != NULL &&
+	       (t->agent->said.down || t->agent->said.order == AGENT_MAINT);
+}
+
+static enum health_state
+state_of(const struct target *t)
+{
+	return agent_forbids(t) ? HEALTH_DOWN : t->core.state;
+}
+
+/* The fact has the form of what agents say. */
+static void
+say_agent(struct target *t)
+{
+	static const char *const order[] = {
+	    [AGENT_READY] = "ready", [AGENT_DRAIN] = "drain", [AGENT_MAINT] = "maint"};
+	const struct health_agent *a = &t->agent->said;
+	char key[FACT_KEY_LEN];
+
+	if (!target_agent_key(t, key))
+		return;
+	part_publish(t->shell->part, key, "%u%% %s %s%s%s", a->percent, order[a->order],
+	    a->down ? "down" : "up", a->why[0] != '\0' ? " # " : "", a->why);
+}
+
+static void
+why_agent(const struct target *t, char *out, size_t size)
+{
+	const struct health_agent *a = &t->agent->said;
+
+	(void)snprintf(out, size, "%s, says its agent%s%s",
+	    a->down ? "down" : "in maintenance", a->why[0] != '\0' ? ": " : "", a->why);
+}
+
 static void
 say_state(struct target *t)
 {
-	char value[FACT_VALUE_LEN];
+	char value[FACT_VALUE_LEN], why[FACT_VALUE_LEN - sizeof("down ")];
 
+	if (agent_forbids(t)) {
+		why_agent(t, why, sizeof(why));
+		(void)snprintf(value, sizeof(value), "down %s", why);
+		say(t, value);
+		return;
+	}
 	switch (t->core.state) {
 	case HEALTH_UNKNOWN:
 		say(t, "unknown");
@@ -70,6 +124,47 @@ say_state(struct target *t)
 	say(t, value);
 }
 
+static void
+on_agent(void *arg)
+{
+	struct target *t = arg;
+
+	say_agent(t);
+	say_state(t);
+}
+
+void
+target_agent(struct target *t, const char *said)
+{
+	const struct agent_conf *conf =
+	    t->site != NULL ? &t->site->service->balancing.agent : NULL;
+	struct health_agent words;
+	char key[FACT_KEY_LEN];
+	bool forbade = agent_forbids(t),
+	     wanted = conf != NULL && conf->port != 0 && t->server->unix_path == NULL;
+
+	if (t->agent != NULL ? wanted && agent_same(t->agent, conf, &t->server->at.ip)
+			     : !wanted)
+		return;
+	health_agent_init(&words);
+	if (said[0] == '\0' || health_agent_decode(&words, said, strlen(said)) != 0) {
+		if (t->agent != NULL && wanted)
+			words = t->agent->said;
+	}
+	if (target_agent_key(t, key) && !wanted)
+		part_publish(t->shell->part, key, "%s", "");
+	agent_free(t->agent);
+	t->agent =
+	    wanted ? agent_new(t->shell->loop, conf, &t->server->at.ip, &words) : NULL;
+	if (t->agent != NULL) {
+		t->agent->changed = on_agent;
+		t->agent->arg = t;
+		say_agent(t);
+	}
+	if (forbade || agent_forbids(t))
+		say_state(t);
+}
+
 struct tally {
 	size_t n, up, unknown;
 	const struct target *down; /* the first */
@@ -83,9 +178,9 @@ tally_up(struct tally *k, const struct site *s)
 		const struct target *t = CONTAINER(l, struct target, link);
 
 		k->n++;
-		k->up += t->core.state == HEALTH_UP;
-		k->unknown += t->core.state == HEALTH_UNKNOWN;
-		if (t->core.state == HEALTH_DOWN && k->down == NULL)
+		k->up += state_of(t) == HEALTH_UP;
+		k->unknown += state_of(t) == HEALTH_UNKNOWN;
+		if (state_of(t) == HEALTH_DOWN && k->down == NULL)
 			k->down = t;
 	}
 }
@@ -97,16 +192,19 @@ tally_up(struct tally *k, const struct site *s)
 void
 site_judge(struct site *s)
 {
-	char key[FACT_KEY_LEN], value[FACT_VALUE_LEN] = "";
+	char key[FACT_KEY_LEN], value[FACT_VALUE_LEN] = "", why[HEALTH_WHY_LEN] = "";
 	struct tally k = {.n = 0};
 
 	tally_up(&k, s);
 	if (k.up > 0)
 		(void)snprintf(value, sizeof(value), "up %zu/%zu", k.up, k.n);
-	else if (k.unknown == 0 && k.down != NULL)
+	else if (k.unknown == 0 && k.down != NULL) {
+		if (agent_forbids(k.down))
+			why_agent(k.down, why, sizeof(why));
 		(void)snprintf(value, sizeof(value),
 		    "down 0/%zu servers are healthy; %.64s: %.140s", k.n,
-		    k.down->server->name, k.down->why);
+		    k.down->server->name, why[0] != '\0' ? why : k.down->why);
+	}
 	if (strcmp(s->said, value) == 0)
 		return;
 	(void)snprintf(key, sizeof(key), "service %s", s->service->name);
@@ -295,6 +393,7 @@ target_free(struct target *t)
 	if (t == NULL)
 		return;
 	stop_probe(t);
+	agent_free(t->agent);
 	loop_timer_clear(t->shell->loop, &t->timer);
 	list_remove(&t->link);
 	free(t);
@@ -376,6 +475,8 @@ target_adopt(struct target *t, const struct target_plan *plan)
 	take_plan(t, plan);
 	if (!same && t->check->type != CHECK_NONE)
 		give(t, &ev);
+	if (t->shell->acting)
+		target_agent(t, "");
 }
 
 void

@@ -112,6 +112,7 @@ set_share(struct worker *w, struct upstream *up)
 
 	if (conf->balance == BALANCE_IDLE_CAPACITY)
 		share = capacity(up);
+	share = share * (100 - up->less) / 100;
 	if (up->ramping) {
 		part =
 		    ramp(mono_sub(w->now, up->back_at), conf->balancing.slow_start_ns);
@@ -134,6 +135,15 @@ care_welcome(struct worker *w, struct upstream *up)
 	up->back_at = w->now;
 	(void)set_share(w, up);
 	care_begin(w);
+}
+
+void
+care_less(struct worker *w, struct upstream *up, unsigned less)
+{
+	if ((up->less == 0 && less == 0) || up->gone)
+		return;
+	up->less = less;
+	(void)set_share(w, up);
 }
 
 /* ---- groups -------------------------------------------------------------------- */

@@ -29,6 +29,9 @@ bool care_affords(const struct wservice *s); /* one more could be */
 /* It was down and is up. */
 void care_welcome(struct worker *w, struct upstream *up);
 
+/* Its agent wants it to have so many per cent less than its weight. */
+void care_less(struct worker *w, struct upstream *up, unsigned less);
+
 /* After a reload, and after news of servers: what holds for all of the group. */
 void care_group(struct wgroup *g);
 

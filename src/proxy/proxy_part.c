@@ -150,6 +150,27 @@ server_orders(const struct proxy *p, struct view *v)
 	}
 }
 
+/* What servers' agents say: "75% drain up". That one is down says the check's fact. */
+static void
+server_agents(const struct proxy *p, struct view *v)
+{
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+		unsigned n = 0;
+		size_t at = 0;
+
+		if (strncmp(k->key, "agent ", 6) != 0 || k->server == GEN_NOWHERE)
+			continue;
+		for (; k->value[at] >= '0' && k->value[at] <= '9' && n <= 100; at++)
+			n = n * 10 + (unsigned)(k->value[at] - '0');
+		if (at == 0 || k->value[at] != '%' || k->value[at + 1] != ' ')
+			continue;
+		v->order[k->server].less = n < 100 ? (uint8_t)(100 - n) : 0;
+		if (n == 0 || fact_is(k->value + at + 2, "drain"))
+			v->server[k->server] |= SERVER_DRAINING;
+	}
+}
+
 /* Where an operator has switched a service to another group. */
 static void
 active_groups(const struct proxy *p, struct view *v)
@@ -231,6 +252,7 @@ show(void *arg)
 	v->stopping = p->stopping;
 	server_states(p, v);
 	server_orders(p, v);
+	server_agents(p, v);
 	active_groups(p, v);
 	for (size_t i = 0; i < p->n_wants; i++)
 		fill_listener(p, &v->listener[i], &p->want[i]);
@@ -429,8 +451,8 @@ resolve(struct proxy *p, struct known *k)
 
 	k->server = GEN_NOWHERE;
 	if (p->gen != NULL &&
-	    (strncmp(k->key, "server ", 7) == 0 ||
-		strncmp(k->key, "weight ", 7) == 0) &&
+	    (strncmp(k->key, "server ", 7) == 0 || strncmp(k->key, "weight ", 7) == 0 ||
+		strncmp(k->key, "agent ", 6) == 0) &&
 	    fact_split(&w, k->key) && w.n == 3)
 		k->server = gen_find(p->gen, w.word[1], w.word[2]);
 }

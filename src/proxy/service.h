@@ -44,6 +44,7 @@ struct upstream {
 	struct wservice *service;
 	struct wgroup *group;
 	unsigned weight;      /* the one that holds */
+	unsigned less;	      /* per cent of it that its agent wants it to have less */
 	uint32_t kept_active; /* from one balancer to the next */
 	const struct server *conf;
 	char *name; /* outlives the file */

@@ -104,6 +104,7 @@ struct view_listener {
 struct view_order {
 	bool weighted; /* `weight` counts instead of the file's */
 	uint16_t weight;
+	uint8_t less; /* per cent of the weight that its agent wants it to have less */
 };
 
 struct view {

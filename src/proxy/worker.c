@@ -321,6 +321,8 @@ adopt_services(struct worker *w, const struct view *v)
 			upstream_state(w, s->up[j], v->server[gs->first + j]);
 		for (size_t j = 0; j < s->n_up; j++)
 			service_order(s->up[j], &v->order[gs->first + j]);
+		for (size_t j = 0; j < s->n_up; j++)
+			care_less(w, s->up[j], v->order[gs->first + j].less);
 		for (size_t j = 0; j < s->n_groups; j++)
 			care_group(s->group[j]);
 		for (size_t j = 0; j < s->n_up; j++)
