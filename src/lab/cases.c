@@ -15,8 +15,10 @@
 #include "os/child.h"
 #include "os/netns.h"
 
-#define PLUG_NS	 (5 * SEC_NS)
-#define LEAVE_NS (40 * SEC_NS) /* what a stopped program may take to end */
+#define PLUG_NS	     (5 * SEC_NS)
+#define WEAR_NS	     (15 * SEC_NS)
+#define WEAR_STEP_NS (50 * MS_NS)
+#define LEAVE_NS     (40 * SEC_NS) /* what a stopped program may take to end */
 
 static bool
 is_hit(const struct harm *h, size_t host)
@@ -135,7 +137,7 @@ continue_host(struct drill *d, struct harm *h)
 static int
 signal_part(struct drill *d, struct harm *h, const char *part, int signo)
 {
-	h->pid = world_part(&d->world, h->host, part);
+	h->pid = world_part(&d->world, h->host, part, NULL, 0);
 	if (h->pid <= 0)
 		return -ESRCH;
 	return kill(h->pid, signo) == 0 ? 0 : -errno;
@@ -283,6 +285,25 @@ static int
 hang_part(struct drill *d, struct harm *h)
 {
 	return signal_part(d, h, h->part, SIGSTOP);
+}
+
+/* Until the supervisor gives it up for the time being. */
+static int
+wear_out_part(struct drill *d, struct harm *h)
+{
+	mono_t end = mono_add(probe_clock(), WEAR_NS);
+	char state[16];
+	int err = 0;
+
+	while (err == 0 && mono_before(probe_clock(), end)) {
+		h->pid = world_part(&d->world, h->host, h->part, state, sizeof(state));
+		if (strncmp(state, "down", 4) == 0)
+			return 0;
+		if (h->pid > 0)
+			(void)kill(h->pid, SIGKILL);
+		err = drill_until(d, NULL, WEAR_STEP_NS);
+	}
+	return err == 0 ? -ETIMEDOUT : err;
 }
 
 /* What the host writes to is full: its run directory (see world_build()). */
@@ -562,6 +583,7 @@ const struct drill_case drill_cases[] = {
     {.name = "heartbeat-cut",
 	.what = "the balancers stop hearing each other",
 	.scope = SCOPE_HEARTBEAT,
+	.brief = true,
 	.inject = cut_heartbeat,
 	.undo = uncut,
 	HOLD(2000, 2500),
@@ -636,6 +658,7 @@ const struct drill_case drill_cases[] = {
     {.name = "reload",
 	.what = "a changed file is applied everywhere",
 	.scope = SCOPE_CLUSTER,
+	.brief = true,
 	.inject = reload_changed,
 	.undo = restore_file,
 	.expect = EXPECT_STAYS,
@@ -694,6 +717,7 @@ const struct drill_case drill_cases[] = {
 	.what = "kill -9 of a part on @",
 	.inject = kill_part,
 	.scope = SCOPE_PART,
+	.brief = true,
 	HOLD(1500, 1500),
 	.generated = true},
     {.name = "part-hung",
@@ -701,7 +725,15 @@ const struct drill_case drill_cases[] = {
 	.inject = hang_part,
 	.undo = unhang,
 	.scope = SCOPE_PART,
+	.brief = true,
 	HOLD(2500, 2500),
+	.generated = true},
+    {.name = "part-down",
+	.what = "a part on @ dies again and again",
+	.inject = wear_out_part,
+	.scope = SCOPE_PART,
+	HOLD(1500, 1500),
+	.watch_ns = 3 * SEC_NS,
 	.generated = true},
     {.name = "server-slow",
 	.what = "the web server on @ takes 80 ms longer",
@@ -709,6 +741,7 @@ const struct drill_case drill_cases[] = {
 	.undo = undo_slow_server,
 	.expect = EXPECT_STAYS,
 	.scope = SCOPE_SERVER,
+	.brief = true,
 	HOLD(1500, 1500),
 	.on_server = true,
 	.generated = true},
@@ -717,12 +750,14 @@ const struct drill_case drill_cases[] = {
 	.inject = fill_disk,
 	.undo = free_disk,
 	.scope = SCOPE_NINES,
+	.brief = true,
 	HOLD(1500, 1500),
 	.generated = true},
     {.name = "upgrade",
 	.what = "the program is replaced everywhere",
 	.inject = upgrade_all,
 	.scope = SCOPE_CLUSTER,
+	.brief = true,
 	HOLD(1000, 1000),
 	.generated = true},
     {.name = "soak",

@@ -257,6 +257,14 @@ phase_mended(
 	return err == -EINTR ? err : 0;
 }
 
+enum forecast
+drill_forecast(const struct drill *d, const struct mishap *m)
+{
+	if (d->topology == NULL || d->goal < 0)
+		return FORECAST_NONE;
+	return mishap_forecast(d->topology, m, (size_t)d->goal);
+}
+
 /* Whom it befalls: by role, or as the failure says. */
 static void
 aim_harm(struct drill *d, const struct drill_task *t, struct harm *h)
@@ -286,6 +294,7 @@ name_round(const struct drill *d, const struct drill_task *t, const struct harm 
     struct drill_round *r)
 {
 	const struct mishap *f = t->mishap;
+	const char *target;
 
 	r->what = t->what;
 	(void)snprintf(
@@ -296,9 +305,10 @@ name_round(const struct drill *d, const struct drill_task *t, const struct harm 
 	}
 	mishap_name(f, r->name, sizeof(r->name));
 	r->generated = true;
-	r->forecast = mishap_forecast(d->world.cluster, f, d->service);
-	(void)snprintf(r->victim, sizeof(r->victim), "%s%s%s",
-	    r->name + strcspn(r->name, ":") + (strchr(r->name, ':') != NULL), "", "");
+	r->forecast = drill_forecast(d, f);
+	target = strchr(r->name, ':');
+	(void)snprintf(
+	    r->victim, sizeof(r->victim), "%s", target != NULL ? target + 1 : "all");
 }
 
 static void

@@ -42,6 +42,8 @@ struct harm {
 struct drill {
 	struct world world;
 	const struct service *service; /* what the clients ask */
+	struct topology *topology;     /* the analysis; NULL: there is none */
+	long goal;		       /* of `service`, in it */
 	const struct floating_ip *ip;  /* its address: under test */
 	struct ip_endpoint target;
 	struct prober *prober;
@@ -88,6 +90,7 @@ struct drill_case {
 	bool on_server;		      /* befalls a web server, not a balancer */
 	bool peers;		      /* makes sense with keepalived and haproxy */
 	bool returns;		      /* needs `failback: true`; nines is told so */
+	bool brief;		      /* over before anybody repairs it (mishap.h) */
 	bool generated;		      /* only for failures named with their target */
 	bool hidden;		      /* only on demand */
 };
@@ -191,6 +194,9 @@ void report_old_done_with(struct report_old *old);
 bool report_old_done(const struct report_old *old, const char *name);
 /* Median of the case's outage; false: it has none of that name. */
 bool report_old_outage(const struct report_old *old, const char *name, double *ms);
+
+/* What the analysis of `d` says. */
+enum forecast drill_forecast(const struct drill *d, const struct mishap *m);
 
 /* The service that clients ask; NULL: there is none to drill. */
 const struct service *drill_service(const struct cluster *c);

@@ -271,6 +271,8 @@ aim(struct drill *d, const struct cluster *c)
 	d->ip = l->floating_ip;
 	d->returns = d->ip->failback;
 	d->target = l->at;
+	d->topology = topology_new(c);
+	d->goal = d->topology != NULL ? mishap_goal(d->topology, d->service) : -1;
 	return 0;
 }
 
@@ -457,6 +459,7 @@ run(struct drill *d, const struct cluster *c, const struct options *o)
 		explain_start(d, err);
 	unwatch(d);
 out:
+	topology_free(d->topology);
 	world_done(&d->world);
 	if (d->kept)
 		(void)fprintf(stderr,
@@ -488,25 +491,27 @@ list(void)
 static int
 list_mishaps(const struct cluster *c, const struct options *o)
 {
-	static const char *const words[] = {[FORECAST_NONE] = "",
+	static const char *const words[] = {[FORECAST_NONE] = "?",
 	    [FORECAST_SURVIVES] = "survived",
 	    [FORECAST_ENDS] = "ends the service"};
 	size_t n = mishap_list(c, NULL, 0);
 	struct mishap *list = calloc(n + 1, sizeof(*list));
-	const struct service *s = drill_service(c);
+	struct topology *t = topology_new(c);
+	struct drill d = {.topology = t, .goal = -1};
 	char name[MISHAP_NAME_LEN];
 
-	if (list == NULL)
-		return 1;
-	n = mishap_list(c, list, n);
+	if (t != NULL)
+		d.goal = mishap_goal(t, drill_service(c));
+	n = list != NULL ? mishap_list(c, list, n) : 0;
 	for (size_t i = 0; i < n; i++) {
 		mishap_name(&list[i], name, sizeof(name));
 		if (o->only == NULL || listed(o->only, name))
-			(void)printf("  %-34s %s\n", name,
-			    s != NULL ? words[mishap_forecast(c, &list[i], s)] : "");
+			(void)printf(
+			    "  %-34s %s\n", name, words[drill_forecast(&d, &list[i])]);
 	}
+	topology_free(t);
 	free(list);
-	return 0;
+	return list == NULL;
 }
 
 /* A report of an earlier drill, or the name of other programs. */

@@ -6,6 +6,8 @@
 #include "lab/drill.h"
 #include "supervisor/parts.h"
 
+#define FAILED_MAX 64 /* servers on one host, at most */
+
 struct list {
 	const struct cluster *c;
 	const struct drill_case *what;
@@ -174,12 +176,65 @@ mishap_matches(const char *name, const char *pattern, size_t len)
 	       (name[len] == '\0' || name[len] == ':' || name[len] == '/');
 }
 
-enum forecast
-mishap_forecast(
-    const struct cluster *c, const struct mishap *f, const struct service *s)
+/* Is it one of what fails when `m` happens? */
+static bool
+falls(const struct failure *f, const struct mishap *m)
 {
-	(void)c;
-	(void)f;
-	(void)s;
-	return FORECAST_NONE;
+	switch (m->what->scope) {
+	case SCOPE_HOST:
+	case SCOPE_NINES:
+		return f->kind == AVAIL_HOST && f->host == m->host;
+	case SCOPE_LINK:
+		return f->kind == AVAIL_LINK && f->host == m->host &&
+		       f->network == m->net;
+	case SCOPE_NETWORK:
+		return f->kind == AVAIL_NETWORK && f->network == m->net;
+	case SCOPE_ZONE:
+		return f->kind == AVAIL_ZONE && f->zone == m->zone;
+	case SCOPE_PART:
+		return f->kind == AVAIL_PART && f->host == m->host &&
+		       strcmp(f->part, m->part) == 0;
+	case SCOPE_SERVER:
+		return f->kind == AVAIL_SERVER && f->host == m->host;
+	case SCOPE_ROLE:
+	case SCOPE_HEARTBEAT:
+	case SCOPE_CLUSTER:
+		break;
+	}
+	return false;
+}
+
+size_t
+mishap_failures(
+    const struct topology *t, const struct mishap *m, size_t *failed, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < topology_n_failures(t) && !m->what->brief; i++) {
+		if (n < max && falls(topology_failure(t, i), m))
+			failed[n++] = i;
+	}
+	return n;
+}
+
+long
+mishap_goal(const struct topology *t, const struct service *s)
+{
+	for (size_t i = 0; i < topology_n_goals(t); i++) {
+		if (topology_goal(t, i)->service == s)
+			return (long)i;
+	}
+	return -1;
+}
+
+enum forecast
+mishap_forecast(const struct topology *t, const struct mishap *m, size_t goal)
+{
+	size_t failed[FAILED_MAX], n = mishap_failures(t, m, failed, FAILED_MAX);
+
+	/* What fails for a moment only is to be survived, whatever it is. */
+	if (n == 0 && !m->what->brief)
+		return FORECAST_NONE;
+	return topology_survives(t, failed, n, goal) ? FORECAST_SURVIVES
+						     : FORECAST_ENDS;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "config/cluster.h"
+#include "topology/topology.h"
 
 #define MISHAP_NAME_LEN (3 * CLUSTER_NAME_MAX)
 
@@ -53,7 +54,15 @@ enum forecast {
 	FORECAST_ENDS,	   /* `s` is not */
 };
 
+/* `goal` is that of the service that clients ask, of topology_goal(). */
 enum forecast mishap_forecast(
-    const struct cluster *c, const struct mishap *f, const struct service *s);
+    const struct topology *t, const struct mishap *m, size_t goal);
+
+/* The things of the analysis that fail with it: indices, at most `max`; how many. */
+size_t mishap_failures(
+    const struct topology *t, const struct mishap *m, size_t *failed, size_t max);
+
+/* The goal of `s`; -1: the analysis has none. */
+long mishap_goal(const struct topology *t, const struct service *s);
 
 #endif /* NINES_LAB_MISHAP_H */

@@ -420,7 +420,7 @@ world_order(struct world *w, size_t host, const char *const *words, json_t **ans
 }
 
 pid_t
-world_part(struct world *w, size_t host, const char *part)
+world_part(struct world *w, size_t host, const char *part, char *state, size_t size)
 {
 	static const char *const words[] = {"status", NULL};
 	const json_t *p;
@@ -428,15 +428,21 @@ world_part(struct world *w, size_t host, const char *part)
 	pid_t pid = 0;
 	size_t i;
 
+	if (state != NULL)
+		state[0] = '\0';
 	if (world_order(w, host, words, &status) == 0) {
 		json_array_foreach(json_object_get(status, "parts"), i, p)
 		{
 			const char *name =
 			    json_string_value(json_object_get(p, "name"));
 
-			if (name != NULL && strcmp(name, part) == 0)
-				pid = (pid_t)json_integer_value(
-				    json_object_get(p, "pid"));
+			const char *is = json_string_value(json_object_get(p, "state"));
+
+			if (name == NULL || strcmp(name, part) != 0)
+				continue;
+			pid = (pid_t)json_integer_value(json_object_get(p, "pid"));
+			if (state != NULL && is != NULL)
+				(void)snprintf(state, size, "%s", is);
 		}
 	}
 	json_decref(status);

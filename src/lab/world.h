@@ -121,8 +121,10 @@ void world_client(
  */
 int world_order(
     struct world *w, size_t host, const char *const *words, json_t **answer) MUST_CHECK;
-/* The process of a part, acting; 0 if there is none. */
-pid_t world_part(struct world *w, size_t host, const char *part);
+/* The process of a part, acting; 0 if there is none. `state` (may be NULL): in a word.
+ */
+pid_t world_part(
+    struct world *w, size_t host, const char *part, char *state, size_t size);
 /* True when every part of the host is up. */
 bool world_ready(struct world *w, size_t host);
 
