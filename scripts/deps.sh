@@ -13,8 +13,8 @@ set -eu
 
 build="gcc libc6-dev make meson ninja-build pkg-config libuv1-dev libfyaml-dev
 	libjansson-dev libmnl-dev libssl-dev libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev
-	libcap-ng-dev libseccomp-dev linux-libc-dev"
-lab="iproute2 nftables procps"
+	libcap-ng-dev libqrencode-dev libseccomp-dev linux-libc-dev"
+lab="iproute2 nftables procps wireguard-go wireguard-tools"
 demo="$lab nginx-light"
 compare="nginx-light haproxy keepalived"
 test="$lab $compare nghttp2-client libcmocka-dev python3-pytest python3-brotli python3-zstandard curl openssl tcpdump iputils-ping util-linux"

@@ -13,6 +13,7 @@
 #include "proxy/proxy.h"
 #include "supervisor/supervisor.h"
 #include "vip/vip.h"
+#include "vpn/vpn.h"
 
 #define RUN_DIR \
 	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
@@ -22,6 +23,7 @@ const struct part_program part_programs[] = {
     {"proxy", proxy_main, NULL},
     {"health", health_main, NULL},
     {"gateway", gateway_main, NULL},
+    {"vpn", vpn_main, NULL},
     {.name = NULL},
 };
 

@@ -15,6 +15,16 @@ service_port_has_tls(const struct service *s, uint16_t port)
 	return true;
 }
 
+static void
+vpn_files(const struct cluster *c, const struct host *me,
+    void (*each)(void *arg, const char *path, bool optional), void *arg)
+{
+	for (size_t i = 0; i < c->n_vpns; i++) {
+		if (vpn_on_host(&c->vpn[i], me))
+			each(arg, c->vpn[i].key_file, false);
+	}
+}
+
 void
 cluster_files(const struct cluster *c, const struct host *me,
     void (*each)(void *arg, const char *path, bool optional), void *arg)
@@ -37,4 +47,5 @@ cluster_files(const struct cluster *c, const struct host *me,
 		if (s->server_tls.ca != NULL)
 			each(arg, s->server_tls.ca, false);
 	}
+	vpn_files(c, me, each, arg);
 }

@@ -281,25 +281,41 @@ do_weight(struct client *c, const char *service, const char *server, const char 
 	answer(c, true, text, NULL, 0);
 }
 
-/* Passed on to the part `vip`, which answers when the address has moved. */
+/* Passed on to a part, which answers; `none` is said if it does not run. */
 static void
-do_move(struct client *c, const char *floating_ip, const char *host)
+pass_on(struct client *c, const char *part, const char *text, const char *none)
 {
-	const struct part_row *row = parts_find("vip");
-	struct child *vip = &c->tree->child[row - parts];
-	struct link *link = child_acting_link(vip);
+	const struct part_row *row = parts_find(part);
+	struct link *link = child_acting_link(&c->tree->child[row - parts]);
 	struct part_msg m = {.type = PART_COMMAND};
-	char text[512];
 
 	if (link == NULL) {
-		answer(c, false, "this host has no floating addresses now", NULL, 0);
+		answer(c, false, none, NULL, 0);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "move\t%s\t%s", floating_ip, host);
 	c->order = m.id = ++c->tree->next_order;
 	m.text = text;
 	m.text_len = strlen(text);
 	link_send(link, &m, -1);
+}
+
+/* The answer comes when the address has moved. */
+static void
+do_move(struct client *c, const char *floating_ip, const char *host)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "move\t%s\t%s", floating_ip, host);
+	pass_on(c, "vip", text, "this host has no floating addresses now");
+}
+
+static void
+do_vpn_list(struct client *c, const char *vpn, const char *from)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "list\t%s\t%s", vpn, from);
+	pass_on(c, "vpn", text, "this host is no VPN gateway now");
 }
 
 static void
@@ -364,6 +380,8 @@ serve(struct client *c)
 		do_weight(c, word[1], word[2], word[3]);
 	} else if (n == 3 && strcmp(word[0], "move") == 0) {
 		do_move(c, word[1], word[2]);
+	} else if (n == 3 && strcmp(word[0], "vpn-list") == 0) {
+		do_vpn_list(c, word[1], word[2]);
 	} else if (n == 1 && strcmp(word[0], "upgrade") == 0) {
 		do_upgrade(c);
 	} else if (n == 1 && strcmp(word[0], "stop") == 0) {

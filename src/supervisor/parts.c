@@ -85,9 +85,31 @@ health_hang(const struct cluster *c, const struct host *me)
 	return 2 * SEC_NS;
 }
 
+static bool
+vpn_wanted(const struct cluster *c, const struct host *me)
+{
+	for (size_t i = 0; i < c->n_vpns; i++) {
+		if (vpn_on_host(&c->vpn[i], me))
+			return true;
+	}
+	return false;
+}
+
+/* It waits two seconds for a wireguard-go that hangs, and for nft. */
+static int64_t
+vpn_hang(const struct cluster *c, const struct host *me)
+{
+	(void)c;
+	(void)me;
+	return 10 * SEC_NS;
+}
+
 /* Interface settings; the null device for the programs it runs. */
 static const char *const vip_writes[] = {"/proc/sys/net", "/dev/null", NULL};
 static const char *const nothing[] = {NULL};
+/* And the sockets and the device of its wireguard-go. */
+static const char *const vpn_writes[] = {
+    "/proc/sys/net", "/dev/null", "/dev/net/tun", "/run", NULL};
 
 /*
  * vip stays root for its settings in /proc/sys, without a capability to make use of
@@ -142,6 +164,17 @@ const struct part_row parts[PARTS_MAX] = {
 	.subscribe = {"gateway "},
 	.publish = {"gateway "},
 	.stop_order = 3}, /* addresses leave while it forwards */
+    {.name = "vpn",
+	.wanted = vpn_wanted,
+	.hang_ns = vpn_hang,
+	.caps = {CAP_NET_ADMIN},
+	.n_caps = 1,
+	.nice = -5,
+	.writes = vpn_writes,
+	.subscribe = {"vip ", "vpn "},
+	.publish = {"vpn "},
+	.files = true,
+	.stop_order = 2},
 };
 
 bool
