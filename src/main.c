@@ -66,7 +66,8 @@ const struct verb verbs[] = {
     {"reload", cli_order, "[--json] [--run-dir DIR]", "apply the changed cluster file",
 	RUN_DIR
 	"\nChanges only what changed and closes no connection. A file with errors\n"
-	"changes nothing; all its errors are shown.\n",
+	"changes nothing; all its errors are shown. A certificate or a page that\n"
+	"cannot be used is named, and the exit status is 1, but all else holds.\n",
 	false},
     {"drain", cli_order, "[--json] [--run-dir DIR] HOST|SERVER",
 	"send no new work to a host or server",

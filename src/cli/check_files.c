@@ -58,6 +58,20 @@ check_certificate(const struct service *s, const char *path, struct diag_list *d
 		(void)fclose(f);
 }
 
+static void
+check_page(const struct route *r, struct diag_list *diags)
+{
+	FILE *f = fopen(r->answer.body_file, "re");
+
+	if (f == NULL)
+		diag_hint(diag_add(diags, DIAG_WARNING, "file-unreadable",
+			      r->place.line, r->place.column, "%s cannot be read: %s",
+			      r->answer.body_file, strerror(errno)),
+		    "the load balancers need it");
+	if (f != NULL)
+		(void)fclose(f);
+}
+
 void
 check_files(const struct cluster *c, struct diag_list *diags)
 {
@@ -70,5 +84,9 @@ check_files(const struct cluster *c, struct diag_list *diags)
 			check_certificate(s, s->tls.client_ca, diags);
 		if (s->server_tls.ca != NULL)
 			check_certificate(s, s->server_tls.ca, diags);
+		for (size_t k = 0; k < s->n_routes; k++) {
+			if (s->route[k].answer.body_file != NULL)
+				check_page(&s->route[k], diags);
+		}
 	}
 }

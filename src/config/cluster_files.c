@@ -46,6 +46,10 @@ cluster_files(const struct cluster *c, const struct host *me,
 			each(arg, s->tls.client_ca, false);
 		if (s->server_tls.ca != NULL)
 			each(arg, s->server_tls.ca, false);
+		for (size_t k = 0; k < s->n_routes; k++) {
+			if (s->route[k].answer.body_file != NULL)
+				each(arg, s->route[k].answer.body_file, false);
+		}
 	}
 	vpn_files(c, me, each, arg);
 }

@@ -93,8 +93,9 @@ struct route {
 	size_t n_to;	      /* 0: the active group */
 	const char *redirect; /* Location; or NULL */
 	struct {
-		unsigned status;  /* 0: no answer of our own */
-		const char *body; /* or NULL */
+		unsigned status;       /* 0: no answer of our own */
+		const char *body;      /* or NULL */
+		const char *body_file; /* that has it; or NULL */
 		const char *type;
 	} answer;
 	unsigned status; /* of the redirect */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config/cluster_files.h"
 #include "config/reader.h"
 #include "config/sections.h"
 #include "config/service_parts.h"
@@ -236,6 +237,41 @@ static const struct form body_form = {
 };
 
 static const char *
+file_fault(const char *name, const char *text)
+{
+	(void)name;
+	return strlen(text) <= CLUSTER_PATH_MAX ? NULL : "a shorter file name";
+}
+
+static const struct {
+	const char *suffix, *type;
+} type_of[] = {
+    {".html", "text/html; charset=utf-8"},
+    {".htm", "text/html; charset=utf-8"},
+    {".json", "application/json"},
+    {"", "text/plain"},
+};
+
+static const char *
+usual_type(const struct route *route)
+{
+	const char *file =
+	    route->answer.body_file != NULL ? route->answer.body_file : "";
+	size_t len = strlen(file), i = 0;
+
+	while (len < strlen(type_of[i].suffix) ||
+	       strcmp(file + len - strlen(type_of[i].suffix), type_of[i].suffix) != 0)
+		i++;
+	return type_of[i].type;
+}
+
+static void
+derive_type(const void *base, struct sbuf *out)
+{
+	write_text(out, usual_type(base));
+}
+
+static const char *
 answer_absent(const void *base)
 {
 	return ((const struct route *)base)->answer.status == 0 ? "" : NULL;
@@ -260,19 +296,42 @@ static const struct key answer_key[] = {
 	.doc = "What it says.",
     },
     {
+	.name = "body_file",
+	.kind = VALUE_FILE,
+	FIELD(struct route, answer.body_file),
+	.fault = file_fault,
+	.doc = "The file that has it, on each load balancer; read at start and by "
+	       "`nines reload`.",
+    },
+    {
 	.name = "type",
 	.kind = VALUE_TEXT,
 	FIELD(struct route, answer.type),
-	.preset = "text/plain",
 	.doc = "Content-Type of the body.",
+	.derived = derive_type,
+	.derived_doc = "by the file's name: HTML or JSON, else text/plain",
     },
 };
+
+static void
+finish_answer(struct reader *r, const struct yaml *node, void *base, uint64_t given)
+{
+	struct route *route = base;
+
+	(void)given;
+	if (route->answer.type == NULL)
+		route->answer.type = usual_type(route);
+	if (route->answer.body != NULL && route->answer.body_file != NULL)
+		(void)reader_error(r, yaml_get(node, "body_file")->key, "key-conflict",
+		    "\"body\" and \"body_file\" exclude each other");
+}
 
 static const struct section answer_section = {
     .what = "answer",
     .doc = "An answer of the load balancer's own, such as a maintenance page.",
     KEYS(answer_key),
     .shorthand = "status",
+    .finish = finish_answer,
     .absent = answer_absent,
     .brief = brief_answer,
 };

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "proxy/counters.h"
+#include "proxy/gen_page.h"
 #include "proxy/gen_tls.h"
 #include "proxy/meter.h"
 #include "proxy/route.h"
@@ -143,6 +144,8 @@ build_service(struct builder *b, size_t i)
 	build_servers(b, gs, old);
 	build_routes(b, gs);
 	gen_tls_build(g, gs, old, b->files);
+	if (conf->n_routes > 0)
+		gen_page_build(g, gs, old, b->files);
 }
 
 /* In the first worker's block: what is shown is the sum of all. */

@@ -17,23 +17,29 @@ complain(struct gen *g, struct gen_service *gs, bool failed, const char *why)
 
 	log_event(failed ? LOG_ERR : LOG_WARN, "tls", "service=%s %s=\"%s\"",
 	    gs->conf->name, failed ? "error" : "warning", why);
+	gs->tls_failed = gs->tls_failed || failed;
 	if (copy != NULL)
 		gs->tls_why = copy;
 }
 
 static void
-take_over(struct gen *g, struct gen_service *gs, const struct gen_service *old)
+take_over(struct gen_service *gs, const struct gen_service *old)
 {
-	const char *why = old->tls_why;
-
 	if (gs->tls == NULL && gs->conf->tls.mode == TLS_TERMINATE)
 		gs->tls = tls_site_ref(old->tls);
 	if (gs->server_tls == NULL && gs->conf->server_tls.on)
 		gs->server_tls = tls_peer_ref(old->server_tls);
-	if (gs->tls_why[0] == '\0')
-		gs->tls_why = arena_strndup(g->memory, why, strlen(why));
-	if (gs->tls_why == NULL)
-		gs->tls_why = "";
+}
+
+/* Nothing was read this time: what was wrong still is. */
+static void
+stay_wrong(struct gen *g, struct gen_service *gs, const struct gen_service *old)
+{
+	const char *why = arena_strndup(g->memory, old->tls_why, strlen(old->tls_why));
+
+	gs->tls_failed = old->tls_failed;
+	if (why != NULL)
+		gs->tls_why = why;
 }
 
 void
@@ -53,8 +59,10 @@ gen_tls_build(struct gen *g, struct gen_service *gs, const struct gen_service *o
 	if (files != NULL && conf->server_tls.on &&
 	    tls_peer_new(&gs->server_tls, conf, files, why) != 0)
 		complain(g, gs, true, why);
+	if (old != NULL && old->here && files == NULL)
+		stay_wrong(g, gs, old);
 	if (old != NULL && old->here)
-		take_over(g, gs, old);
+		take_over(gs, old);
 }
 
 void
@@ -89,6 +97,9 @@ gen_tls_fact(const struct gen_service *gs, char text[static TLS_FACT_LEN])
 	else if (gs->tls_why[0] == '\0' && !missing)
 		tell_good(gs, text);
 	else
-		(void)snprintf(text, TLS_FACT_LEN, "%s %s", missing ? "down" : "warn",
+		(void)snprintf(text, TLS_FACT_LEN, "%s %s",
+		    missing	     ? "down"
+		    : gs->tls_failed ? "warn"
+				     : "note",
 		    gs->tls_why);
 }

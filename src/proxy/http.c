@@ -140,9 +140,33 @@ send_answer(struct worker *w, struct client *c, size_t head, const char *body, s
 	c->down.out = b;
 }
 
+/* What is left of a page of our own, which lies in the generation: nothing of it has
+ * to be kept. True if all of it is out. */
+static bool
+push_page(struct worker *w, struct client *c)
+{
+	struct route_text *page = &c->shape.page;
+
+	while (page->len > 0 && !c->s.broken) {
+		struct iovec v = {(char *)(uintptr_t)page->p, page->len};
+		size_t n;
+
+		if (!flow_flush(w, &c->down, &c->s))
+			return false;
+		n = (size_t)side_send(&c->s, &v, 1);
+		page->p += n;
+		page->len -= n;
+		if (n == 0)
+			return c->s.broken;
+	}
+	return true;
+}
+
 static void
 pump_down(struct worker *w, struct client *c)
 {
+	if (c->shape.page.len > 0 && !push_page(w, c))
+		return;
 	/* A page of our own has no server: its flow is done and needs no source. */
 	struct side *src = c->peer != NULL ? &c->peer->s : &c->s;
 
@@ -176,6 +200,21 @@ pump_down(struct worker *w, struct client *c)
 	client_close(w, c);
 }
 
+/* The head of `n` bytes in w->out, and what fits of a page that is not small. */
+static void
+begin_page(struct worker *w, struct client *c, size_t n, struct route_text page)
+{
+	const struct iovec v[2] = {{w->out, n}, {(char *)(uintptr_t)page.p, page.len}};
+	size_t sent = (size_t)side_send(&c->s, v, 2);
+
+	if (sent < n) {
+		c->down.out = buf_keep(&w->bufs, w->out + sent, n - sent);
+		c->s.broken = c->s.broken || c->down.out == NULL;
+		sent = n;
+	}
+	c->shape.page = (struct route_text){page.p + (sent - n), page.len - (sent - n)};
+}
+
 /* Sends an answer that no server gave: `n` bytes of w->out, and its body. */
 static void
 send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t len)
@@ -190,7 +229,10 @@ send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t
 	c->state = CLIENT_ANSWERING;
 	count_status(c, c->status);
 	client_progress(w, c);
-	send_answer(w, c, n, body, len);
+	if (len > SMALL_BODY)
+		begin_page(w, c, n, (struct route_text){body, len});
+	else
+		send_answer(w, c, n, body, len);
 	pump_down(w, c);
 }
 

@@ -20,6 +20,7 @@
 #include "proxy/advice.h"
 #include "proxy/counters.h"
 #include "proxy/gen.h"
+#include "proxy/gen_page.h"
 #include "proxy/gen_tls.h"
 #include "proxy/proxy.h"
 #include "proxy/tls_memory.h"
@@ -465,12 +466,22 @@ open_file(void *arg, const char *path)
 	return part_file(p->part, path);
 }
 
-/* What `old` had and is not here any more is no fact. */
+/* Publishes what there is to say about files of the service. */
 static void
-withdraw_tls(struct proxy *p, const struct gen *old)
+publish_files(struct proxy *p, const char *service, const char *tls, const char *page)
 {
 	char key[FACT_KEY_LEN];
 
+	(void)snprintf(key, sizeof(key), "proxy tls %s", service);
+	part_publish(p->part, key, "%s", tls);
+	(void)snprintf(key, sizeof(key), "proxy page %s", service);
+	part_publish(p->part, key, "%s", page);
+}
+
+/* What `old` had and is not here any more is no fact. */
+static void
+withdraw_files(struct proxy *p, const struct gen *old)
+{
 	for (size_t i = 0; p->active && old != NULL && i < old->cluster->n_services;
 	     i++) {
 		const char *name = old->cluster->service[i].name;
@@ -478,24 +489,22 @@ withdraw_tls(struct proxy *p, const struct gen *old)
 
 		if (!old->service[i].here || (s != NULL && service_on_host(s, p->me)))
 			continue;
-		(void)snprintf(key, sizeof(key), "proxy tls %s", name);
-		part_publish(p->part, key, "%s", "");
+		publish_files(p, name, "", "");
 	}
 }
 
 static void
-publish_tls(struct proxy *p)
+tell_files(struct proxy *p)
 {
 	const struct gen *g = p->gen;
-	char key[FACT_KEY_LEN], text[TLS_FACT_LEN];
+	char tls[TLS_FACT_LEN], page[PAGE_FACT_LEN];
 
 	for (size_t i = 0; p->active && g != NULL && i < g->cluster->n_services; i++) {
 		if (!g->service[i].here)
 			continue;
-		gen_tls_fact(&g->service[i], text);
-		(void)snprintf(
-		    key, sizeof(key), "proxy tls %s", g->service[i].conf->name);
-		part_publish(p->part, key, "%s", text);
+		gen_tls_fact(&g->service[i], tls);
+		gen_page_fact(&g->service[i], page);
+		publish_files(p, g->service[i].conf->name, tls, page);
 	}
 }
 
@@ -524,12 +533,12 @@ adopt_gen(struct proxy *p, bool counted, bool files)
 	}
 	free(p->told);
 	p->told = told;
-	withdraw_tls(p, p->gen);
+	withdraw_files(p, p->gen);
 	gen_unref(p->gen);
 	p->gen = g;
 	for (size_t i = 0; i < p->n_known; i++)
 		resolve(p, &p->known[i]);
-	publish_tls(p);
+	tell_files(p);
 }
 
 static void

@@ -289,7 +289,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->meter = meter_ref(gs->meter);
 	routing_unref(s->routing);
 	s->by_name = names_count(gs->conf);
-	s->routing = gs->routes != NULL ? routing_new(g, gs->conf, gs->routes) : NULL;
+	s->routing = gs->routes != NULL ? routing_new(g, gs) : NULL;
 	for (size_t i = 0; i < s->n_up; i++)
 		upstream_usable(up[i]);
 	gen_unref(old_gen);

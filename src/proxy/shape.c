@@ -17,13 +17,16 @@
 #define ID_MAX 128 /* bytes of one that a trusted proxy gave */
 
 struct wrouting *
-routing_new(struct gen *g, const struct service *conf, const struct route_table *table)
+routing_new(struct gen *g, const struct gen_service *gs)
 {
 	struct wrouting *r = calloc(1, sizeof(*r));
 
 	ASSERT(r != NULL);
-	*r = (struct wrouting){
-	    .refs = 1, .gen = gen_ref(g), .conf = conf, .table = table};
+	*r = (struct wrouting){.refs = 1,
+	    .gen = gen_ref(g),
+	    .conf = gs->conf,
+	    .table = gs->routes,
+	    .page = gs->page};
 	return r;
 }
 
@@ -313,14 +316,19 @@ shape_answer(struct worker *w, struct client *c, const char *p, struct route_tex
 {
 	const struct route *r = c->shape.route;
 	const struct pairs *put = &r->to_client.put;
-	const char *text = r->answer.body != NULL ? r->answer.body : "";
+	const struct wrouting *routing = c->shape.routing;
 	size_t cap = sizeof(w->out), n;
 	struct fill_texts texts;
 	struct fill f;
 	int k;
 
 	*status = r->redirect != NULL ? r->status : r->answer.status;
-	*body = (struct route_text){text, r->redirect != NULL ? 0 : strlen(text)};
+	*body = (struct route_text){"", 0};
+	if (r->redirect == NULL && routing->page[r - routing->conf->route].p != NULL)
+		*body = routing->page[r - routing->conf->route];
+	else if (r->answer.body_file != NULL) /* it never could be read */
+		*body = (struct route_text){
+		    http1_phrase(*status), strlen(http1_phrase(*status))};
 	fill_in(w, c, p, &texts, &f);
 	k = snprintf(w->out, cap, "HTTP/1.1 %u %s\r\n", *status, http1_phrase(*status));
 	ASSERT(k > 0);

@@ -20,6 +20,7 @@
 
 struct client;
 struct gen;
+struct gen_service;
 struct worker;
 struct wservice;
 
@@ -31,6 +32,7 @@ struct wrouting {
 	struct gen *gen;
 	const struct service *conf;
 	const struct route_table *table;
+	const struct route_text *page; /* by a route's index */
 };
 
 /* What a request has of it; zero where its service has no routes. */
@@ -38,10 +40,10 @@ struct shape {
 	struct wrouting *routing;
 	const struct route *route; /* NULL: none holds */
 	struct buf *lines;	   /* to be added to the answer; or NULL */
+	struct route_text page;	   /* what is left to be sent of our own answer */
 };
 
-struct wrouting *routing_new(
-    struct gen *g, const struct service *conf, const struct route_table *table);
+struct wrouting *routing_new(struct gen *g, const struct gen_service *gs);
 void routing_unref(struct wrouting *r); /* NULL is fine */
 
 /* Chooses the client's route and group: by the head of a request in w->head and `p`. */

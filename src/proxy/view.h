@@ -68,11 +68,17 @@ struct gen_service {
 	struct tls_site *tls;	     /* towards clients; NULL: none, or see below */
 	struct tls_peer *server_tls; /* the same towards servers */
 	const char *tls_why;	     /* what is wrong with them, "" if nothing is */
+	bool tls_failed;	     /* and one of them could not be used */
+	struct route_text
+	    *page;	      /* what routes answer, by their index; p NULL: nothing */
+	const char *page_why; /* what could not be read, "" if nothing */
+	bool page_failed;
 };
 
 struct arena;
 struct meter;
 struct route_table;
+struct route_text;
 struct tls_peer;
 struct tls_site;
 

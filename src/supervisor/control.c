@@ -504,6 +504,57 @@ all_current(const struct tree *t)
 	return true;
 }
 
+/* What parts could not make use of, though the file is right: each on a line. */
+static void
+list_troubles(const struct tree *t, struct sbuf *out)
+{
+	static const struct {
+		const char *key, *what;
+	} told[] = {
+	    {"proxy tls ", "TLS of service"}, {"proxy page ", "a page of service"}};
+
+	LIST_EACH(n, tmp, &t->facts.all)
+	{
+		const struct fact *f = CONTAINER(n, struct fact, node);
+		bool kept = strncmp(f->value, "warn ", 5) == 0;
+
+		if (!kept && strncmp(f->value, "down ", 5) != 0)
+			continue;
+		for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+			size_t len = strlen(told[i].key);
+
+			if (strncmp(f->key, told[i].key, len) == 0)
+				sbuf_printf(out, "\n%s %s: %s (%s)", told[i].what,
+				    f->key + len, f->value + 5,
+				    kept ? "what was there before stays in use"
+					 : "there is nothing to use instead");
+		}
+	}
+}
+
+/* The generation is in force; whether all that it names can be used is another thing.
+ */
+static void
+answer_reload(struct client *c)
+{
+	struct sbuf text;
+
+	sbuf_init(&text, ANSWER_MAX);
+	list_troubles(c->tree, &text);
+	if (text.len == 0) {
+		answer(c, true, c->text, NULL, 0);
+	} else {
+		struct sbuf all;
+
+		sbuf_init(&all, ANSWER_MAX);
+		sbuf_printf(&all, "%s\nin force, except for:%s",
+		    c->text != NULL ? c->text : "", sbuf_text(&text));
+		answer(c, false, sbuf_text(&all), NULL, 0);
+		sbuf_done(&all);
+	}
+	sbuf_done(&text);
+}
+
 void
 control_progress(struct tree *t)
 {
@@ -514,7 +565,7 @@ control_progress(struct tree *t)
 		struct client *c = CONTAINER(n, struct client, node);
 
 		if (c->generation != 0 && c->out.len == 0)
-			answer(c, true, c->text, NULL, 0);
+			answer_reload(c);
 	}
 }
 

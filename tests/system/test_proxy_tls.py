@@ -478,19 +478,23 @@ def test_new_certificate_without_a_closed_connection(other, folder):
     # What is no certificate leaves the good one where it is, and is told.
     with open(f"{folder}/r.pem", "w", encoding="utf-8") as f:
         f.write("-----BEGIN NONSENSE-----\n")
-    other.order("reload")
+    refused = other.control("reload")
+    assert not refused["ok"] and "generation" in refused["error"]
+    assert (f"TLS of service site: {folder}/r.pem: has no certificate "
+            "(what was there before stays in use)") in refused["error"]
     until(lambda: other.fact("proxy tls site").startswith("warn "), "the fact tells")
     assert f"{folder}/r.pem: has no certificate" in other.fact("proxy tls site")
     assert serial(other, 443) == new
     ask(kept)
     kept.close()
     os.unlink(f"{folder}/r.pem")
-    other.order("reload")
+    assert "No such file" in other.control("reload")["error"]
     until(lambda: "No such file" in other.fact("proxy tls site"), "the fact tells")
     make_certificate(folder, "r", ["r.test"])
     os.chmod(f"{folder}/r.pem", 0o644)
     other.order("reload")
     until(lambda: "everybody may read its key" in other.fact("proxy tls site"), "a warning")
+    assert other.fact("proxy tls site").startswith("note ")
     assert serial(other, 443) not in (old, new, "")
 
 
