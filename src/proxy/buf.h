@@ -14,8 +14,9 @@
 
 #include "base/check.h"
 
-#define BUF_SMALL 2048	/* with its header */
-#define BUF_LARGE 65536 /* without; a power of two keeps splice and TCP happy */
+#define BUF_SMALL 2048		    /* with its header */
+#define BUF_BODY  65536		    /* what splice and TCP like to move at once */
+#define BUF_LARGE (BUF_BODY + 2048) /* without; that, and the head before it */
 
 struct buf {
 	struct buf *next;  /* free list */

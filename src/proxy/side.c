@@ -398,7 +398,7 @@ copy(struct worker *w, struct flow *f, struct side *src, struct side *dst)
 	if (b == NULL)
 		return false;
 	if (f->body.framing == HTTP1_UNTIL_CLOSE || f->body.framing == HTTP1_TUNNEL)
-		f->bulk = b->len == BUF_LARGE; /* the rest of it, and what follows */
+		f->bulk = b->len >= BUF_BODY; /* the rest of it, and what follows */
 	if (f->dechunk) {
 		used = http1_body_dechunk(&f->body, buf_bytes(b), b->len, &n);
 	} else {
