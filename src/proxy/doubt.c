@@ -5,16 +5,26 @@
  * Checks find it after `fall` intervals; its clients know sooner. Who waits for longer
  * than PATIENCE_NS on a server from which nothing at all was heard meanwhile doubts it:
  * it gets no new work for a while, those who only wait for a connection go elsewhere,
- * and the checks are asked to look at once (health_core.h). Their verdict, not this
- * doubt, moves requests that were sent. A slow page therefore costs a check and
- * nothing else, and the last server left is never doubted.
+ * and the checks are asked to look at once (health_core.h). A slow page therefore costs
+ * a check and nothing else, and the last server left is never doubted.
+ *
+ * Requests that were sent are moved by the verdict of the checks. Where there are none,
+ * or where they see nothing (a program that accepts and answers its check while its
+ * workers hang), a second doubt does the same: after the first the server got new work
+ * again for as long as anybody is patient and has still said nothing, several wait for
+ * it, and each of them several times what its answers take. Only what may be asked
+ * twice moves, within the retry budget.
  */
 #include <errno.h>
 
 #include "proxy/conn.h"
 
 #define PATIENCE_NS (250 * MS_NS)
-#define DOUBT_NS    (1 * SEC_NS)
+#define DOUBT_NS    (400 * MS_NS) /* the first; each one after that twice as long */
+#define DOUBT_MAX   (30 * SEC_NS)
+#define WITNESSES   2 /* that wait, before anything that was sent is moved ... */
+#define AT_ONCE	    3 /* ... and at the second doubt */
+#define USUAL	    4 /* times what its answers usually take */
 
 /* True if `c` has done its part, and waits. */
 static bool
@@ -71,22 +81,73 @@ doubt_may_move(const struct client *c, const struct upstream *up)
 	       care_affords(c->service) && others(up, c);
 }
 
-static void
-doubt(struct worker *w, struct upstream *up)
+/* How long its answers take; one that has never answered is as the others. */
+static int64_t
+usual(const struct upstream *up)
 {
-	up->doubted = true;
-	upstream_usable(up);
-	wheel_set(&w->wheel, &up->retry, mono_add(w->now, DOUBT_NS));
-	count(up->counter, SRV_DOUBTS);
-	worker_notify(w);
+	int64_t ns = up->usual_ns;
+
+	for (size_t i = 0; ns == 0 && i < up->group->n_up; i++)
+		ns = up->group->up[i]->usual_ns;
+	return ns;
+}
+
+static bool
+waits_long(const struct worker *w, const struct server_conn *sc)
+{
+	int64_t ns = usual(sc->up);
+
+	return ns > 0 && overdue(w, sc) && mono_sub(w->now, sc->since) > ns * USUAL;
+}
+
+/* It has been doubted without a word in between, and several are the witnesses. */
+static bool
+hangs(const struct worker *w, const struct upstream *up)
+{
+	unsigned n = 0;
+
+	if (up->doubts < 2)
+		return false;
+	LIST_EACH(l, tmp, &up->busy)
+	{
+		n += waits_long(w, CONTAINER(l, struct server_conn, link));
+	}
+	return n >= (up->doubts > 2 ? WITNESSES : AT_ONCE);
+}
+
+/* Those that may go elsewhere do. */
+static void
+move_on(struct worker *w, struct upstream *up)
+{
+	bool all = hangs(w, up);
+
 	LIST_EACH(n, tmp, &up->busy)
 	{
 		struct server_conn *sc = CONTAINER(n, struct server_conn, link);
 		struct client *c = sc->client;
+		bool connecting = c->state == CLIENT_CONNECTING && others(up, c);
 
-		if (c->state == CLIENT_CONNECTING && overdue(w, sc) && others(up, c))
+		if (overdue(w, sc) && (connecting || (all && doubt_may_move(c, up))))
 			client_lost_server(w, c, EHOSTDOWN);
 	}
+}
+
+static void
+doubt(struct worker *w, struct upstream *up)
+{
+	int64_t ns = DOUBT_NS;
+
+	up->doubts = mono_before(up->heard, up->doubted_at) ? up->doubts + 1 : 1;
+	for (unsigned i = 1; i < up->doubts && ns < DOUBT_MAX; i++)
+		ns *= 2;
+	up->doubted = true;
+	up->doubted_at = w->now;
+	up->doubted_until = mono_add(w->now, ns);
+	upstream_usable(up);
+	wheel_set(&w->wheel, &up->retry, up->doubted_until);
+	count(up->counter, SRV_DOUBTS);
+	worker_notify(w);
+	move_on(w, up);
 }
 
 void
@@ -109,7 +170,8 @@ doubt_due(struct worker *w, struct upstream *up)
 {
 	if (up->gone || list_empty(&up->busy))
 		return;
-	if (upstream_takes(up) && silent(w, up) && others(up, NULL))
+	if (upstream_takes(up) && silent(w, up) && others(up, NULL) &&
+	    mono_before(mono_add(up->doubted_until, PATIENCE_NS), w->now))
 		doubt(w, up);
 	wheel_set(&w->wheel, &up->watch, mono_add(w->now, PATIENCE_NS / 5));
 }

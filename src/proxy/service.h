@@ -57,8 +57,11 @@ struct upstream {
 	struct wheel_timer retry;
 	struct wheel_timer watch; /* set while it is busy: does it answer? */
 	mono_t heard;		  /* an answer came from it */
-	mono_t reached;		  /* a connection to it came about */
-	struct list idle;	  /* connections, the last used first */
+	mono_t doubted_at;	  /* last */
+	mono_t doubted_until;
+	unsigned doubts;  /* since it was heard */
+	mono_t reached;	  /* a connection to it came about */
+	struct list idle; /* connections, the last used first */
 	unsigned n_idle;
 	struct list busy;
 	int64_t usual_ns;	 /* to answer; 0: not known */
