@@ -53,6 +53,21 @@ const struct verb verbs[] = {
 	"  --markdown     the reference of keys for people instead\n"
 	"\n  nines schema > cluster.schema.json\n",
 	false},
+    {"spof", cli_spof, "[--without NAME,...] [--order 1|2] [--json|--sarif] [FILE]",
+	"find every single point of failure of a cluster file",
+	"  --without NAME,...  what if these hosts, zones, networks were gone already\n"
+	"  --order 1           leave out pairs of failures\n"
+	"  --json              everything, for programs\n"
+	"  --sarif             the findings for code review\n"
+	"\nFor every service: whether it goes on when any one thing fails, what ends "
+	"it,\n"
+	"the line that makes it so and the smallest change that removes it. Exits with "
+	"1\n"
+	"if something that must be survived (must_survive, a host unless said) is "
+	"not.\n"
+	"FILE is /etc/nines/cluster.yaml unless given; - reads standard input.\n\n"
+	"  nines spof --without lb2 cluster.yaml\n",
+	false},
     {"status", cli_status, "[--json] [--run-dir DIR]",
 	"show this host's parts, addresses, services and servers",
 	"  --json         everything, for programs\n" RUN_DIR

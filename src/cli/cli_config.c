@@ -60,9 +60,8 @@ print(FILE *f, struct sbuf *out)
 	return ok;
 }
 
-/* The whole file, or standard input for "-"; says itself what went wrong. */
-static bool
-read_file(const char *path, struct sbuf *text)
+bool
+cli_read_file(const char *path, struct sbuf *text)
 {
 	bool is_stdin = strcmp(path, "-") == 0, ok;
 	FILE *f = is_stdin ? stdin : fopen(path, "re");
@@ -84,22 +83,22 @@ read_file(const char *path, struct sbuf *text)
 	return ok;
 }
 
-static bool
-want_colour(void)
+bool
+cli_want_colour(FILE *f)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && (no_color == NULL || *no_color == '\0') &&
+	return isatty(fileno(f)) && (no_color == NULL || *no_color == '\0') &&
 	       (term == NULL || strcmp(term, "dumb") != 0);
 }
 
-static void
-print_findings(const struct diag_list *diags, const struct sbuf *text)
+void
+cli_print_findings(const struct diag_list *diags, const struct sbuf *text)
 {
 	struct sbuf out;
 
 	sbuf_init(&out, OUTPUT_MAX);
-	diag_render(diags, sbuf_text(text), text->len, want_colour(), &out);
+	diag_render(diags, sbuf_text(text), text->len, cli_want_colour(stderr), &out);
 	(void)print(stderr, &out);
 }
 
@@ -149,7 +148,7 @@ cli_check(int argc, char **argv)
 	if (!parse_arguments(argc, argv, "--json", &a) || a.file == NULL)
 		return usage("check");
 	sbuf_init(&text, CLUSTER_FILE_MAX);
-	if (!read_file(a.file, &text)) {
+	if (!cli_read_file(a.file, &text)) {
 		sbuf_done(&text);
 		return EXIT_NEGATIVE;
 	}
@@ -160,7 +159,7 @@ cli_check(int argc, char **argv)
 	if (a.option)
 		print_json(c, &diags);
 	else
-		print_findings(&diags, &text);
+		cli_print_findings(&diags, &text);
 	if (c != NULL && !a.option)
 		print_ok(a.file, c);
 	rc = c != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
@@ -182,13 +181,13 @@ cli_config(int argc, char **argv)
 	if (!parse_arguments(argc, argv, "--full", &a) || a.file == NULL)
 		return usage("config");
 	sbuf_init(&text, CLUSTER_FILE_MAX);
-	if (!read_file(a.file, &text)) {
+	if (!cli_read_file(a.file, &text)) {
 		sbuf_done(&text);
 		return EXIT_NEGATIVE;
 	}
 	diag_init(&diags, a.file);
 	c = cluster_parse(sbuf_text(&text), text.len, &diags);
-	print_findings(&diags, &text);
+	cli_print_findings(&diags, &text);
 	if (c != NULL) {
 		sbuf_init(&out, OUTPUT_MAX);
 		cluster_write(c, a.option, &out);

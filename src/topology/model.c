@@ -487,13 +487,29 @@ service_node(struct build *b, const struct service *s)
 	return graph_all(b->g, mark);
 }
 
+/* True if `f` is for its neighbours: gateways and firewalls are on the way in. */
+static bool
+is_next_hop(const struct cluster *c, const struct floating_ip *f)
+{
+	for (size_t i = 0; i < f->n_hosts; i++) {
+		if (gateways_have(&c->gateways, f->host[i]) ||
+		    topology_in_hosts(
+			c->firewall.host, c->firewall.n_hosts, f->host[i]))
+			return true;
+	}
+	return false;
+}
+
 static uint32_t
 floating_node(struct build *b, const struct floating_ip *f, enum topology_part serving)
 {
 	uint32_t mark = graph_open(b->g), any;
 	struct seat seat;
 
-	push_way_in(b, f->network);
+	if (is_next_hop(b->c, f))
+		push_network(b, f->network);
+	else
+		push_way_in(b, f->network);
 	any = graph_open(b->g);
 	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);

@@ -90,6 +90,9 @@ def generated():
 
 def examples():
     for path in sorted((ROOT / "examples").glob("*.yaml")):
+        if path.name.startswith("broken-"):
+            weak(path)
+            continue
         found = findings(path)
         check(not found, f"examples/{path.name}: {found}")
         round_trip(path)
@@ -97,6 +100,35 @@ def examples():
         said = re.match(r"# (?:.*: )?([a-z-]+ \d+:\d+)$", path.read_text().splitlines()[0])
         found = [f"{f['code']} {f['line']}:{f['column']}" for f in findings(path)]
         check(said and said[1] in found, f"examples/broken/{path.name}: finds {found}")
+
+
+def pair():
+    """The example that the manual begins with survives any one host, and says what not."""
+    answer = nines("spof", "--json", str(ROOT / "examples/pair.yaml"))
+    result = json.loads(answer.stdout)
+    check(answer.returncode == 0 and result["ok"], "examples/pair.yaml does not survive")
+    check(result["goals"][0]["ends_with"] == ["network main"], f"pair.yaml: {result['goals']}")
+    check(result["goals"][0]["ends_with_two"] == [["host lb1", "host lb2"]],
+          f"pair.yaml: {result['goals']}")
+    answer = nines("spof", "--without", "lb2", str(ROOT / "examples/pair.yaml"))
+    check(answer.returncode == 1 and "host lb1" in answer.stdout, "pair.yaml --without lb2")
+    answer = nines("spof", "--without", "lb3", str(ROOT / "examples/pair.yaml"))
+    check(answer.returncode == 2 and "lb3" in answer.stderr, "pair.yaml --without lb3")
+
+
+def weak(path):
+    """`nines spof` finds what the first line says, and ends with 1 for an error."""
+    said = re.match(r"# nines spof: (N\d+) (error|warning|note) (\d+):(\d+)$",
+                    path.read_text().splitlines()[0])
+    answer = nines("spof", "--json", str(path))
+    result = json.loads(answer.stdout)
+    found = [(f["code"], f["level"], str(f["line"]), str(f["column"])) for f in result["findings"]]
+    check(said and said.groups() in found, f"examples/{path.name}: finds {found}")
+    errors = any(f[1] == "error" for f in found)
+    check(answer.returncode == (1 if errors else 0), f"examples/{path.name}: exit {answer.returncode}")
+    sarif = json.loads(nines("spof", "--sarif", str(path)).stdout)
+    check([r["ruleId"] for r in sarif["runs"][0]["results"]] == [f[0] for f in found],
+          f"examples/{path.name}: SARIF says something else")
 
 
 def manual():
@@ -127,6 +159,7 @@ def main():
     check(not missing, f"no case for {sorted(missing)}")
     generated()
     examples()
+    pair()
     manual()
     json.loads(nines("schema").stdout)
     print(f"{len(cases)} cases, {len(seen)} codes, {len(failures)} failures")

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spof.h - `nines spof`: what was worked out, and its forms (private to cli/).
+ */
+#ifndef NINES_CLI_SPOF_H
+#define NINES_CLI_SPOF_H
+
+#include <stdio.h>
+
+#include "base/sbuf.h"
+#include "topology/findings.h"
+#include "topology/pairs.h"
+#include "topology/topology.h"
+
+#define SPOF_WITHOUT_MAX 1000
+#define SPOF_OUTPUT_MAX	 ((size_t)256 << 20)
+
+struct spof {
+	const char *file;
+	const struct sbuf *source;
+	const struct cluster *cluster;
+	struct topology *topology;
+	struct findings findings;
+	size_t without[SPOF_WITHOUT_MAX]; /* failures that are taken as given */
+	size_t n_without;
+	unsigned order;
+	struct failure_pairs *pairs; /* of each goal; NULL: of no interest */
+	bool colour;
+};
+
+/* "any one host": what a kind of failure is called where it is survived. */
+extern const char *const spof_class[3];
+/* Bit i: goal `goal` survives each failure of class i; `n` is how many there are. */
+unsigned spof_survived(const struct spof *s, size_t goal, size_t n[3]);
+
+void spof_text(const struct spof *s, struct sbuf *out);
+void spof_json(const struct spof *s, struct sbuf *out);
+void spof_sarif(const struct spof *s, struct sbuf *out);
+
+#endif /* NINES_CLI_SPOF_H */

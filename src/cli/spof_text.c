@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `nines spof` says to people. */
+
+#include <string.h>
+
+#include "cli/spof.h"
+
+#define PAIRS_SHOWN 8
+#define ENDS_SHOWN  8
+
+const char *const spof_class[3] = {"host", "zone", "network"};
+
+unsigned
+spof_survived(const struct spof *s, size_t goal, size_t n[3])
+{
+	static const unsigned bit[3] = {SURVIVE_HOST, SURVIVE_ZONE, SURVIVE_NETWORK};
+	size_t failed[SPOF_WITHOUT_MAX + 1];
+	unsigned survived = 7;
+
+	memcpy(failed, s->without, s->n_without * sizeof(failed[0]));
+	memset(n, 0, 3 * sizeof(n[0]));
+	for (size_t i = 0; i < topology_n_failures(s->topology); i++) {
+		const struct failure *f = topology_failure(s->topology, i);
+		bool goes_on;
+
+		failed[s->n_without] = i;
+		goes_on =
+		    topology_survives(s->topology, failed, s->n_without + 1, goal);
+		for (unsigned k = 0; k < 3; k++) {
+			if (f->survive != bit[k])
+				continue;
+			n[k]++;
+			if (!goes_on)
+				survived &= ~(1U << k);
+		}
+	}
+	return survived;
+}
+
+static const char *
+shade(const struct spof *s, const char *colour)
+{
+	return s->colour ? colour : "";
+}
+
+static void
+put_name(const struct spof *s, size_t failure, struct sbuf *out)
+{
+	const struct failure *f = topology_failure(s->topology, failure);
+
+	sbuf_puts(out, f->kind == AVAIL_HOST ? f->host->name : f->name);
+}
+
+/* ---- goals --------------------------------------------------------------------- */
+
+/* What the findings say ends `goal`, each alone. */
+static void
+put_ends(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	size_t shown = 0, more = 0;
+
+	for (size_t i = 0; i < s->findings.n; i++) {
+		const struct finding *f = &s->findings.item[i];
+		bool about = false;
+
+		for (size_t k = 0; k < f->n_goals; k++)
+			about = about || f->goal[k] == goal;
+		for (size_t k = 0; about && k < f->n_failures; k++) {
+			if (shown == ENDS_SHOWN) {
+				more++;
+				continue;
+			}
+			sbuf_puts(out, shown == 0 ? "  ends with " : ", ");
+			put_name(s, f->failure[k], out);
+			shown++;
+		}
+	}
+	if (more > 0)
+		sbuf_printf(out, ", %zu more", more);
+	if (shown > 0)
+		sbuf_puts(out, "\n");
+}
+
+static void
+put_pairs(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	const struct failure_pairs *p = s->pairs != NULL ? &s->pairs[goal] : NULL;
+
+	if (p == NULL || p->n == 0)
+		return;
+	for (size_t i = 0; i < p->n && i < PAIRS_SHOWN; i++) {
+		sbuf_puts(out, i == 0 ? "  ends with two: " : ", ");
+		put_name(s, p->item[i].a, out);
+		sbuf_puts(out, " + ");
+		put_name(s, p->item[i].b, out);
+	}
+	if (p->n > PAIRS_SHOWN)
+		sbuf_printf(out, ", %zu more", p->n - PAIRS_SHOWN);
+	sbuf_puts(out, "\n");
+}
+
+static void
+put_goal(const struct spof *s, size_t i, struct sbuf *out)
+{
+	const struct goal *g = topology_goal(s->topology, i);
+	size_t n[3];
+	unsigned survived = spof_survived(s, i, n), shown = 0;
+
+	sbuf_printf(out, "%s %s%s%s: ", g->what, shade(s, "\033[1m"), g->name,
+	    shade(s, "\033[0m"));
+	if (!topology_survives(s->topology, s->without, s->n_without, i)) {
+		sbuf_printf(
+		    out, "%sdown%s\n", shade(s, "\033[1;31m"), shade(s, "\033[0m"));
+		return;
+	}
+	for (unsigned k = 0; k < 3; k++) {
+		if ((survived >> k & 1) == 0 || n[k] == 0)
+			continue;
+		sbuf_printf(out, "%s%s",
+		    shown == 0 ? "goes on without any one " : ", any one ",
+		    spof_class[k]);
+		shown++;
+	}
+	sbuf_puts(out, shown == 0 ? "goes on only while nothing fails\n" : "\n");
+	put_ends(s, i, out);
+	put_pairs(s, i, out);
+}
+
+/* ---- findings ------------------------------------------------------------------ */
+
+/* The line of the file numbered `line`, without its end. */
+static const char *
+source_line(const struct spof *s, unsigned line, size_t *len)
+{
+	const char *p = sbuf_text(s->source);
+
+	for (; line > 1 && p != NULL; line--) {
+		p = strchr(p, '\n');
+		if (p != NULL)
+			p++;
+	}
+	*len = p != NULL ? strcspn(p, "\n") : 0;
+	return p;
+}
+
+static void
+put_source(const struct spof *s, const struct finding *f, struct sbuf *out)
+{
+	size_t len;
+	const char *line = source_line(s, f->place.line, &len);
+
+	if (line == NULL || f->place.line == 0)
+		return;
+	sbuf_printf(out, "%5u | ", f->place.line);
+	for (size_t i = 0; i < len; i++) /* nothing in a file may steer a terminal */
+		sbuf_put(out, (unsigned char)line[i] < 0x20 ? " " : &line[i], 1);
+	sbuf_puts(out, "\n      | ");
+	for (unsigned i = 1; i < f->place.column; i++)
+		sbuf_puts(out, " ");
+	sbuf_puts(out, shade(s, "\033[1;32m"));
+	for (unsigned i = 0; i < f->width; i++)
+		sbuf_puts(out, i == 0 ? "^" : "~");
+	sbuf_puts(out, shade(s, "\033[0m"));
+	if (f->change != NULL)
+		sbuf_printf(out, " %s", f->change);
+	sbuf_puts(out, "\n");
+}
+
+static void
+put_finding(const struct spof *s, const struct finding *f, struct sbuf *out)
+{
+	static const struct {
+		const char *name, *colour;
+	} level[] = {[FINDING_ERROR] = {"error", "\033[1;31m"},
+	    [FINDING_WARNING] = {"warning", "\033[1;35m"},
+	    [FINDING_NOTE] = {"note", "\033[1;36m"}};
+
+	sbuf_printf(out, "%s:%u:%u: %s%s %s:%s %s\n", s->file, f->place.line,
+	    f->place.column, shade(s, level[f->level].colour), level[f->level].name,
+	    finding_rules[f->code].code, shade(s, "\033[0m"), f->text);
+	put_source(s, f, out);
+}
+
+void
+spof_text(const struct spof *s, struct sbuf *out)
+{
+	for (size_t i = 0; i < s->n_without; i++)
+		sbuf_printf(out, "%s%s", i == 0 ? "without " : ", ",
+		    topology_failure(s->topology, s->without[i])->name);
+	if (s->n_without > 0)
+		sbuf_puts(out, ":\n");
+	for (size_t i = 0; i < topology_n_goals(s->topology); i++)
+		put_goal(s, i, out);
+	for (size_t i = 0; i < s->findings.n; i++) {
+		sbuf_puts(out, "\n");
+		put_finding(s, &s->findings.item[i], out);
+	}
+}

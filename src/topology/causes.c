@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * causes.c - why a thing is a single point of failure.
+ *
+ * That it is one was computed (cutsets.h). Here its cause is looked for among those
+ * that people can do something about, the nearest to the clients first; what none of
+ * them explains is named by its kind.
+ */
+#include "topology/causes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT_MAX 1024
+
+const char *
+draft_text(struct drafts *d, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	const char *copy;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	copy = arena_strndup(
+	    d->arena, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	return copy != NULL ? copy : "";
+}
+
+/* True if `h` is gone when `f` has happened. */
+static bool
+takes_host(const struct failure *f, const struct host *h)
+{
+	if (f->kind == AVAIL_ZONE)
+		return h->zone == f->zone;
+	return f->kind == AVAIL_HOST && h == f->host;
+}
+
+/* True if `h` cannot have, or serve at, an address on `net` when `f` has happened. */
+static bool
+takes_owner(const struct failure *f, const struct host *h, const struct network *net)
+{
+	if (f->kind == AVAIL_LINK)
+		return h == f->host && f->network == net;
+	if (f->kind == AVAIL_PART)
+		return h == f->host;
+	return takes_host(f, h);
+}
+
+static size_t
+count_taken(const struct failure *f, const struct host *const *list, size_t n,
+    const struct network *net)
+{
+	size_t taken = 0;
+
+	for (size_t i = 0; i < n; i++)
+		taken += takes_owner(f, list[i], net);
+	return taken;
+}
+
+static void
+put(struct cause *out, enum finding_code code, struct place place, const char *name)
+{
+	out->code = code;
+	out->place = place;
+	out->width = name != NULL ? (unsigned)strlen(name) : 1;
+}
+
+/* ---- floating addresses -------------------------------------------------------- */
+
+/* All hosts of `what` at once, or the only one. */
+static bool
+cause_of_hosts(struct drafts *d, const struct failure *f, const struct floating_ip *fip,
+    struct cause *out)
+{
+	size_t taken = count_taken(f, fip->host, fip->n_hosts, fip->network);
+
+	if (taken < fip->n_hosts)
+		return false;
+	if (fip->n_hosts == 1) {
+		put(out, N201, fip->place, fip->name);
+		out->reason =
+		    draft_text(d, "only %s can have %s", fip->host[0]->name, fip->name);
+		out->change =
+		    draft_text(d, "add a second host to \"hosts\" of %s", fip->name);
+		return true;
+	}
+	put(out, N207, fip->place, fip->name);
+	out->reason = draft_text(d, "all hosts of %s are in zone %s", fip->name,
+	    f->zone != NULL ? f->zone->name : "?");
+	out->change =
+	    draft_text(d, "move %s to another zone", fip->host[fip->n_hosts - 1]->name);
+	return true;
+}
+
+static bool
+cause_no_follow(struct drafts *d, const struct service *s, const struct failure *f,
+    const struct floating_ip *fip, struct cause *out)
+{
+	if (f->kind != AVAIL_LINK || f->network == fip->network ||
+	    floating_ip_rank(fip, f->host) < 0 ||
+	    topology_follows(d->t->cluster, fip, s))
+		return false;
+	put(out, N202, fip->place, fip->name);
+	out->reason =
+	    draft_text(d, "%s stays on a host that has lost %s, the way to the servers",
+		fip->name, f->network->name);
+	out->change = draft_text(d, "say follow: [%s] for %s", s->name, fip->name);
+	return true;
+}
+
+static bool
+cause_own_address(struct drafts *d, const struct service *s, const struct failure *f,
+    const struct listener *l, struct cause *out)
+{
+	if (f->kind == AVAIL_LINK || f->kind == AVAIL_PART ? f->host != l->host
+							   : !takes_host(f, l->host))
+		return false;
+	put(out, N210, s->place, s->name);
+	out->reason =
+	    draft_text(d, "%s is served at %s's own address", s->name, l->host->name);
+	out->change = "listen on a floating IP that several hosts can have";
+	return true;
+}
+
+static bool
+cause_at_entry(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	for (size_t i = 0; i < s->n_listen; i++) {
+		const struct listener *l = &s->listen[i];
+
+		if (l->host != NULL && cause_own_address(d, s, f, l, out))
+			return true;
+		if (l->floating_ip != NULL &&
+		    (cause_of_hosts(d, f, l->floating_ip, out) ||
+			cause_no_follow(d, s, f, l->floating_ip, out)))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the way in ---------------------------------------------------------------- */
+
+static bool
+cause_at_routers(struct drafts *d, const struct failure *f,
+    const struct host *const *list, size_t n, struct place place, bool firewall,
+    struct cause *out)
+{
+	const char *what = firewall ? "firewall" : "gateway";
+	size_t taken = 0;
+
+	for (size_t i = 0; i < n; i++)
+		taken += takes_host(f, list[i]) ||
+			 (f->host == list[i] && f->kind != AVAIL_SERVER);
+	if (n == 0 || taken < n)
+		return false;
+	if (n == 1) {
+		put(out, firewall ? N213 : N208, place, NULL);
+		out->reason = draft_text(d, "%s is the only %s", list[0]->name, what);
+		out->change = draft_text(d, "add a second host to the %s%s", what,
+		    firewall ? "'s hosts" : "s' hosts");
+	} else {
+		put(out, N207, place, NULL);
+		out->reason = draft_text(d, "all %ss are in zone %s", what,
+		    f->zone != NULL ? f->zone->name : "?");
+		out->change =
+		    draft_text(d, "move %s to another zone", list[n - 1]->name);
+	}
+	return true;
+}
+
+static bool
+cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
+{
+	const struct cluster *c = d->t->cluster;
+
+	if (f->kind == AVAIL_OUTSIDE && c->gateways.upstream.n_hops == 1 &&
+	    (f->survive & SURVIVE_NETWORK) != 0) {
+		put(out, N209, c->gateways.place, NULL);
+		out->reason = "all gateways use this one router";
+		out->change = "add a second router to \"upstream\"";
+		return true;
+	}
+	return cause_at_routers(d, f, c->firewall.host, c->firewall.n_hosts,
+		   c->firewall.place, true, out) ||
+	       cause_at_routers(d, f, c->gateways.host, c->gateways.n_hosts,
+		   c->gateways.place, false, out);
+}
+
+/* ---- servers ------------------------------------------------------------------- */
+
+static bool
+takes_server(
+    const struct drafts *d, const struct failure *f, const struct server *server)
+{
+	char address[IP_STR_LEN];
+
+	if (f->kind == AVAIL_SERVER)
+		return f->server == server;
+	if (f->kind == AVAIL_LINK)
+		return server->host == f->host &&
+		       topology_network_of(d->t->cluster, server) == f->network;
+	if (f->kind == AVAIL_OUTSIDE)
+		return server->host == NULL && server->unix_path == NULL &&
+		       strcmp(strchr(f->name, ' ') + 1,
+			   ip_format(&server->at.ip, address)) == 0;
+	return server->host != NULL && takes_host(f, server->host);
+}
+
+struct strength {
+	size_t all, taken; /* servers that are counted, and those of them gone */
+	const struct server *first;
+};
+
+static struct strength
+strength_of(struct drafts *d, const struct service *s, const struct server_group *g,
+    unsigned needs, const struct failure *f)
+{
+	bool backups = topology_backups_count(s, g, needs);
+	struct strength n = {0};
+
+	for (size_t i = 0; i < g->n_servers; i++) {
+		const struct server *server = &g->server[i];
+
+		if (server->weight == 0 || (server->backup && !backups))
+			continue;
+		n.all++;
+		n.taken += takes_server(d, f, server);
+		if (n.first == NULL)
+			n.first = server;
+	}
+	return n;
+}
+
+/* Whether the loss within `g` explains it, and how. */
+static bool
+cause_in_group(struct drafts *d, const struct service *s, const struct server_group *g,
+    unsigned needs, const struct failure *f, struct cause *out)
+{
+	struct strength n = strength_of(d, s, g, needs, f);
+	const char *of = s->n_groups > 1 ? g->name : NULL;
+
+	if (n.taken == 0)
+		return false;
+	if (s->check.type == CHECK_NONE) {
+		put(out, N203, s->place, s->name);
+		out->reason = draft_text(d,
+		    "nobody checks the servers of %s: a dead one keeps its share",
+		    s->name);
+		out->change = s->mode == MODE_HTTP
+				  ? "say check: with a path such as /health"
+				  : "say check: tcp";
+		return true;
+	}
+	if (n.all - n.taken >= needs)
+		return false;
+	put(out, N206, s->place, s->name);
+	if (n.all == 1) {
+		out->code = N205;
+		out->reason =
+		    draft_text(d, "%s is the only server of %s%s%s", n.first->name,
+			s->name, of != NULL ? ", group " : "", of != NULL ? of : "");
+		out->change = "add a second server on another host";
+	} else if (n.taken == n.all && f->kind != AVAIL_ZONE) {
+		out->code = N205;
+		out->reason = draft_text(d, "all servers of %s%s%s are on %s", s->name,
+		    of != NULL ? ", group " : "", of != NULL ? of : "",
+		    f->host != NULL ? f->host->name : f->name);
+		out->change = "add a server on another host";
+	} else if (f->kind == AVAIL_ZONE && n.taken > 1) {
+		out->code = N207;
+		out->reason = draft_text(d, "%zu of %zu servers of %s are in zone %s",
+		    n.taken, n.all, s->name, f->zone->name);
+		out->change = "add a server in another zone, or move one there";
+	} else {
+		out->reason = draft_text(
+		    d, "%s needs %u of its %zu servers", s->name, needs, n.all);
+		out->change = draft_text(d,
+		    "add a server, or say needs: %zu if fewer "
+		    "carry the load",
+		    n.all - n.taken);
+	}
+	return true;
+}
+
+static bool
+cause_at_servers(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	for (size_t k = 0; k < s->n_groups; k++) {
+		if (topology_group_used(s, k) &&
+		    cause_in_group(
+			d, s, &s->group[k], k == s->active ? s->needs : 1, f, out))
+			return true;
+	}
+	return false;
+}
+
+/* ---- whatever else ------------------------------------------------------------- */
+
+static void
+cause_by_kind(struct drafts *d, const struct goal *goal, const struct failure *f,
+    struct cause *out)
+{
+	static const enum finding_code code[AVAIL_KINDS] = {[AVAIL_HOST] = N101,
+	    [AVAIL_PART] = N102,
+	    [AVAIL_LINK] = N103,
+	    [AVAIL_NETWORK] = N104,
+	    [AVAIL_ZONE] = N105,
+	    [AVAIL_SERVER] = N106,
+	    [AVAIL_OUTSIDE] = N107};
+
+	put(out, code[f->kind], goal->place, goal->name);
+	out->reason = "nothing takes its place";
+	if (f->kind == AVAIL_NETWORK) {
+		put(out, N104, f->network->place, f->network->name);
+		out->reason = draft_text(d, "there is no way around it");
+		out->change = draft_text(d,
+		    "build %s of two switches with bonded links and say "
+		    "redundant: true",
+		    f->network->name);
+	} else if (f->host != NULL) {
+		put(out, code[f->kind], f->host->place, f->host->name);
+	}
+}
+
+void
+cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
+    struct cause *out)
+{
+	*out = (struct cause){0};
+	if (f->kind != AVAIL_NETWORK) {
+		if (goal->service != NULL &&
+		    (cause_at_entry(d, goal->service, f, out) ||
+			cause_at_servers(d, goal->service, f, out)))
+			return;
+		if (goal->floating_ip != NULL &&
+		    cause_of_hosts(d, f, goal->floating_ip, out))
+			return;
+		if (cause_on_the_way(d, f, out))
+			return;
+	}
+	cause_by_kind(d, goal, f, out);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * findings.h - what a person should know of a cluster file: single points of failure,
+ * redundancy that is none, and what two hosts cannot promise.
+ *
+ * A finding has a stable code, the failures and the goals it is about, the place in the
+ * file that makes it so, and the smallest change that removes it. Failures of one cause
+ * are one finding: a floating address with one host is not four, for the host, its
+ * link and its parts.
+ */
+#ifndef NINES_TOPOLOGY_FINDINGS_H
+#define NINES_TOPOLOGY_FINDINGS_H
+
+#include "topology/topology.h"
+
+/* Code, name, whether it is a single point of failure, and what it says. N1: what a
+ * kind of thing comes to; N2: redundancy that is none; N3: worth knowing. */
+#define FINDING_RULES(X)                                                              \
+	X(N101, "host", "A host without which a goal ends.")                          \
+	X(N102, "part", "A part of nines without which a goal ends.")                 \
+	X(N103, "link", "A host's link without which a goal ends.")                   \
+	X(N104, "network", "A network that everything of a goal goes over.")          \
+	X(N105, "zone", "A zone without which a goal ends.")                          \
+	X(N106, "server", "A server program without which a goal ends.")              \
+	X(N107, "outside", "Something outside the file without which a goal ends.")   \
+	X(N201, "one-host", "A floating address that only one host can have.")        \
+	X(N202, "no-follow",                                                          \
+	    "A floating address stays on a host that has lost its servers.")          \
+	X(N203, "no-check", "Servers that nobody checks keep their share when dead.") \
+	X(N204, "idle-backup", "A backup that never serves when it is needed.")       \
+	X(N205, "one-server", "A service, or a group of it, with one server.")        \
+	X(N206, "no-spare-capacity",                                                  \
+	    "With one server less, the rest cannot carry the load.")                  \
+	X(N207, "one-zone", "What looks redundant shares one zone.")                  \
+	X(N208, "one-gateway", "All traffic goes through one gateway.")               \
+	X(N209, "one-upstream", "All gateways use one router outside.")               \
+	X(N210, "own-address",                                                        \
+	    "A service at a host's own address, which cannot move.")                  \
+	X(N211, "watches-other",                                                      \
+	    "A floating address follows something else than what is served at it.")   \
+	X(N212, "shallow-check", "A check that a hung application passes.")           \
+	X(N213, "one-firewall", "All traffic goes through one firewall.")             \
+	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")    \
+	X(N302, "heartbeat-path",                                                     \
+	    "The heartbeat has one path, shared with the traffic.")                   \
+	X(N303, "no-zones", "The file does not say what shares power or a rack.")     \
+	X(N304, "certificate-expires", "A certificate that ends soon.")               \
+	X(N305, "certificate-expired", "A certificate that has ended.")
+
+enum finding_code {
+#define X(code, name, what) code,
+	FINDING_RULES(X)
+#undef X
+	    FINDING_CODES
+};
+
+struct finding_rule {
+	const char *code; /* "N101" */
+	const char *name; /* "host" */
+	const char *what;
+};
+
+extern const struct finding_rule finding_rules[FINDING_CODES];
+
+enum finding_level {
+	FINDING_ERROR,	 /* something that must be survived is not */
+	FINDING_WARNING, /* it ends the goal, or is not what it seems */
+	FINDING_NOTE
+};
+
+struct finding {
+	enum finding_code code;
+	enum finding_level level;
+	struct place place; /* line 0: none */
+	unsigned width;	    /* of what stands there */
+	const char *text;
+	const char *change;    /* the smallest that removes it; or NULL */
+	const size_t *failure; /* each alone ends each of `goal`; may be empty */
+	size_t n_failures;
+	const size_t *goal;
+	size_t n_goals;
+};
+
+struct certificate {
+	const struct service *service;
+	const char *file;
+	int days_left; /* below 0: it has ended */
+};
+
+struct findings {
+	struct arena *arena;
+	const struct finding *item; /* the gravest first, then in order of the file */
+	size_t n, errors, warnings;
+};
+
+/*
+ * `failed` (indices of failures, may be NULL): what has failed already; findings are
+ * then about what is left. -ENOMEM. Freed by findings_done().
+ */
+int findings_collect(const struct topology *t, const size_t *failed, size_t n_failed,
+    const struct certificate *certificate, size_t n_certificates,
+    struct findings *out) MUST_CHECK;
+void findings_done(struct findings *f);
+
+#endif /* NINES_TOPOLOGY_FINDINGS_H */
