@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The data plane beside HAProxy and nginx: CPU per request, rate, latency, memory of idle
 # connections. DRIVER is the folder of bench.sh with its floor programs (default: beside
-# this tree); SCENARIOS, ROUNDS, SECS and THREADS come from the environment.
+# this tree); SCENARIOS, ROUNDS, SECS and THREADS come from the environment. RATE, in
+# requests a second, asks no faster than that: for latencies away from saturation.
 set -eu
 cd "$(dirname "$0")/.."
 driver=${DRIVER:-../shared/bench/proxy}
@@ -17,6 +18,8 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 cp -rL "$driver/." "$work"
 cp bench/proxy/nines.start "$work"
+# The driver's load generator has an open loop; its scenarios do not offer it.
+[ -z "${RATE:-}" ] || sed -i "s/o=\$(load);;/o=\$(load -R $RATE);;/" "$work/bench.sh"
 # A checkout may keep links as files with the target's name.
 for name in haproxysplice haproxybuf64k; do
 	rm -f "$work/$name.start"
