@@ -168,7 +168,7 @@ ask_nd(struct gateway_probe *p, const struct gateway_question *q)
 {
 	const struct ip group = neighbour_solicited_node(&q->to);
 	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_scope_id = q->index};
-	const struct in6_pktinfo info = {.ipi6_ifindex = q->index};
+	struct in6_pktinfo info = {.ipi6_ifindex = q->index};
 	uint8_t control[CMSG_SPACE(sizeof(info))] __attribute__((aligned(8))) = {0};
 	uint8_t buf[NEIGHBOUR_SOLICIT_LEN];
 	struct iovec iov = {buf, sizeof(buf)};
@@ -180,12 +180,15 @@ ask_nd(struct gateway_probe *p, const struct gateway_question *q)
 	    .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
+	/* The answer comes to where we ask from; link-local is asked from there. */
+	if (!ip_is_link_local(&q->to))
+		memcpy(&info.ipi6_addr, q->from.byte, 16);
 	c->cmsg_level = IPPROTO_IPV6;
 	c->cmsg_type = IPV6_PKTINFO;
 	c->cmsg_len = CMSG_LEN(sizeof(info));
 	memcpy(CMSG_DATA(c), &info, sizeof(info));
 	memcpy(&to.sin6_addr, q->everyone ? group.byte : q->to.byte, 16);
-	neighbour_solicit_encode(buf, &q->to);
+	neighbour_solicit_encode(buf, &q->to, q->mac);
 	(void)sendmsg(p->nd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

@@ -4,7 +4,7 @@
 #include "base/wire.h"
 
 enum { ETHERNET = 1, IPV4 = 0x0800, REQUEST = 1, REPLY = 2 };
-enum { SOLICITATION = 135, ADVERTISEMENT = 136 };
+enum { SOLICITATION = 135, ADVERTISEMENT = 136, SOURCE_ADDRESS = 1 };
 
 void
 neighbour_arp_encode(uint8_t buf[static NEIGHBOUR_ARP_LEN], const struct ip *to,
@@ -49,7 +49,8 @@ neighbour_arp_decode(const uint8_t *p, size_t len, struct ip *ip, uint8_t mac[st
 }
 
 void
-neighbour_solicit_encode(uint8_t buf[static NEIGHBOUR_SOLICIT_LEN], const struct ip *to)
+neighbour_solicit_encode(uint8_t buf[static NEIGHBOUR_SOLICIT_LEN], const struct ip *to,
+    const uint8_t mac[static 6])
 {
 	struct wr w = {.p = buf, .left = NEIGHBOUR_SOLICIT_LEN};
 
@@ -58,6 +59,9 @@ neighbour_solicit_encode(uint8_t buf[static NEIGHBOUR_SOLICIT_LEN], const struct
 	wr_u16(&w, 0);
 	wr_u32(&w, 0);
 	wr_bytes(&w, to->byte, 16);
+	wr_u8(&w, SOURCE_ADDRESS);
+	wr_u8(&w, 1); /* in units of eight bytes */
+	wr_bytes(&w, mac, 6);
 	ASSERT(!w.bad && w.left == 0);
 }
 

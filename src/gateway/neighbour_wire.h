@@ -15,7 +15,7 @@
 #include "base/ip.h"
 
 #define NEIGHBOUR_ARP_LEN     28
-#define NEIGHBOUR_SOLICIT_LEN 24
+#define NEIGHBOUR_SOLICIT_LEN 32
 #define NEIGHBOUR_HOP_LIMIT   255 /* less: it came over a router */
 
 /* "Who has `to`?", asked by `from` at `mac`; without the link's header. */
@@ -25,9 +25,10 @@ void neighbour_arp_encode(uint8_t buf[static NEIGHBOUR_ARP_LEN], const struct ip
 bool neighbour_arp_decode(
     const uint8_t *p, size_t len, struct ip *ip, uint8_t mac[static 6]) MUST_CHECK;
 
-/* An ICMPv6 message; the kernel fills in the checksum. */
-void neighbour_solicit_encode(
-    uint8_t buf[static NEIGHBOUR_SOLICIT_LEN], const struct ip *to);
+/* An ICMPv6 message; the kernel fills in the checksum. It says where we are (`mac`):
+ * without that, who does not know us stays silent. */
+void neighbour_solicit_encode(uint8_t buf[static NEIGHBOUR_SOLICIT_LEN],
+    const struct ip *to, const uint8_t mac[static 6]);
 /* True for an advertisement of `ip`. */
 bool neighbour_advert_decode(const uint8_t *p, size_t len, struct ip *ip) MUST_CHECK;
 

@@ -341,7 +341,8 @@ test_arp(void **state)
 static void
 test_discovery(void **state)
 {
-	uint8_t buf[32] = {0};
+	static const uint8_t here[8] = {1, 1, 2, 0, 0, 0, 0, 1};
+	uint8_t buf[NEIGHBOUR_SOLICIT_LEN] = {0};
 	struct ip to, ip, group;
 
 	(void)state;
@@ -349,8 +350,9 @@ test_discovery(void **state)
 	assert_int_equal(ip_parse(&group, "ff02::1:ff12:3456"), 0);
 	ip = neighbour_solicited_node(&to);
 	assert_true(ip_equal(&ip, &group));
-	neighbour_solicit_encode(buf, &to);
+	neighbour_solicit_encode(buf, &to, here + 2);
 	assert_int_equal(buf[0], 135);
+	assert_memory_equal(buf + 24, here, sizeof(here));
 	assert_memory_equal(buf + 8, to.byte, 16);
 	assert_false(neighbour_advert_decode(buf, NEIGHBOUR_SOLICIT_LEN, &ip));
 	buf[0] = 136;
