@@ -17,10 +17,10 @@ build="gcc libc6-dev make meson ninja-build pkg-config libuv1-dev libfyaml-dev
 lab="iproute2 nftables procps wireguard-go wireguard-tools"
 demo="$lab nginx-light"
 compare="nginx-light haproxy keepalived"
-test="$lab $compare nghttp2-client libcmocka-dev python3-pytest python3-brotli python3-zstandard curl openssl tcpdump iputils-ping util-linux"
+test="$lab $compare conntrack nghttp2-client libcmocka-dev python3-pytest python3-brotli python3-zstandard curl openssl tcpdump iputils-ping util-linux"
 lint="clang-14 clang-format-14 clang-tidy-14 cppcheck binutils python3 libcmocka-dev"
 fuzz="clang-14 libclang-rt-14-dev llvm-14 libcmocka-dev"
-bench="$lab $compare nghttp2-client curl openssl python3 util-linux"
+bench="$lab $compare conntrack conntrackd nghttp2-client curl openssl python3 util-linux"
 
 want=
 for group in "$@"; do
@@ -83,7 +83,7 @@ if ! get; then
 	get
 fi
 # What came new must not start at the next boot either.
-for service in nginx haproxy keepalived; do
+for service in nginx haproxy keepalived conntrackd; do
 	case " $missing " in
 	*" $service"*) $root systemctl disable --quiet "$service" 2>/dev/null || : ;;
 	esac

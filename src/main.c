@@ -12,6 +12,7 @@
 #include "lab/lab.h"
 #include "proxy/proxy.h"
 #include "supervisor/supervisor.h"
+#include "sync/sync.h"
 #include "vip/vip.h"
 #include "vpn/vpn.h"
 
@@ -24,6 +25,7 @@ const struct part_program part_programs[] = {
     {"health", health_main, NULL},
     {"gateway", gateway_main, NULL},
     {"vpn", vpn_main, NULL},
+    {"sync", sync_main, NULL},
     {.name = NULL},
 };
 

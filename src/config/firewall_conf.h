@@ -97,7 +97,7 @@ struct firewall_conf {
 	const struct host *const *host; /* in the order of the file */
 	size_t n_hosts;			/* 0: the file has no firewall */
 	const struct network *sync;	/* state sync; or NULL: none */
-	const char *key_file;		/* of the state sync; or NULL */
+	const char *key_file;		/* of the state sync */
 	const struct network *outside;	/* stands for the rest of the world; or NULL */
 	const struct firewall_rule *allow, *deny; /* `deny` goes first */
 	size_t n_allow, n_deny;

@@ -193,6 +193,7 @@ static const struct key firewall_key[] = {
 	.name = "key_file",
 	.kind = VALUE_FILE,
 	FIELD(struct firewall_conf, key_file),
+	.preset = "/etc/nines/sync.key",
 	.doc = "File with the secret that protects `sync`, the same on all of them.",
     },
     [FIREWALL_KEY_OUTSIDE] =

@@ -95,6 +95,16 @@ vpn_wanted(const struct cluster *c, const struct host *me)
 	return false;
 }
 
+static bool
+sync_wanted(const struct cluster *c, const struct host *me)
+{
+	for (size_t i = 0; i < c->firewall.n_hosts; i++) {
+		if (c->firewall.host[i] == me)
+			return c->firewall.sync != NULL;
+	}
+	return false;
+}
+
 /* It waits two seconds for a wireguard-go that hangs, and for nft. */
 static int64_t
 vpn_hang(const struct cluster *c, const struct host *me)
@@ -106,6 +116,7 @@ vpn_hang(const struct cluster *c, const struct host *me)
 
 /* Interface settings; the null device for the programs it runs. */
 static const char *const vip_writes[] = {"/proc/sys/net", "/dev/null", NULL};
+static const char *const sync_writes[] = {"/proc/sys/net", NULL};
 static const char *const nothing[] = {NULL};
 /* And the sockets and the device of its wireguard-go. */
 static const char *const vpn_writes[] = {
@@ -175,6 +186,16 @@ const struct part_row parts[PARTS_MAX] = {
 	.publish = {"vpn "},
 	.files = true,
 	.stop_order = 2},
+    {.name = "sync",
+	.wanted = sync_wanted,
+	.hang_ns = health_hang,
+	.caps = {CAP_NET_ADMIN},
+	.n_caps = 1,
+	.nice = -10,
+	.writes = sync_writes,
+	.subscribe = {"vip "},
+	.publish = {"sync "},
+	.stop_order = 3},
 };
 
 bool

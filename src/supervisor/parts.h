@@ -40,7 +40,7 @@ struct part_row {
 	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
 };
 
-#define PARTS_MAX 5
+#define PARTS_MAX 6
 extern const struct part_row parts[PARTS_MAX];
 
 /* NULL: there is none, or this binary was built without it. */

@@ -1,0 +1,994 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync/sync_core.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define HELLO_NS     (200 * MS_NS) /* between greetings nobody answers */
+#define HELLO_MIN_NS (10 * MS_NS)  /* between any two */
+#define KEEPALIVE_NS (100 * MS_NS)
+#define SILENCE_NS   (1000 * MS_NS) /* a peer that says nothing so long is gone */
+#define ACK_NS	     (1 * MS_NS)    /* an acknowledgement waits for company */
+#define RTO_MIN_NS   (20 * MS_NS)
+#define RTO_MAX_NS   (500 * MS_NS)
+#define RETRY_NS     (1000 * MS_NS) /* of what the kernel refused */
+#define ACK_COUNT    16U
+#define SWEEP_STEP   1024U /* entries looked at in one go */
+#define SCAN_STEP    4096U
+
+/* ---- flows and who is to hear of them ------------------------------------------- */
+
+static uint32_t
+clock_us(mono_t now)
+{
+	return (uint32_t)(now.ns / US_NS);
+}
+
+static unsigned
+side_of(const struct sync *s, const struct sync_peer *p)
+{
+	return 1U + (unsigned)(p - s->peer);
+}
+
+bool
+sync_follows(const struct sync *s)
+{
+	for (unsigned i = 0; i < SYNC_PEERS_MAX && !s->acting; i++) {
+		if (s->peer[i].open && s->peer[i].acting)
+			return true;
+	}
+	return false;
+}
+
+/* During a dump the dead are remembered: an answer may have been written before. */
+static void
+release(struct sync *s, uint32_t i)
+{
+	const struct sync_entry *e = &s->table.entry[i];
+
+	if (e->life == SYNC_DEAD && !s->dumping && !sync_table_listed(e))
+		sync_table_remove(&s->table, i);
+}
+
+static void
+tell(struct sync *s, mono_t now, uint32_t i)
+{
+	s->table.entry[i].news_us = clock_us(now);
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		if (s->peer[k].open)
+			sync_table_move(&s->table, 1 + k, i, &s->peer[k].news);
+	}
+}
+
+static void
+order(struct sync *s, uint32_t i)
+{
+	sync_table_move(&s->table, SYNC_KERNEL, i, &s->orders);
+}
+
+/* The flow has ended here, and the kernel knows. */
+static void
+bury(struct sync *s, mono_t now, uint32_t i)
+{
+	s->table.entry[i].in_kernel = false;
+	sync_table_life(&s->table, i, SYNC_DEAD);
+	sync_table_move(&s->table, SYNC_KERNEL, i, NULL);
+	tell(s, now, i);
+	release(s, i);
+}
+
+/* Established, or at least answered: what is half open may begin anew elsewhere. */
+static bool
+worth(const struct flow *f)
+{
+	if (f->proto == IPPROTO_TCP)
+		return (f->has & FLOW_TCP) != 0 &&
+		       f->tcp_state >= FLOW_TCP_ESTABLISHED &&
+		       f->tcp_state <= FLOW_TCP_CLOSE;
+	return (f->has & FLOW_STATUS) != 0 && (f->status & FLOW_SEEN_REPLY) != 0;
+}
+
+/* `news` is a later part of the life of `f`. */
+static bool
+advances(const struct flow *f, const struct flow *news)
+{
+	return worth(news) && f->proto == IPPROTO_TCP && news->tcp_state > f->tcp_state;
+}
+
+static uint32_t
+add(struct sync *s, const struct flow *f)
+{
+	uint32_t i = sync_table_add(&s->table, f);
+
+	if (i == 0)
+		s->overflow++;
+	return i;
+}
+
+/* ---- what the kernel reports ---------------------------------------------------- */
+
+static void
+event_gone(struct sync *s, mono_t now, uint32_t i, const struct flow *f)
+{
+	struct sync_entry *e = &s->table.entry[i];
+
+	if (i == 0 && s->dumping) {
+		i = sync_table_add(&s->table, f);
+		if (i == 0)
+			return;
+		e = &s->table.entry[i];
+		sync_table_life(&s->table, i, SYNC_DEAD);
+	}
+	if (i == 0)
+		return;
+	e->dump = s->dump;
+	if (e->life == SYNC_DEAD)
+		return;
+	if (sync_follows(s)) { /* who acts has not ended it */
+		e->in_kernel = false;
+		s->restored++;
+		order(s, i);
+	} else {
+		bury(s, now, i);
+	}
+}
+
+void
+sync_event(struct sync *s, mono_t now, bool gone, const struct flow *f)
+{
+	uint32_t i = sync_table_find(&s->table, f);
+	struct sync_entry *e = &s->table.entry[i];
+
+	if (gone) {
+		event_gone(s, now, i, f);
+		return;
+	}
+	if (i == 0 || e->life == SYNC_DEAD) {
+		if (!worth(f))
+			return;
+		if (i == 0)
+			i = add(s, f);
+		if (i == 0)
+			return;
+		e = &s->table.entry[i];
+		e->flow = *f;
+		sync_table_life(&s->table, i, SYNC_LIVE);
+	} else if (sync_follows(s) && !advances(&e->flow, f)) {
+		e->dump = s->dump;
+		return;
+	} else if ((f->has & FLOW_TCP) == 0 || worth(f)) {
+		flow_merge(&e->flow, f);
+	} else {
+		return;
+	}
+	e->in_kernel = true;
+	e->dump = s->dump;
+	sync_table_move(&s->table, SYNC_KERNEL, i, NULL);
+	tell(s, now, i);
+}
+
+void
+sync_dump_begin(struct sync *s)
+{
+	s->dump++;
+	s->dumping = true;
+	s->sweep_dump = 0;
+}
+
+/* Adds or corrects a flow that an event should have told of. */
+static void
+dumped_news(struct sync *s, mono_t now, uint32_t i, const struct flow *f)
+{
+	const bool quiet = !s->acting; /* what is old here is no hint */
+	struct sync_entry *e;
+
+	if (i == 0)
+		i = add(s, f);
+	if (i == 0)
+		return;
+	e = &s->table.entry[i];
+	e->flow = *f;
+	e->in_kernel = true;
+	e->dump = s->dump;
+	sync_table_life(&s->table, i, SYNC_LIVE);
+	if (!quiet)
+		tell(s, now, i);
+}
+
+/* Is everything that a peer acts on here? Then nothing else is to be believed. */
+static bool
+follows_fully(const struct sync *s)
+{
+	for (unsigned k = 0; k < SYNC_PEERS_MAX && !s->acting; k++) {
+		if (s->peer[k].open && s->peer[k].acting && s->peer[k].rx_end)
+			return true;
+	}
+	return false;
+}
+
+void
+sync_dumped(struct sync *s, mono_t now, const struct flow *f)
+{
+	uint32_t i = sync_table_find(&s->table, f);
+	struct sync_entry *e = &s->table.entry[i];
+
+	if (!worth(f) || (i != 0 && e->dump == s->dump))
+		return; /* an event has told more recent things */
+	if (i == 0 || e->life == SYNC_DEAD) {
+		if (!follows_fully(s) && e->link[SYNC_KERNEL].list == NULL)
+			dumped_news(s, now, i, f);
+		return;
+	}
+	e->dump = s->dump;
+	if (e->link[SYNC_KERNEL].list != NULL)
+		return; /* about to be changed */
+	e->in_kernel = true;
+	if (sync_follows(s))
+		return;
+	if (e->flow.tcp_state != f->tcp_state || e->flow.status != f->status ||
+	    memcmp(&e->flow.reply, &f->reply, sizeof(f->reply)) != 0)
+		dumped_news(s, now, i, f);
+	else
+		flow_merge(&e->flow, f);
+}
+
+void
+sync_dump_end(struct sync *s, bool whole)
+{
+	s->dumping = false;
+	s->dump_whole = whole;
+	s->sweep_dump = 1;
+}
+
+/* A flow that neither the dump had nor an event has told of since. */
+static void
+sweep_unseen(struct sync *s, mono_t now, uint32_t i)
+{
+	struct sync_entry *e = &s->table.entry[i];
+
+	if (e->life == SYNC_DEAD)
+		release(s, i);
+	if (e->life != SYNC_LIVE || e->dump == s->dump || !s->dump_whole ||
+	    e->link[SYNC_KERNEL].list != NULL)
+		return;
+	if (sync_follows(s)) {
+		e->in_kernel = false;
+		s->restored++;
+		order(s, i);
+	} else {
+		bury(s, now, i);
+	}
+}
+
+/* ---- orders to the kernel ------------------------------------------------------- */
+
+uint32_t
+sync_order(struct sync *s, enum ct_order *what, struct flow *f)
+{
+	while (s->orders.first != 0) {
+		uint32_t i = s->orders.first;
+		struct sync_entry *e = &s->table.entry[i];
+		bool was = e->in_kernel;
+
+		sync_table_move(&s->table, SYNC_KERNEL, i, NULL);
+		e->dump = s->dump;
+		e->in_kernel = e->life == SYNC_LIVE;
+		*f = e->flow;
+		if (e->life == SYNC_LIVE) {
+			*what = was ? CT_CHANGE : CT_CREATE;
+			return i;
+		}
+		release(s, i);
+		*what = CT_DELETE;
+		if (was)
+			return i;
+	}
+	return 0;
+}
+
+void
+sync_refused(struct sync *s, mono_t now, uint32_t i)
+{
+	if (s->table.entry[i].life != SYNC_LIVE)
+		return;
+	s->table.entry[i].in_kernel = false;
+	sync_table_move(&s->table, SYNC_KERNEL, i, &s->refused);
+	s->retry = mono_add(now, RETRY_NS);
+}
+
+static void
+retry_refused(struct sync *s)
+{
+	while (s->refused.first != 0)
+		order(s, s->refused.first);
+}
+
+/* ---- sessions ------------------------------------------------------------------- */
+
+/* Whatever is under way is told again. */
+static void
+recall(struct sync *s, struct sync_peer *p)
+{
+	for (; p->flying > 0; p->flying--, p->first = (p->first + 1) % SYNC_WINDOW) {
+		struct sync_list *flows = &p->slot[p->first].flows;
+
+		while (flows->first != 0)
+			sync_table_move(
+			    &s->table, side_of(s, p), flows->first, &p->news);
+	}
+	p->flows_flying = 0;
+}
+
+static void
+session_close(struct sync *s, struct sync_peer *p)
+{
+	p->open = p->acting = p->rx_end = false;
+	recall(s, p);
+	while (p->news.first != 0) {
+		uint32_t i = p->news.first;
+
+		s->table.entry[i].unconfirmed &= (uint8_t) ~(1U << (side_of(s, p) - 1));
+		sync_table_move(&s->table, side_of(s, p), i, NULL);
+		release(s, i);
+	}
+	p->scan = p->waiting = p->rx_snapshot = 0;
+	p->unacked = 0;
+}
+
+/* Everything is to be told anew, and what the peer has beyond that is to go. */
+static void
+snapshot_begin(struct sync *s, struct sync_peer *p)
+{
+	recall(s, p);
+	p->snapshot++;
+	p->scan = 1;
+	p->speak = true;
+	p->figures.snapshots++;
+}
+
+static bool
+same_epoch(const struct sync_epoch *a, const struct sync_epoch *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static void
+session_open(
+    struct sync *s, mono_t now, struct sync_peer *p, const struct sync_epoch *epoch)
+{
+	if (!same_epoch(&p->epoch, epoch)) {
+		p->retired[p->n_retired++ % SYNC_RETIRED] = p->epoch;
+		p->rx_seq = p->rx_bits = 0;
+	} /* else: it was away, and counts on */
+	p->epoch = *epoch;
+	p->open = p->speak = true;
+	p->opened = p->heard = p->spoke = now;
+	p->rtt_ns = 0;
+	p->rto_ns = RTO_MIN_NS;
+	if (s->acting)
+		snapshot_begin(s, p);
+}
+
+/* It was this peer once in our life; who says so now repeats what it heard then. */
+static bool
+retired(const struct sync_peer *p, const struct sync_epoch *from)
+{
+	for (unsigned i = 0; i < SYNC_RETIRED; i++) {
+		if (same_epoch(&p->retired[i], from))
+			return true;
+	}
+	return false;
+}
+
+void
+sync_greeted(struct sync *s, mono_t now, unsigned peer, const struct sync_epoch *from,
+    const struct sync_hello *h)
+{
+	struct sync_peer *p = &s->peer[peer];
+
+	if (!p->present || retired(p, from))
+		return;
+	p->echo = *from;
+	if (!same_epoch(&h->echo, &s->epoch)) {
+		/* It does not know us yet, or somebody repeats what it said before this
+		 * process began. Only its answer to a greeting of ours counts. */
+		p->greet = true;
+		return;
+	}
+	if (!p->open || !same_epoch(&p->epoch, from)) {
+		session_close(s, p);
+		session_open(s, now, p, from);
+		p->greet = true;
+	}
+	if (!h->open)
+		p->greet = true;
+}
+
+void
+sync_peer_add(struct sync *s, unsigned peer)
+{
+	/* Numbers go on: none is used twice within an epoch. */
+	s->peer[peer] =
+	    (struct sync_peer){.present = true, .greet = true, .seq = s->seq_floor};
+}
+
+void
+sync_peer_drop(struct sync *s, unsigned peer)
+{
+	session_close(s, &s->peer[peer]);
+	if (s->peer[peer].seq > s->seq_floor)
+		s->seq_floor = s->peer[peer].seq;
+	s->peer[peer] = (struct sync_peer){0};
+}
+
+/* ---- what peers say ------------------------------------------------------------- */
+
+static void
+note_lag(struct sync_peer *p, mono_t now, uint32_t since_us, uint16_t delay_us)
+{
+	uint32_t lag = clock_us(now) - since_us;
+
+	lag = lag > delay_us ? lag - delay_us : 0;
+	p->figures.lags++;
+	p->figures.lag_us += lag;
+	if (lag > p->figures.lag_max)
+		p->figures.lag_max = lag;
+}
+
+static void
+confirm(struct sync *s, mono_t now, struct sync_peer *p, struct sync_slot *slot,
+    uint16_t delay_us)
+{
+	const unsigned side = side_of(s, p);
+	const uint8_t bit = (uint8_t)(1U << (side - 1));
+
+	p->flows_flying -= slot->flows.n;
+	while (slot->flows.first != 0) {
+		uint32_t i = slot->flows.first;
+		struct sync_entry *e = &s->table.entry[i];
+
+		sync_table_move(&s->table, side, i, NULL);
+		if ((e->unconfirmed & bit) != 0) {
+			e->unconfirmed &= (uint8_t)~bit;
+			p->waiting--;
+			p->speak |= p->waiting == 0 && p->scan == 0;
+		} else {
+			note_lag(p, now, e->news_us, delay_us);
+		}
+		release(s, i);
+	}
+}
+
+static void
+lose(struct sync *s, struct sync_peer *p, struct sync_slot *slot)
+{
+	p->figures.lost++;
+	p->flows_flying -= slot->flows.n;
+	while (slot->flows.first != 0)
+		sync_table_move(&s->table, side_of(s, p), slot->flows.first, &p->news);
+}
+
+static bool
+acknowledged(const struct sync_data *d, uint64_t seq)
+{
+	uint64_t back = d->ack - seq;
+
+	return back == 0 || (back <= 64 && (d->ack_bits >> (back - 1) & 1) != 0);
+}
+
+/* A receiver takes numbers only as they grow: what is below `ack` and not told of never
+ * arrives. */
+static void
+hear_ack(struct sync *s, mono_t now, struct sync_peer *p, const struct sync_data *d)
+{
+	while (p->flying > 0 && p->slot[p->first].seq <= d->ack) {
+		struct sync_slot *slot = &p->slot[p->first];
+
+		if (acknowledged(d, slot->seq)) {
+			int64_t rtt = mono_sub(now, slot->sent);
+
+			p->rtt_ns =
+			    p->rtt_ns == 0 ? rtt : p->rtt_ns + (rtt - p->rtt_ns) / 8;
+			p->rto_ns =
+			    4 * p->rtt_ns > RTO_MIN_NS ? 4 * p->rtt_ns : RTO_MIN_NS;
+			if (p->rto_ns > RTO_MAX_NS)
+				p->rto_ns = RTO_MAX_NS;
+			confirm(s, now, p, slot, d->delay_us);
+		} else {
+			lose(s, p, slot);
+		}
+		p->first = (p->first + 1) % SYNC_WINDOW;
+		p->flying--;
+	}
+}
+
+static bool
+trusts(const struct sync *s, const struct sync_peer *p)
+{
+	return p->acting && !s->acting;
+}
+
+static void
+hear_gone(struct sync *s, struct sync_peer *p, const struct flow *f)
+{
+	uint32_t i = sync_table_find(&s->table, f);
+
+	if (i == 0 || !trusts(s, p) || s->table.entry[i].life == SYNC_DEAD)
+		return;
+	sync_table_life(&s->table, i, SYNC_DEAD);
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		sync_table_move(&s->table, 1 + k, i, NULL);
+		if ((s->table.entry[i].unconfirmed & 1U << k) != 0)
+			s->peer[k].waiting--;
+	}
+	s->table.entry[i].unconfirmed = 0;
+	order(s, i); /* even if not there: the table may be wrong about it */
+	s->table.entry[i].in_kernel = true;
+}
+
+static void
+hear_flow(struct sync *s, mono_t now, struct sync_peer *p, const struct flow *f)
+{
+	uint32_t i = sync_table_find(&s->table, f);
+	struct sync_entry *e = &s->table.entry[i];
+	bool knew = i != 0 && e->life == SYNC_LIVE;
+
+	if (!trusts(s, p) && i != 0 && !(knew && advances(&e->flow, f)))
+		return;
+	if (i == 0)
+		i = add(s, f);
+	if (i == 0)
+		return;
+	e = &s->table.entry[i];
+	e->snapshot = p->rx_mark;
+	/* What passed here a moment ago is not known there yet. */
+	if (knew && e->link[side_of(s, p)].list != NULL && advances(f, &e->flow))
+		return;
+	if (e->life == SYNC_DEAD)
+		e->in_kernel =
+		    false; /* an order to remove it stood or was carried out */
+	else if (memcmp(&e->flow.reply, &f->reply, sizeof(f->reply)) != 0)
+		e->in_kernel = false; /* another translation: another flow */
+	e->flow = *f;
+	sync_table_life(&s->table, i, SYNC_LIVE);
+	order(s, i);
+	if (s->acting)
+		tell(s, now, i);
+}
+
+static void
+hear_snapshot(struct sync *s, struct sync_peer *p, const struct sync_data *d)
+{
+	if (d->snapshot == p->rx_snapshot)
+		return;
+	p->rx_snapshot = d->snapshot;
+	p->rx_mark = ++s->marks;
+	p->rx_end = false;
+}
+
+static void
+hear_end(struct sync *s, struct sync_peer *p, const struct sync_data *d)
+{
+	if (!d->snapshot_end || p->rx_end || d->snapshot == 0 || !trusts(s, p))
+		return;
+	p->rx_end = true;
+	s->sweep_mark = p->rx_mark;
+	s->sweep_snapshot = 1;
+}
+
+static void
+note_arrival(struct sync_peer *p, mono_t now, uint64_t seq, bool flows)
+{
+	uint64_t step = seq - p->rx_seq;
+
+	if (step < 64)
+		p->rx_bits = p->rx_bits << step;
+	else
+		p->rx_bits = 0;
+	if (p->rx_seq != 0 && step <= 64)
+		p->rx_bits |= UINT64_C(1) << (step - 1);
+	p->rx_seq = seq;
+	p->rx_at = now;
+	p->unacked += flows;
+	p->figures.received++;
+}
+
+/* All of it makes sense, so that none of it is used otherwise. */
+static bool
+sound(struct rd r, unsigned n)
+{
+	struct flow f;
+	bool gone;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (sync_record_decode(&f, &gone, &r) != 0)
+			return false;
+	}
+	return rd_done(&r);
+}
+
+int
+sync_heard(struct sync *s, mono_t now, unsigned peer, uint64_t seq,
+    const uint8_t *payload, size_t len)
+{
+	struct rd r = {.p = payload, .left = len};
+	struct sync_peer *p = &s->peer[peer];
+	struct sync_data d;
+	struct flow f;
+	bool gone;
+
+	if (!p->open || sync_data_decode(&d, &r) != 0)
+		return -EPROTO;
+	if (seq <= p->rx_seq) {
+		p->figures.late++;
+		return -EALREADY;
+	}
+	if (!sound(r, d.n))
+		return -EPROTO;
+	p->heard = now;
+	p->acting = d.acting;
+	hear_ack(s, now, p, &d);
+	hear_snapshot(s, p, &d);
+	for (unsigned i = 0; i < d.n; i++) {
+		if (sync_record_decode(&f, &gone, &r) != 0)
+			break; /* it was tried above */
+		if (gone)
+			hear_gone(s, p, &f);
+		else
+			hear_flow(s, now, p, &f);
+	}
+	p->figures.heard += d.n;
+	note_arrival(p, now, seq, d.n > 0);
+	hear_end(s, p, &d);
+	return 0;
+}
+
+/* ---- what we say ---------------------------------------------------------------- */
+
+static bool
+put_flow(struct sync *s, struct wr *w, uint32_t i)
+{
+	const struct sync_entry *e = &s->table.entry[i];
+	struct wr t = *w;
+
+	sync_record_encode(&e->flow, e->life == SYNC_DEAD, &t);
+	if (t.bad)
+		return false;
+	*w = t;
+	return true;
+}
+
+/* Writes as many news as fit into *w; they belong to `slot` from then on. */
+static unsigned
+put_news(struct sync *s, struct sync_peer *p, struct sync_slot *slot, struct wr *w)
+{
+	unsigned n = 0;
+
+	while (p->news.first != 0 && put_flow(s, w, p->news.first)) {
+		sync_table_move(&s->table, side_of(s, p), p->news.first, &slot->flows);
+		n++;
+	}
+	return n;
+}
+
+/* Goes on with the snapshot. What is news or under way already only has to arrive. */
+static unsigned
+put_snapshot(struct sync *s, struct sync_peer *p, struct sync_slot *slot, struct wr *w)
+{
+	const unsigned side = side_of(s, p);
+	const uint8_t bit = (uint8_t)(1U << (side - 1));
+	unsigned n = 0;
+
+	for (unsigned step = 0; p->scan != 0 && step < SCAN_STEP; step++, p->scan++) {
+		struct sync_entry *e = &s->table.entry[p->scan];
+
+		if (p->scan >= s->table.used) {
+			p->scan = 0;
+			p->speak |= p->waiting == 0;
+			break;
+		}
+		if (e->life != SYNC_LIVE)
+			continue;
+		if (e->link[side].list == NULL) {
+			if (!put_flow(s, w, p->scan))
+				break;
+			sync_table_move(&s->table, side, p->scan, &slot->flows);
+			n++;
+		}
+		if ((e->unconfirmed & bit) == 0)
+			p->waiting++;
+		e->unconfirmed |= bit;
+	}
+	return n;
+}
+
+static bool
+has_news(const struct sync_peer *p)
+{
+	return p->flying < SYNC_WINDOW && (p->news.first != 0 || p->scan != 0);
+}
+
+static bool
+ack_due(const struct sync_peer *p, mono_t now)
+{
+	return p->unacked >= ACK_COUNT ||
+	       (p->unacked > 0 && mono_sub(now, p->rx_at) >= ACK_NS);
+}
+
+static bool
+data_due(const struct sync_peer *p, mono_t now)
+{
+	return p->speak || has_news(p) || ack_due(p, now) ||
+	       mono_sub(now, p->spoke) >= KEEPALIVE_NS;
+}
+
+static uint16_t
+delay_us(const struct sync_peer *p, mono_t now)
+{
+	int64_t us = mono_sub(now, p->rx_at) / US_NS;
+
+	return (uint16_t)(us < UINT16_MAX ? us : UINT16_MAX);
+}
+
+static size_t
+put_data(struct sync *s, mono_t now, struct sync_peer *p,
+    uint8_t payload[static SYNC_PAYLOAD_MAX])
+{
+	struct sync_slot *slot = &p->slot[(p->first + p->flying) % SYNC_WINDOW];
+	struct wr head = {.p = payload, .left = SYNC_DATA_HEAD_LEN};
+	struct wr w = {.p = payload + SYNC_DATA_HEAD_LEN,
+	    .left = SYNC_PAYLOAD_MAX - SYNC_DATA_HEAD_LEN};
+	struct sync_data d = {.acting = s->acting,
+	    .delay_us = delay_us(p, now),
+	    .ack = p->rx_seq,
+	    .ack_bits = p->rx_bits,
+	    .snapshot = p->snapshot};
+
+	p->speak = false;
+	if (p->flying < SYNC_WINDOW) {
+		unsigned n = put_news(s, p, slot, &w);
+
+		n += put_snapshot(s, p, slot, &w);
+		d.n = (uint16_t)n;
+	}
+	d.snapshot_end = p->scan == 0 && p->waiting == 0 && p->snapshot != 0;
+	if (d.n > 0) {
+		slot->seq = p->seq;
+		slot->sent = now;
+		p->flying++;
+		p->flows_flying += d.n;
+	}
+	p->unacked = 0;
+	p->spoke = now;
+	p->figures.sent++;
+	p->figures.records += d.n;
+	sync_data_encode(&d, &head);
+	ASSERT(!head.bad && !w.bad);
+	return (size_t)(w.p - payload);
+}
+
+static bool
+greeting_due(const struct sync_peer *p, mono_t now)
+{
+	int64_t since = mono_sub(now, p->greeted);
+
+	return (p->greet && since >= HELLO_MIN_NS) || (!p->open && since >= HELLO_NS);
+}
+
+bool
+sync_next(struct sync *s, mono_t now, unsigned peer, struct sync_header *h,
+    uint8_t payload[static SYNC_PAYLOAD_MAX], size_t *len)
+{
+	struct sync_peer *p = &s->peer[peer];
+	struct wr w = {.p = payload, .left = SYNC_PAYLOAD_MAX};
+	const struct sync_hello hello = {.open = p->open, .echo = p->echo};
+
+	if (!p->present)
+		return false;
+	*h = (struct sync_header){.version = SYNC_VERSION, .from = s->epoch};
+	if (greeting_due(p, now)) {
+		h->kind = SYNC_HELLO;
+		h->seq = ++p->seq;
+		sync_hello_encode(&hello, &w);
+		*len = (size_t)(w.p - payload);
+		p->greet = false;
+		p->greeted = now;
+		return true;
+	}
+	if (!p->open || !data_due(p, now))
+		return false;
+	h->kind = SYNC_DATA;
+	h->seq = ++p->seq;
+	*len = put_data(s, now, p, payload);
+	return true;
+}
+
+/* ---- time ----------------------------------------------------------------------- */
+
+void
+sync_role(struct sync *s, mono_t now, bool acting)
+{
+	if (acting == s->acting)
+		return;
+	s->acting = acting;
+	if (acting)
+		s->sweep_snapshot = 0;
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		struct sync_peer *p = &s->peer[k];
+
+		p->rx_end = false;
+		p->speak = p->open;
+		if (acting && p->open)
+			snapshot_begin(s, p);
+	}
+	(void)now;
+}
+
+/* What a complete snapshot did not have is gone; what was just seen here, and the peer
+ * does not know yet, stays. */
+static void
+sweep_beyond(struct sync *s, uint32_t i)
+{
+	struct sync_entry *e = &s->table.entry[i];
+
+	if (e->life != SYNC_LIVE || e->snapshot == s->sweep_mark)
+		return;
+	for (unsigned side = 1; side < SYNC_SIDES; side++) {
+		if (e->link[side].list != NULL)
+			return;
+	}
+	s->swept++;
+	sync_table_life(&s->table, i, SYNC_DEAD);
+	e->in_kernel = true;
+	order(s, i);
+}
+
+static void
+sweep(struct sync *s, mono_t now)
+{
+	for (unsigned n = 0; n < SWEEP_STEP && s->sweep_snapshot != 0; n++) {
+		if (s->sweep_snapshot < s->table.used && sync_follows(s))
+			sweep_beyond(s, s->sweep_snapshot++);
+		else
+			s->sweep_snapshot = 0;
+	}
+	for (unsigned n = 0; n < SWEEP_STEP && s->sweep_dump != 0; n++) {
+		if (s->sweep_dump < s->table.used)
+			sweep_unseen(s, now, s->sweep_dump++);
+		else
+			s->sweep_dump = 0;
+	}
+}
+
+static void
+lose_late(struct sync *s, mono_t now, struct sync_peer *p)
+{
+	if (p->flying == 0 || mono_sub(now, p->slot[p->first].sent) < p->rto_ns)
+		return;
+	p->figures.lost += p->flying;
+	recall(s, p);
+	p->rto_ns = 2 * p->rto_ns < RTO_MAX_NS ? 2 * p->rto_ns : RTO_MAX_NS;
+}
+
+void
+sync_tick(struct sync *s, mono_t now)
+{
+	sweep(s, now);
+	if (s->refused.first != 0 && !mono_before(now, s->retry)) {
+		retry_refused(s);
+		s->retry = mono_add(now, RETRY_NS);
+	}
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		struct sync_peer *p = &s->peer[k];
+
+		if (!p->open)
+			continue;
+		lose_late(s, now, p);
+		if (mono_sub(now, p->heard) >= SILENCE_NS)
+			session_close(s, p);
+	}
+}
+
+static mono_t
+peer_deadline(const struct sync_peer *p, mono_t now)
+{
+	mono_t due = mono_add(p->greeted, p->greet ? HELLO_MIN_NS : HELLO_NS);
+
+	if (!p->open)
+		return due;
+	if (!p->greet)
+		due = mono_add(p->heard, SILENCE_NS);
+	if (p->speak || has_news(p))
+		return now;
+	due = mono_min(due, mono_add(p->spoke, KEEPALIVE_NS));
+	if (p->unacked > 0)
+		due = mono_min(due, mono_add(p->rx_at, ACK_NS));
+	if (p->flying > 0)
+		due = mono_min(due, mono_add(p->slot[p->first].sent, p->rto_ns));
+	return due;
+}
+
+mono_t
+sync_deadline(const struct sync *s, mono_t now)
+{
+	mono_t due = MONO_NEVER;
+
+	if (s->sweep_snapshot != 0 || s->sweep_dump != 0 || s->orders.first != 0)
+		return now;
+	if (s->refused.first != 0)
+		due = s->retry;
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		if (s->peer[k].present)
+			due = mono_min(due, peer_deadline(&s->peer[k], now));
+	}
+	return due;
+}
+
+/* ---- outside views -------------------------------------------------------------- */
+
+void
+sync_init(struct sync *s, void *memory, uint32_t flows, const struct sync_epoch *epoch,
+    uint64_t seed)
+{
+	*s = (struct sync){.epoch = *epoch};
+	sync_table_init(&s->table, memory, flows, seed);
+}
+
+uint32_t
+sync_told(const struct sync *s, unsigned peer)
+{
+	const struct sync_peer *p = &s->peer[peer];
+	uint32_t open_ones = p->news.n + p->flows_flying;
+
+	if (!p->open || p->snapshot == 0)
+		return 0;
+	if (p->scan != 0) /* about: entries before `scan` were told */
+		open_ones += (uint32_t)((uint64_t)s->table.live *
+					(s->table.used - p->scan) / s->table.used);
+	return s->table.live > open_ones ? s->table.live - open_ones : 0;
+}
+
+bool
+sync_settled(const struct sync *s, unsigned peer)
+{
+	const struct sync_peer *p = &s->peer[peer];
+
+	return !p->open || (p->news.n == 0 && p->flying == 0 && p->scan == 0);
+}
+
+static bool
+check_entry(const struct sync *s, const struct sync_entry *e)
+{
+	if (e->life == SYNC_FREE)
+		return !sync_table_listed(e) && e->unconfirmed == 0;
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		if (!s->peer[k].open && e->link[1 + k].list != NULL)
+			return false;
+		if ((e->unconfirmed & 1U << k) != 0 && e->link[1 + k].list == NULL)
+			return false;
+	}
+	return e->life == SYNC_LIVE || sync_table_listed(e) || s->dumping ||
+	       s->sweep_dump != 0;
+}
+
+bool
+sync_check(const struct sync *s)
+{
+	uint32_t waiting[SYNC_PEERS_MAX] = {0}, live = 0, dead = 0;
+
+	for (uint32_t i = 1; i < s->table.used; i++) {
+		const struct sync_entry *e = &s->table.entry[i];
+
+		if (!check_entry(s, e))
+			return false;
+		live += e->life == SYNC_LIVE;
+		dead += e->life == SYNC_DEAD;
+		for (unsigned k = 0; k < SYNC_PEERS_MAX; k++)
+			waiting[k] += e->unconfirmed >> k & 1U;
+	}
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		if (waiting[k] != s->peer[k].waiting)
+			return false;
+	}
+	return live == s->table.live && dead == s->table.dead;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sync_shell.h - the part around sync_core: its kernel, its peers, its life. Private to
+ * sync/.
+ */
+#ifndef NINES_SYNC_SYNC_SHELL_H
+#define NINES_SYNC_SYNC_SHELL_H
+
+#include <netinet/in.h>
+
+#include "part/part.h"
+#include "sync/ct.h"
+#include "sync/seal.h"
+#include "sync/sync_core.h"
+
+#define SYNC_ROLES_MAX 64 /* floating addresses of a firewall */
+#define SYNC_WHY_LEN   200
+
+/* What is wrong with datagrams: one line in the log tells of many. */
+enum complaint {
+	COMPLAINT_FORM,
+	COMPLAINT_VERSION,
+	COMPLAINT_SEAL,
+	COMPLAINT_REPLAY,
+	COMPLAINT_STRANGER,
+	COMPLAINTS
+};
+
+struct complaints {
+	mono_t told[COMPLAINTS];
+	uint64_t n[COMPLAINTS]; /* since */
+};
+
+struct sync_host {
+	char name[CLUSTER_NAME_MAX + 1];
+	struct ip ip;
+	struct seal *hello_out, *hello_in, *data_out, *data_in;
+	struct sync_epoch hello_epoch, data_epoch; /* the keys are for */
+	struct complaints complaints;
+	bool was_open, was_settled, was_acting;
+	stats_t *stats;
+};
+
+struct sync_shell {
+	struct part *part;
+	struct loop *loop;
+	const struct cluster *cluster;
+	const struct host *me;
+	bool active;   /* the part is to act */
+	bool stopping; /* what is to be told is told, then we go */
+	bool stopped;
+	mono_t stop_by;
+	/* core */
+	struct sync core;
+	void *memory;
+	size_t memory_bytes;
+	struct loop_timer tick, second;
+	/* kernel */
+	struct ct *ct;
+	struct loop_fd *ct_watch;
+	bool dumping, dump_again;
+	struct loop_timer dump;
+	mono_t audit; /* the next dump without a reason */
+	uint64_t lost_events, dumps;
+	uint32_t refused; /* orders since the last second */
+	int refused_why;
+	/* peers */
+	uint8_t secret[SEAL_SECRET_LEN];
+	bool has_secret;
+	char why_not[SYNC_WHY_LEN]; /* there is no session */
+	struct ip self;
+	int fd;
+	struct loop_fd *watch;
+	struct sync_host host[SYNC_PEERS_MAX];
+	struct complaints complaints; /* about nobody we know */
+	/* facts */
+	char role[SYNC_ROLES_MAX][CLUSTER_NAME_MAX + 1];
+	bool role_active[SYNC_ROLES_MAX];
+	size_t n_roles;
+};
+
+/* Orders to the kernel, then datagrams, then the timer: after everything else. */
+void sync_shell_pump(struct sync_shell *sh);
+
+/* ---- sync_net.c ---- */
+
+/* Takes the key, the addresses and the peers from the file. Why it failed is in
+ * sh->why_not. */
+void sync_net_config(struct sync_shell *sh, const struct firewall_conf *f);
+void sync_net_close(struct sync_shell *sh);
+/* Sends what the core has to say to everybody. */
+void sync_net_send(struct sync_shell *sh);
+
+/* ---- sync_kernel.c ---- */
+
+int sync_kernel_open(struct sync_shell *sh) MUST_CHECK;
+void sync_kernel_close(struct sync_shell *sh);
+/* Carries out the core's orders. */
+void sync_kernel_orders(struct sync_shell *sh);
+void sync_kernel_dump(struct sync_shell *sh);
+/* How many flows the kernel may have. */
+uint32_t sync_kernel_limit(void);
+
+#endif /* NINES_SYNC_SYNC_SHELL_H */
