@@ -131,6 +131,23 @@ const struct verb verbs[] = {
 	"connections, and `nines run` becomes the new program under its old number.\n"
 	"If the new one does not start or dies at once, all stays as it was.\n",
 	false},
+    {"vpn", cli_vpn, "key|add|revoke|list [OPTION...] [NAME]",
+	"clients of the WireGuard gateways",
+	"  key [VPN]            make the gateways' private key, once\n"
+	"  add NAME             make a client: into the cluster file goes its public\n"
+	"                       key, its configuration is printed, on a terminal with\n"
+	"                       a QR code. Needs the private key file: on a gateway\n"
+	"  revoke NAME          take it out of the cluster file\n"
+	"  list [VPN]           clients of this gateway and when they were heard\n"
+	"\n  -f FILE              the cluster file (/etc/nines/cluster.yaml)\n"
+	"  --vpn VPN            which one, where the file has several\n"
+	"  --public-key KEY     add: the client has a key, and keeps it to itself\n"
+	"  --qr                 add: the QR code also where the output is no terminal\n"
+	"  --json               list: for programs\n" RUN_DIR
+	"\nThe file is edited in place, layout and comments stay. Copy it to the\n"
+	"gateways and say `nines reload` on each.\n\n"
+	"  nines vpn add alice\n",
+	false},
     {"lab", lab_main, "up|down|status|exec [--name NAME] FILE [HOST COMMAND...]",
 	"the whole cluster on this machine, in network namespaces",
 	"Hosts become namespaces, networks bridges; every host runs `nines run`, web\n"

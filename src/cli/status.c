@@ -50,6 +50,7 @@ mood_of(const char *value)
 	    {"up", GOOD},
 	    {"active", GOOD},
 	    {"backup", GOOD},
+	    {"standby", GOOD},
 	    {"unknown", WAITING},
 	    {"init", WAITING},
 	    {"leaving", WAITING},
@@ -221,6 +222,30 @@ show_vips(struct view *v)
 	}
 }
 
+static void
+show_vpns(struct view *v)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	const char *name;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, "vpn ");
+		if (name == NULL)
+			continue;
+		if (!any)
+			title(v, "VPN");
+		any = true;
+		(void)printf("  %-14s ", name);
+		say(v, text_of(fact, "value"), 10);
+		(void)printf("  for ");
+		age(number_of(fact, "age_ms"));
+		(void)printf("\n");
+	}
+}
+
 /* Next hops and routes of a gateway, or of a host behind the gateways. */
 static void
 show_gateway(struct view *v)
@@ -362,6 +387,7 @@ show(struct view *v)
 	}
 	show_parts(v);
 	show_vips(v);
+	show_vpns(v);
 	show_gateway(v);
 	show_services(v);
 	show_orders(v);
