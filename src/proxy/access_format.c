@@ -4,11 +4,12 @@
 
 #include "proxy/access_log.h"
 
-#define METHOD_LEN 32 /* what is shown of each, escapes included */
-#define HOST_LEN   256
-#define TARGET_LEN 1024
-#define NAME_LEN   96
-#define ID_LEN	   64
+#define METHOD_LEN    32 /* what is shown of each, escapes included */
+#define HOST_LEN      256
+#define TARGET_LEN    1024
+#define REWRITTEN_LEN 768
+#define NAME_LEN      96
+#define ID_LEN	      64
 
 struct line {
 	char *p;
@@ -129,6 +130,10 @@ put_request(struct line *l, const struct access_entry *e)
 	put_text(l, e->host, HOST_LEN);
 	PUT(l, " target=");
 	put_text(l, e->target, TARGET_LEN);
+	if (e->rewritten.p != NULL) {
+		PUT(l, " rewritten=");
+		put_text(l, e->rewritten, REWRITTEN_LEN);
+	}
 	PUT(l, " version=");
 	put_number(l, e->major, 1);
 	PUT(l, ".");

@@ -22,7 +22,7 @@
 
 #include "base/check.h"
 
-#define ACCESS_LINE_MAX 2048 /* longer targets and hosts are cut, marked by "..." */
+#define ACCESS_LINE_MAX 3072 /* longer targets and hosts are cut, marked by "..." */
 
 /* Bytes that need not end with NUL; p NULL: there is none. */
 struct access_text {
@@ -38,6 +38,8 @@ struct access_entry {
 	const char *server; /* its name; NULL: none was reached */
 	/* http; in tcp mode there is no method, and these four are left out */
 	struct access_text method, host, target;
+	struct access_text
+	    rewritten;	       /* the target that the server got; p NULL: the same */
 	struct access_text id; /* what X-Request-Id says; left out if it is empty */
 	uint8_t major, minor;  /* of the client's HTTP */
 	uint16_t status;       /* 0: none was sent */

@@ -67,6 +67,7 @@ struct client {
 	uint8_t coding; /* enum coding: what the client would like best */
 	bool tcp;
 	bool secure;   /* came by TLS */
+	bool https;    /* so did the request, to us or to a trusted proxy before us */
 	bool partial;  /* s.in is known to be an incomplete head */
 	bool keep;     /* the connection goes on after this answer */
 	bool upgrade;  /* the request asks for another protocol */
@@ -91,10 +92,11 @@ struct client {
 	struct meter *meter; /* that it counts in as `counted_as`; or NULL */
 	uint64_t counted_as;
 	struct flow up, down;
-	struct buf *req;   /* the head as it goes to servers, until an answer comes */
-	uint32_t req_sent; /* bytes of it */
-	uint16_t req_head; /* where in it the head begins: behind a PROXY header */
-	uint16_t repeats;  /* servers that were asked in vain */
+	struct buf *req;    /* the head as it goes to servers, until an answer comes */
+	uint32_t req_sent;  /* bytes of it */
+	uint16_t req_head;  /* where in it the head begins: behind a PROXY header */
+	uint16_t req_asked; /* for the log: bytes behind it that the client asked for */
+	uint16_t repeats;   /* servers that were asked in vain */
 	uint32_t tried[TRIES_MAX];
 	uint64_t hash;
 	uint32_t
@@ -203,6 +205,11 @@ void http_pump(struct worker *w, struct client *c);
 void http_refuse(struct worker *w, struct client *c, unsigned status, const char *why);
 void http_refuse_head(struct worker *w, struct client *c, enum http1_error e);
 void http_linger(struct worker *w, struct client *c);
+
+/* http_request.c: the head as servers get it, from w->head and `p`, in c->req. 0 or
+ * -ENOBUFS. */
+int http_write_request(struct worker *w, struct client *c, const char *p) MUST_CHECK;
+void http_hash_request(struct worker *w, struct client *c, const char *p);
 
 /* request_log.c */
 void log_begin(struct worker *w, struct client *c);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "proxy/conn.h"
@@ -168,6 +169,19 @@ forwarded_for(const struct http1_head *h, const char *p, const struct nets *trus
 	}
 }
 
+/* How the client came to the proxy before us, which may have had TLS of its own. */
+static bool
+forwarded_https(const struct http1_head *h, const char *p, bool https)
+{
+	struct http1_slice said = http1_field_value(h, p, "x-forwarded-proto");
+
+	if (said.len == 5 && strncasecmp(p + said.off, "https", 5) == 0)
+		return true;
+	if (said.len == 4 && strncasecmp(p + said.off, "http", 4) == 0)
+		return false;
+	return https;
+}
+
 unsigned
 guard_request(struct worker *w, struct client *c, const char *p, const char **why)
 {
@@ -176,8 +190,10 @@ guard_request(struct worker *w, struct client *c, const char *p, const char **wh
 
 	c->source = c->from.ip;
 	c->trusted = within(&g->trusted, &c->from.ip);
-	if (c->trusted)
+	if (c->trusted) {
 		forwarded_for(h, p, &g->trusted, &c->source);
+		c->https = forwarded_https(h, p, c->https);
+	}
 	if (!welcome(g, &c->source)) {
 		*why = "this address is not served";
 		return 403;

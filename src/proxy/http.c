@@ -17,7 +17,6 @@
 #include "proxy/h2.h"
 #include "proxy/https.h"
 #include "proxy/press.h"
-#include "proxy/proxy_wire.h"
 
 #define LINGER_NS  (2 * SEC_NS)
 #define SMALL_BODY 1024
@@ -236,13 +235,27 @@ send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t
 	pump_down(w, c);
 }
 
+#define RETRY_AFTER_LEN 40
+
+/* When the source may ask once more (RFC 6585 section 4), in whole seconds. */
+static const char *
+retry_after(const struct client *c, char line[static RETRY_AFTER_LEN])
+{
+	const struct guard_conf *g = &c->service->conf->guard;
+	int64_t ns = g->requests > 0 ? g->per_ns / g->requests : 0;
+
+	(void)snprintf(line, RETRY_AFTER_LEN, "Retry-After: %lld\r\n",
+	    (long long)(ns > SEC_NS ? (ns + SEC_NS - 1) / SEC_NS : 1));
+	return line;
+}
+
 /* Answers by itself, instead of a server. */
 void
 http_refuse(struct worker *w, struct client *c, unsigned status, const char *why)
 {
 	const char *phrase = http1_phrase(status);
 	bool head = c->method == HTTP1_HEAD;
-	char body[256];
+	char body[256], line[64], later[RETRY_AFTER_LEN];
 	int n, len;
 
 	c->status = (uint16_t)status;
@@ -257,10 +270,11 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);
 	len = snprintf(body, sizeof(body), "%u %s\n%s\n", status, phrase, why);
 	ASSERT(len > 0 && (size_t)len < sizeof(body));
+	line[https_hsts(c, line, sizeof(line))] = '\0';
 	n = snprintf(w->out, sizeof(w->out),
 	    "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-	    "Cache-Control: no-store\r\n%s\r\n%s",
-	    status, phrase, len,
+	    "Cache-Control: no-store\r\n%s%s%s\r\n%s",
+	    status, phrase, len, line, status == 429 ? retry_after(c, later) : "",
 	    !c->keep	    ? "Connection: close\r\n"
 	    : c->minor == 0 ? "Connection: keep-alive\r\n"
 			    : "",
@@ -292,6 +306,7 @@ http_refuse_head(struct worker *w, struct client *c, enum http1_error e)
 	c->keep = false;
 	c->minor = 1;
 	c->method = HTTP1_OTHER;
+	c->https = c->secure;
 	if (c->req == NULL) { /* the head itself: nothing of it is known */
 		c->started = w->now;
 		log_begin(w, c);
@@ -300,79 +315,11 @@ http_refuse_head(struct worker *w, struct client *c, enum http1_error e)
 	http_refuse(w, c, r->status, r->text);
 }
 
-static uint64_t
-request_hash(const struct worker *w, const struct client *c, const char *p)
-{
-	const struct balance_conf *conf = &c->service->conf->balancing;
-	struct http1_slice v = w->head.target;
-	const char *query;
-
-	if (conf->hash_key == HASH_SOURCE)
-		return client_hash(c->source.byte, ip_len(&c->source));
-	if (conf->hash_key == HASH_HEADER)
-		v = http1_field_value(&w->head, p, conf->hash_name);
-	if (conf->hash_key == HASH_COOKIE)
-		v = http1_cookie(&w->head, p, conf->hash_name);
-	if (conf->hash_key == HASH_PATH) {
-		query = memchr(p + v.off, '?', v.len);
-		if (query != NULL)
-			v.len = (uint32_t)(query - (p + v.off));
-	}
-	return client_hash(p + v.off, v.len);
-}
-
-/* The head as the servers get it. 0 or -ENOBUFS. */
-static int
-write_request(struct worker *w, struct client *c, const char *p)
-{
-	const struct service *conf = c->service->conf;
-	char local[IP_ENDPOINT_LEN];
-	struct http1_via via = {.client = c->address,
-	    .proto = c->secure ? "https" : "http",
-	    .local = local};
-	size_t room = w->head.len + HTTP1_FORWARD_EXTRA + PROXY_WIRE_MAX, at = 0;
-	struct http1_edit edit;
-	struct buf *b;
-	int n;
-
-	if (c->shape.routing != NULL) {
-		n = shape_request(w, c, p, &edit);
-		if (n != 0)
-			return n;
-		via.edit = &edit;
-		room += edit.extra_len + edit.target_len;
-	}
-	local[0] = '\0';
-	if (w->head.host.len == 0)
-		(void)ip_endpoint_format(&c->listener->at, local);
-	if (c->address[0] == '\0')
-		(void)ip_format(&c->from.ip, c->address);
-	/* The PROXY header speaks for all of a connection: it serves this client once.
-	 */
-	via.fresh = conf->guard.trusted.n > 0 && !c->trusted;
-	via.close = conf->send_proxy != 0 || conf->pool == 0;
-	b = buf_get(&w->bufs, room);
-	if (b == NULL)
-		return -ENOBUFS;
-	if (conf->send_proxy != 0 && !conf->server_tls.on)
-		at = proxy_wire_encode(
-		    conf->send_proxy, &c->from, &c->listener->at, (uint8_t *)b->data);
-	n = http1_forward_request(&w->head, p, &via, b->data + at, b->cap - at);
-	if (n < 0) {
-		buf_put(&w->bufs, b);
-		return n;
-	}
-	b->len = (uint32_t)at + (uint32_t)n;
-	c->req_head = (uint16_t)at;
-	c->req = b;
-	return 0;
-}
-
 /* It came to a plain port of a service that has TLS. */
 static bool
 belongs_to_https(const struct client *c)
 {
-	return c->listener->redirect && !c->secure;
+	return c->listener->redirect && !c->https;
 }
 
 static int
@@ -406,6 +353,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->req_sent = 0;
 	c->status = 0;
 	c->body_due = (mono_t){0};
+	c->https = c->secure;
 	c->coding = CODING_IDENTITY;
 	if (c->service->conf->compression.on && h->minor > 0)
 		c->coding =
@@ -416,7 +364,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	if (c->service->routing != NULL)
 		shape_choose(w, c, p);
 	if (c->service->conf->balance == BALANCE_HASH)
-		c->hash = request_hash(w, c, p);
+		http_hash_request(w, c, p);
 	if (c->service->sticky != NULL)
 		stick_read(w, c, p);
 	care_earn(c->service);
@@ -425,7 +373,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	own = refused == 0 && (belongs_to_https(c) || shape_answers(c));
 	r = (own || refused != 0) && !c->log
 		? 0
-		: write_request(w, c, p); /* the log reads it there */
+		: http_write_request(w, c, p); /* the log reads it there */
 	if (own && r == 0) {
 		r = belongs_to_https(c) ? send_to_https(w, c, p, &status)
 					: shape_answer(w, c, p, &body, &status);
@@ -682,10 +630,10 @@ write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_ans
 	    http1_forward_response(&w->head, buf_bytes(b), a, w->out, sizeof(w->out));
 	a->edit = NULL;
 	ASSERT(head > 0);
-	if (!c->secure || conf->tls.hsts_ns == 0)
+	if (!c->https || conf->tls.hsts_ns == 0)
 		return (size_t)head;
 	return https_add_hsts(
-	    conf, &w->head, buf_bytes(b), w->out, (size_t)head, sizeof(w->out));
+	    c, &w->head, buf_bytes(b), w->out, (size_t)head, sizeof(w->out));
 }
 
 /* The head waits for the first of the body: together they are one packet. */

@@ -160,7 +160,8 @@ struct http1_edit {
 	size_t n_drop;
 	const char *const *also; /* and more of them */
 	size_t n_also;
-	const char *extra; /* whole lines that are added */
+	const char *prefix; /* in lower case: fields that begin so leave; or NULL */
+	const char *extra;  /* whole lines that are added */
 	size_t extra_len;
 	const char *more; /* and some behind them */
 	size_t more_len;

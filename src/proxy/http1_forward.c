@@ -56,10 +56,29 @@ among(const char *const *name, size_t n, const char *p, const struct http1_field
 	return false;
 }
 
+/* Programs that make variables of fields cannot tell '_' from '-'. */
+static bool
+begins(const char *prefix, const char *p, const struct http1_field *f)
+{
+	size_t i = 0;
+
+	if (prefix == NULL)
+		return false;
+	for (; prefix[i] != '\0' && i < f->name.len; i++) {
+		char c = p[f->name.off + i];
+
+		c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+		if (c != prefix[i])
+			return false;
+	}
+	return prefix[i] == '\0';
+}
+
 static bool
 dropped(const struct http1_edit *e, const char *p, const struct http1_field *f)
 {
-	return among(e->drop, e->n_drop, p, f) || among(e->also, e->n_also, p, f);
+	return among(e->drop, e->n_drop, p, f) || among(e->also, e->n_also, p, f) ||
+	       begins(e->prefix, p, f);
 }
 
 /* What this proxy writes anew in a request is left out of the copy. */
@@ -251,8 +270,10 @@ http1_forward_request(const struct http1_head *head, const char *p,
 	put(&o, p + from, to - from);
 	if (head->framing == HTTP1_CHUNKED)
 		PUT(&o, "Transfer-Encoding: chunked\r\n");
-	if (e != NULL)
+	if (e != NULL) {
 		put(&o, e->extra, e->extra_len);
+		put(&o, e->more, e->more_len);
+	}
 	put_forwarded(&o, head, p, via);
 	request_connection(&o, head, p, via);
 	return finish(&o);

@@ -11,8 +11,6 @@
 #include "proxy/conn.h"
 #include "proxy/http1_sense.h"
 
-#define HSTS_NAME "Strict-Transport-Security"
-
 /* Where TLS is: on the address that the request came to, if there. 0: nowhere. */
 static uint16_t
 tls_port(const struct service *s, const struct ip *ip)
@@ -74,20 +72,27 @@ https_answer(const struct client *c, const struct http1_head *h, const char *p,
 }
 
 size_t
-https_add_hsts(const struct service *s, const struct http1_head *h, const char *p,
-    char *out, size_t len, size_t size)
+https_hsts(const struct client *c, char *out, size_t size)
 {
+	int64_t ns = c->service->conf->tls.hsts_ns;
 	int n;
 
+	/* RFC 6797 section 7.2: never where somebody could have changed it. */
+	if (!c->https || ns == 0)
+		return 0;
+	n = snprintf(out, size, HSTS_NAME ": max-age=%" PRId64 "\r\n", ns / SEC_NS);
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+size_t
+https_add_hsts(const struct client *c, const struct http1_head *h, const char *p,
+    char *out, size_t len, size_t size)
+{
 	if (http1_field_value(h, p, HSTS_NAME).len > 0)
 		return len;
 	/* In place of the empty line, which follows again. */
-	n = snprintf(out + len - 2, size - len + 2,
-	    HSTS_NAME ": max-age=%" PRId64 "\r\n\r\n", s->tls.hsts_ns / SEC_NS);
-	if (n < 0 || (size_t)n >= size - len + 2) {
-		out[len - 2] = '\r';
-		out[len - 1] = '\n';
-		return len;
-	}
-	return len - 2 + (size_t)n;
+	len -= 2;
+	len += https_hsts(c, out + len, size - len - 2);
+	memcpy(out + len, "\r\n", 2);
+	return len + 2;
 }

@@ -22,11 +22,17 @@ struct client;
 int https_answer(const struct client *c, const struct http1_head *h, const char *p,
     char *out, size_t size, unsigned *status) MUST_CHECK;
 
+#define HSTS_NAME "Strict-Transport-Security"
+
+/* Writes the line of that name for an answer of our own to `out`, which has room for
+ * `size` bytes, where the service wants it and the client came by https. Its length. */
+size_t https_hsts(const struct client *c, char *out, size_t size);
+
 /*
- * Adds Strict-Transport-Security to the head of `len` bytes at `out`, which has room
+ * Adds the same to the head of `len` bytes at `out`, which has room
  * for `size`, unless the server has sent its own. Returns the new length.
  */
-size_t https_add_hsts(const struct service *s, const struct http1_head *h,
-    const char *p, char *out, size_t len, size_t size);
+size_t https_add_hsts(const struct client *c, const struct http1_head *h, const char *p,
+    char *out, size_t len, size_t size);
 
 #endif /* NINES_PROXY_HTTPS_H */

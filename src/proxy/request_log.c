@@ -45,6 +45,11 @@ describe_request(struct worker *w, struct client *c, struct access_entry *e)
 		return;
 	e->method = (struct access_text){p + h->method_text.off, h->method_text.len};
 	e->target = (struct access_text){p + h->target.off, h->target.len};
+	if (c->req_asked > 0) {
+		e->rewritten = e->target;
+		e->target =
+		    (struct access_text){c->req->data + c->req->len, c->req_asked};
+	}
 	e->host = (struct access_text){p + h->host.off, h->host.len};
 	id = http1_field_value(h, p, "x-request-id");
 	e->id = (struct access_text){p + id.off, id.len};

@@ -9,7 +9,9 @@
 
 #include "proxy/conn.h"
 #include "proxy/gen.h"
+#include "proxy/h2.h"
 #include "proxy/http1_sense.h"
+#include "proxy/https.h"
 #include "proxy/route_fill.h"
 #include "proxy/tls.h"
 
@@ -164,14 +166,15 @@ shape_choose(struct worker *w, struct client *c, const char *p)
 {
 	const struct http1_head *h = &w->head;
 	struct route_query q = {.source = &c->source, .head = h, .bytes = p};
+	const struct side *wire = c->stream ? h2_wire(c) : &c->s;
 	struct parts parts;
 
 	read_parts(h, p, &parts);
 	q.host = route_host(parts.host.p, parts.host.len);
 	q.path = parts.path;
 	q.method = slice(p, h->method_text);
-	if (tls_under(&c->s)) {
-		const char *name = tls_name(&c->s);
+	if (tls_under(wire)) {
+		const char *name = tls_name(wire);
 
 		q.sni = route_host(name, strlen(name));
 	}
@@ -348,6 +351,8 @@ shape_answer(struct worker *w, struct client *c, const char *p, struct route_tex
 	if (k < 0)
 		return k;
 	n += (size_t)k;
+	if (!puts_field(put, HSTS_NAME))
+		n += https_hsts(c, w->out + n, cap - n);
 	/* RFC 9110 section 8.6: 204 has no length. */
 	if (*status != 204 && *status != 304)
 		n += (size_t)snprintf(

@@ -80,5 +80,5 @@ stick_answer(const struct client *c, const struct upstream *up,
 	if (c->stuck != 0 &&
 	    (s->up[c->stuck - 1]->group != c->group || keeps(s->up[c->stuck - 1])))
 		return 0;
-	return sticky_line(line, s->conf->balancing.sticky, &up->token, c->secure);
+	return sticky_line(line, s->conf->balancing.sticky, &up->token, c->https);
 }

@@ -543,6 +543,16 @@ tls_name(const struct side *s)
 	return name != NULL ? name : "";
 }
 
+X509 *
+tls_shown(const struct side *s)
+{
+	const struct tls *t = s->layer;
+
+	return SSL_get_verify_result(t->ssl) == X509_V_OK
+		   ? SSL_get1_peer_certificate(t->ssl)
+		   : NULL;
+}
+
 const char *
 tls_why(void)
 {

@@ -21,6 +21,7 @@ struct tls_peer;
 struct tls_site;
 struct upstream;
 struct worker;
+struct x509_st;
 
 enum tls_protocol { TLS_PROTOCOL_HTTP1, TLS_PROTOCOL_HTTP2 };
 
@@ -43,6 +44,10 @@ enum tls_protocol tls_protocol(const struct side *s);
 
 /* The name that the client asks for, "" if it asks for none. */
 const char *tls_name(const struct side *s);
+
+/* The certificate that the client has shown, which was verified: a reference; or NULL.
+ */
+struct x509_st *tls_shown(const struct side *s);
 
 /* True if the side has TLS under it. */
 bool tls_under(const struct side *s);

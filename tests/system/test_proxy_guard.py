@@ -80,6 +80,7 @@ def test_rate(lab):
     """Three at once, then one an hour; all connections and workers count together."""
     got = [lab.get(84)[0].status for _ in range(6)]
     assert got == [200] * 3 + [429] * 3
+    assert lab.get(84)[0]["retry-after"] == "3600"
 
 
 def test_connections(lab):
@@ -124,6 +125,15 @@ def test_forwarded_for_is_judged(lab):
     line = until(lambda: re.search(r".*client=192\.0\.2\.66.*|.*192\.0\.2\.66.*", lab.log()),
                  "the log")[0]
     assert "403" in line
+
+
+@pytest.mark.parametrize("port, said, proto", [
+    (86, "https", "https"), (86, "HTTPS", "https"), (86, "http", "http"), (86, "ftp", "http"),
+    (86, "", "http"), (87, "https", "http"), (80, "https", "http")])
+def test_forwarded_proto(lab, port, said, proto):
+    got = seen(lab.get(port, "/", f"X-Forwarded-Proto: {said}\r\n"))
+    assert [v for n, v in got["fields"] if n == "x-forwarded-proto"] == [proto]
+    assert got["field"]["forwarded"].endswith("proto=" + proto)
 
 
 def test_others_are_not_believed(lab):

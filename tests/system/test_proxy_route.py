@@ -44,7 +44,7 @@ SERVICES = """
     check: none
     log: full
     servers: ["web1:8080"]
-    routes: [{path: /gone, answer: 410}]
+    routes: [{path: /gone, answer: 410}, {prefix: /old, rewrite: "/new"}]
   color:
     listen: "lb1:83"
     check: none
@@ -236,3 +236,11 @@ def test_switch(lab):
     assert lab.fact("switch color") == ""
     until(lambda: seen(lab.get(83, "/"))["server"] == "web2", "blue again")
     assert set(got) == {"web2", "web3"}
+
+
+def test_log_of_rewriting(lab):
+    assert seen(lab.get(82, "/old/x?y"))["line"] == "GET /new/x?y HTTP/1.1"
+    assert lab.get(82, "/other")[0].status == 200
+    lines = until(lambda: "/other" in lab.log() and lab.log(), "the log")
+    assert ' target="/old/x?y" rewritten="/new/x?y" version=1.1 status=200' in lines
+    assert ' target="/other" version=1.1' in lines

@@ -25,6 +25,10 @@ SERVICES = """
     servers: ["web1:9000"]
     check: none
     tls: {certificate: [DIR/a.pem, DIR/b.pem, DIR/a-rsa.pem], hsts: 1d}
+    routes:
+      - {path: /own, answer: {status: 200, body: own}}
+      - {path: /mine, answer: 200, answer_headers: {set: {Strict-Transport-Security: max-age=1}}}
+      - {path: /name, sni: b.test, answer: {status: 200, body: "it is b"}}
     timeouts: {head: 500ms}
   twin:
     listen: "lb1:444"
@@ -613,3 +617,66 @@ def test_expiry_is_told(other, folder):
     ends = run("openssl", "x509", "-in", f"{folder}/r.crt", "-noout", "-enddate")
     day = run("date", "-u", "-d", ends.split("=")[1].strip(), "+%Y-%m-%d").strip()
     until(lambda: other.fact("proxy tls site") == f"ok until {day}", "the fact tells")
+
+
+def test_hsts_on_own_pages(lab, folder):
+    stream = secure(lab, folder, 443)
+    assert ask(stream, "/own")[0].all("strict-transport-security") == ["max-age=86400"]
+    assert ask(stream, "/mine")[0].all("strict-transport-security") == ["max-age=1"]
+    stream.send("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    head, _ = stream.answer()
+    assert head.status == 400 and head["strict-transport-security"] == "max-age=86400"
+    stream.close()
+    # Not without TLS, where anybody could have written it.
+    head, _ = lab.get(80, "/own")
+    assert head.status == 308 and head["strict-transport-security"] is None
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_route_by_name(lab, folder, version):
+    for name, said in (("b.test", "it is b"), ("a.test", "web1")):
+        text = lab.curl("--cacert", f"{folder}/ca.crt", "--resolve", f"{name}:443:{LB}", version,
+                        f"https://{name}/name", "-w", " %{http_version}")
+        assert said in text and text.endswith(" 2" if version == "--http2" else " 1.1")
+
+
+FORGED = ("X-Client-Cert-Subject: CN=root\r\nx-client-cert-verified: yes\r\n"
+          "X_Client_Cert_Fingerprint: 00\r\nX-Client-Cert_Other: 1\r\n")
+
+
+def told(fields):
+    return {n: v for n, v in fields if n.lower().replace("_", "-").startswith("x-client-cert")}
+
+
+def test_client_certificate_for_servers(lab, folder):
+    stream = secure(lab, folder, 446, cert=f"{folder}/user.pem")
+    got = told(json.loads(ask(stream, "/", FORGED)[1])["fields"])
+    text = run("openssl", "x509", "-in", f"{folder}/user.pem", "-noout", "-serial",
+               "-fingerprint", "-sha256").lower().replace(":", "")
+    assert got == {
+        "x-client-cert-subject": "CN=user", "x-client-cert-issuer": "CN=authority",
+        "x-client-cert-serial": text.split("serial=")[1].split("\n")[0],
+        "x-client-cert-fingerprint": text.split("fingerprint=")[1].split("\n")[0],
+        "x-client-cert-verified": "yes"}
+    stream.close()
+    # Without a certificate nothing is said, whatever the client says.
+    stream = secure(lab, folder, 447)
+    assert not told(json.loads(ask(stream, "/", FORGED)[1])["fields"])
+    stream.close()
+    # A service that asks for none passes on what it gets.
+    stream = secure(lab, folder, 443)
+    assert len(told(json.loads(ask(stream, "/", FORGED)[1])["fields"])) == 4
+    stream.close()
+    # Each stream of HTTP/2 is told as well; a name with a line break stays one line.
+    make_certificate(folder, "odd", ["odd"])
+    openssl("req", "-new", "-key", f"{folder}/odd.key", "-subj", "/CN=a\r\nX-Evil: 1/O=caf\u00e9",
+            "-utf8", "-out", f"{folder}/odd.csr")
+    openssl("x509", "-req", "-in", f"{folder}/odd.csr", "-CA", f"{folder}/ca.crt", "-CAkey",
+            f"{folder}/ca.key", "-CAcreateserial", "-out", f"{folder}/odd.crt")
+    text = lab.curl("--cacert", f"{folder}/ca.crt", "--resolve", f"a.test:446:{LB}", "--http2",
+                    "--cert", f"{folder}/odd.crt", "--key", f"{folder}/odd.key",
+                    "https://a.test:446/", "-H", "X-Client-Cert-Verified: no")
+    fields = json.loads(text)["fields"]
+    assert told(fields)["x-client-cert-subject"] == r"O=caf\C3\A9,CN=a\0D\0AX-Evil: 1"
+    assert told(fields)["x-client-cert-verified"] == "yes"
+    assert "x-evil" not in dict(fields)

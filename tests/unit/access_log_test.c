@@ -122,7 +122,10 @@ hostile(void **state)
 	assert_non_null(strstr(format(&e), "xxx...\" version="));
 	/* Everything at its longest still leaves the line whole. */
 	memset(big, '\n', sizeof(big) - 1);
-	e.method = e.host = e.target = e.id = (struct access_text){big, sizeof(big)};
+	e.rewritten = (struct access_text)TEXT("/\"new");
+	assert_non_null(strstr(format(&e), "...\" rewritten=\"/\\x22new\" version="));
+	e.method = e.host = e.target = e.id = e.rewritten =
+	    (struct access_text){big, sizeof(big)};
 	e.bytes_in = e.bytes_out = UINT64_MAX;
 	e.total_us = e.wait_us = e.connect_us = e.first_us = INT64_MAX;
 	e.retries = UINT32_MAX;
@@ -136,9 +139,9 @@ hostile(void **state)
 static void
 full_ring(void **state)
 {
-	static char data[ACCESS_LINE_MAX];
+	static char data[4096];
 	struct access_ring r;
-	char line[1000], got[5000];
+	char line[2000], got[9000];
 	int fd[2];
 
 	(void)state;
@@ -153,9 +156,9 @@ full_ring(void **state)
 		assert_false(access_ring_put(&r, line, sizeof(line)));
 		assert_int_equal(access_ring_dropped(&r), round + 1);
 		assert_int_equal(access_ring_drain(&r, fd[1]), 0);
-		assert_int_equal(read(fd[0], got, sizeof(got)), 2000);
+		assert_int_equal(read(fd[0], got, sizeof(got)), 4000);
 		assert_memory_equal(got, line, sizeof(line));
-		assert_memory_equal(got + 1000, line, sizeof(line));
+		assert_memory_equal(got + 2000, line, sizeof(line));
 	}
 	(void)close(fd[0]);
 	(void)close(fd[1]);
