@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
+#include "firewall/firewall.h"
 #include "gateway/gateway.h"
 #include "health/health.h"
 #include "lab/lab.h"
@@ -24,6 +25,7 @@ const struct part_program part_programs[] = {
     {"proxy", proxy_main, NULL},
     {"health", health_main, NULL},
     {"gateway", gateway_main, NULL},
+    {"firewall", firewall_main, NULL},
     {"vpn", vpn_main, NULL},
     {"sync", sync_main, NULL},
     {.name = NULL},
@@ -147,6 +149,22 @@ const struct verb verbs[] = {
 	"\nThe file is edited in place, layout and comments stay. Copy it to the\n"
 	"gateways and say `nines reload` on each.\n\n"
 	"  nines vpn add alice\n",
+	false},
+    {"firewall", cli_firewall,
+	"show [--host NAME] [--json] [FILE] | test [-f FILE] FROM TO PORT | confirm | "
+	"on | off",
+	"what the firewalls let through and why; keep a change, or end them",
+	"  show      each rule, with the line of the file that caused it, the reason,\n"
+	"            and what it has counted (--nft: as nft reads it)\n"
+	"  test      what would become of a connection, and why; FROM and TO are "
+	"names\n"
+	"            or addresses, PORT is such as 443, 53/udp or icmp\n"
+	"  confirm   keep the rules that are on trial; else those before return\n"
+	"  off       remove all rules of nines from this host, until `on` or a reload\n"
+	"  on        load them again, also those that were undone for want of a "
+	"confirm\n"
+	"\n  nines firewall show --host web1 cluster.yaml\n"
+	"  nines firewall test 203.0.113.7 www 443\n",
 	false},
     {"lab", lab_main, "up|down|status|exec [--name NAME] FILE [HOST COMMAND...]",
 	"the whole cluster on this machine, in network namespaces",

@@ -319,6 +319,15 @@ do_vpn_list(struct client *c, const char *vpn, const char *from)
 }
 
 static void
+do_firewall(struct client *c, const char *what)
+{
+	char order[512];
+
+	(void)snprintf(order, sizeof(order), "firewall\t%s", what);
+	pass_on(c, "firewall", order, "the file wants no firewall on this host");
+}
+
+static void
 do_upgrade(struct client *c)
 {
 	const char *why;
@@ -382,6 +391,8 @@ serve(struct client *c)
 		do_move(c, word[1], word[2]);
 	} else if (n == 3 && strcmp(word[0], "vpn-list") == 0) {
 		do_vpn_list(c, word[1], word[2]);
+	} else if (n == 2 && strcmp(word[0], "firewall") == 0) {
+		do_firewall(c, word[1]);
 	} else if (n == 1 && strcmp(word[0], "upgrade") == 0) {
 		do_upgrade(c);
 	} else if (n == 1 && strcmp(word[0], "stop") == 0) {

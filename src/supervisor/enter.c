@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -54,6 +55,8 @@ confine(const struct part_row *row, bool more)
 		warn("realtime", priv_realtime(row->realtime));
 	else if (setpriority(PRIO_PROCESS, 0, row->nice) != 0)
 		log_event(LOG_DEBUG, "nice", "refused=%d", row->nice);
+	if (row->folder != NULL && mkdir(row->folder, 0700) != 0 && errno != EEXIST)
+		warn("folder", -errno);
 	if (row->writes != NULL)
 		warn("landlock", priv_write_only_below(row->writes));
 	memcpy(caps, row->caps, sizeof(row->caps));

@@ -114,9 +114,30 @@ vpn_hang(const struct cluster *c, const struct host *me)
 	return 10 * SEC_NS;
 }
 
+static bool
+firewall_wanted(const struct cluster *c, const struct host *me)
+{
+	for (size_t i = 0; i < c->firewall.n_hosts; i++) {
+		if (c->firewall.host[i] == me)
+			return true;
+	}
+	return c->host_firewall.enabled;
+}
+
+/* It waits for nft, which has all of a large rule set to do. */
+static int64_t
+firewall_hang(const struct cluster *c, const struct host *me)
+{
+	(void)c;
+	(void)me;
+	return 30 * SEC_NS;
+}
+
 /* Interface settings; the null device for the programs it runs. */
 static const char *const vip_writes[] = {"/proc/sys/net", "/dev/null", NULL};
 static const char *const sync_writes[] = {"/proc/sys/net", NULL};
+static const char *const firewall_writes[] = {
+    "/proc/sys/net", "/dev/null", "/var/lib/nines", NULL};
 static const char *const nothing[] = {NULL};
 /* And the sockets and the device of its wireguard-go. */
 static const char *const vpn_writes[] = {
@@ -165,6 +186,16 @@ const struct part_row parts[PARTS_MAX] = {
 	.publish = {"server ", "service ", "check ", "agent "},
 	.sockets = {"ping/"},
 	.stop_order = 2},
+    {.name = "firewall",
+	.wanted = firewall_wanted,
+	.hang_ns = firewall_hang,
+	.caps = {CAP_NET_ADMIN},
+	.n_caps = 1,
+	.folder = "/var/lib/nines",
+	.writes = firewall_writes,
+	.subscribe = {"firewall rules", "host "},
+	.publish = {"firewall rules"},
+	.stop_order = 4},
     {.name = "gateway",
 	.wanted = gateway_wanted,
 	.hang_ns = health_hang,

@@ -30,6 +30,7 @@ struct part_row {
 	bool workers; /* has the file's `workers` threads, from its start to its end */
 	int realtime; /* priority of SCHED_FIFO; 0: a normal process */
 	int nice;     /* of a normal process */
+	const char *folder; /* made for it if it is not there, for root only; or NULL */
 	const char *const *writes; /* paths it may write below; NULL ends */
 	/* Prefixes; NULL ends. Of facts it is told and may publish, of sockets it may
 	 * ask for. */
@@ -40,7 +41,7 @@ struct part_row {
 	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
 };
 
-#define PARTS_MAX 6
+#define PARTS_MAX 7
 extern const struct part_row parts[PARTS_MAX];
 
 /* NULL: there is none, or this binary was built without it. */
