@@ -123,13 +123,27 @@ internet_address(const struct world *w)
 	return free_internet_address(w);
 }
 
-/* Does a part of this host set the routes and forward by itself? */
+static bool
+has_part(const struct cluster *c, const struct host *h, const char *part)
+{
+	const struct part_row *row = parts_find(part);
+
+	return row != NULL && row->wanted(c, h);
+}
+
+/* Does a part of this host set its routes? */
 static bool
 sees_to_routes(const struct cluster *c, const struct host *h)
 {
-	const struct part_row *row = parts_find("gateway");
+	return has_part(c, h, "gateway");
+}
 
-	return row != NULL && row->wanted(c, h);
+/* And does one turn forwarding on? */
+static bool
+sees_to_forwarding(const struct cluster *c, const struct host *h)
+{
+	return (gateways_have(&c->gateways, h) && has_part(c, h, "gateway")) ||
+	       has_part(c, h, "firewall");
 }
 
 /* A network of nobody's, for the client outside; .1 and .2 of it are used. */
@@ -414,7 +428,8 @@ lay_host(struct world *w, size_t host, struct sbuf *why)
 		plan_route(h->address[k].network, &h->address[k].ip, interface, &text);
 	}
 	plan_ways(w, h, &text);
-	if (err == 0 && ways_passes(w->cluster, h) && !sees_to_routes(w->cluster, h))
+	if (err == 0 && ways_passes(w->cluster, h) &&
+	    !sees_to_forwarding(w->cluster, h))
 		err = netns_sysctl(w->host[host].ns, "net/ipv4/ip_forward", "1");
 	if (err == 0)
 		err = batch(w->host[host].ns, &text, why);

@@ -110,6 +110,8 @@ undo_off(struct drill *d, struct harm *h)
 	}
 	if (err == 0)
 		err = drill_until(d, plugged, PLUG_NS);
+	if (err == -ETIMEDOUT)
+		err = 0; /* another failure keeps a cable out */
 	for (size_t i = 0; i < d->world.n_hosts; i++) {
 		if (!is_hit(h, i))
 			continue;

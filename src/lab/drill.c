@@ -15,6 +15,44 @@
 #define PAUSE_NS  (100 * MS_NS) /* of the prober: its figures are in doubt */
 #define HOLD_NS	  (500 * MS_NS) /* at least this long is each phase */
 
+/* The first server of `s` that is not a backup is the one that will fail. */
+const struct host *
+drill_server(const struct service *s)
+{
+	for (size_t i = 0; i < s->n_servers; i++) {
+		if (s->server[i].host != NULL && !s->server[i].backup)
+			return s->server[i].host;
+	}
+	return NULL;
+}
+
+/* The first service at a floating address is what the client asks for. */
+const struct listener *
+drill_target(const struct cluster *c, const struct service **service)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t k = 0; k < s->n_listen; k++) {
+			const struct floating_ip *ip = s->listen[k].floating_ip;
+
+			if (ip == NULL || ip->n_hosts < 2 || !drill_server(s))
+				continue;
+			*service = s;
+			return &s->listen[k];
+		}
+	}
+	return NULL;
+}
+
+const struct service *
+drill_service(const struct cluster *c)
+{
+	const struct service *s = NULL;
+
+	return drill_target(c, &s) != NULL ? s : NULL;
+}
+
 int
 drill_until(struct drill *d, bool (*done)(struct drill *d), int64_t deadline_ns)
 {
@@ -266,8 +304,8 @@ drill_forecast(const struct drill *d, const struct mishap *m)
 }
 
 /* Whom it befalls: by role, or as the failure says. */
-static void
-aim_harm(struct drill *d, const struct drill_task *t, struct harm *h)
+void
+drill_aim(const struct drill *d, const struct drill_task *t, struct harm *h)
 {
 	const struct mishap *f = t->mishap;
 
@@ -346,7 +384,7 @@ drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 
 	if (err == 0 && cast(d) != 0)
 		err = -ETIMEDOUT;
-	aim_harm(d, t, &h);
+	drill_aim(d, t, &h);
 	if (err == 0 && t->mishap == NULL && c->prepare != NULL)
 		err = c->prepare(d, &h);
 	/* At a random phase of the heartbeat. */

@@ -195,10 +195,23 @@ bool report_old_done(const struct report_old *old, const char *name);
 /* Median of the case's outage; false: it has none of that name. */
 bool report_old_outage(const struct report_old *old, const char *name, double *ms);
 
+/* Whom `t` befalls: by role, or as its failure says. */
+void drill_aim(const struct drill *d, const struct drill_task *t, struct harm *h);
+
+/*
+ * Failures by chance for so long, with `d->rng`. 0: every rule held; 1: one did not;
+ * or -errno.
+ */
+int drill_random(struct drill *d, int64_t length_ns) MUST_CHECK;
+
 /* What the analysis of `d` says. */
 enum forecast drill_forecast(const struct drill *d, const struct mishap *m);
 
-/* The service that clients ask; NULL: there is none to drill. */
+/* The server of `s` that fails in cases by role: the first that is not a backup. */
+const struct host *drill_server(const struct service *s);
+/* Where clients ask, and for which service; NULL: there is nothing to drill. */
+const struct listener *drill_target(
+    const struct cluster *c, const struct service **service);
 const struct service *drill_service(const struct cluster *c);
 
 /* The three forms of a report. */

@@ -33,7 +33,7 @@
 struct options {
 	const char *file, *cases, *only, *html, *resume, *before;
 	unsigned rounds;
-	int64_t heartbeat_ns, soak_ns, seed;
+	int64_t heartbeat_ns, soak_ns, random_ns, seed;
 	enum engine engine;
 	bool json, story, all, keep;
 };
@@ -222,52 +222,14 @@ play_all(struct drill *d, const struct plan *p, const struct options *o,
 	return err;
 }
 
-/* The first server of `s` that is not a backup is the one that will fail. */
-static const struct host *
-has_server(const struct service *s)
-{
-	for (size_t i = 0; i < s->n_servers; i++) {
-		if (s->server[i].host != NULL && !s->server[i].backup)
-			return s->server[i].host;
-	}
-	return NULL;
-}
-
-/* The first service at a floating address is what the client asks for. */
-static const struct listener *
-target_of(const struct cluster *c, const struct service **service)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		const struct service *s = &c->service[i];
-
-		for (size_t k = 0; k < s->n_listen; k++) {
-			const struct floating_ip *ip = s->listen[k].floating_ip;
-
-			if (ip == NULL || ip->n_hosts < 2 || !has_server(s))
-				continue;
-			*service = s;
-			return &s->listen[k];
-		}
-	}
-	return NULL;
-}
-
-const struct service *
-drill_service(const struct cluster *c)
-{
-	const struct service *s = NULL;
-
-	return target_of(c, &s) != NULL ? s : NULL;
-}
-
 static int
 aim(struct drill *d, const struct cluster *c)
 {
-	const struct listener *l = target_of(c, &d->service);
+	const struct listener *l = drill_target(c, &d->service);
 
 	if (l == NULL)
 		return -ENOENT;
-	d->server = (size_t)world_index(&d->world, has_server(d->service));
+	d->server = (size_t)world_index(&d->world, drill_server(d->service));
 	d->ip = l->floating_ip;
 	d->returns = d->ip->failback;
 	d->target = l->at;
@@ -422,6 +384,19 @@ rehearse(struct drill *d, const struct options *o)
 }
 
 static int
+by_chance(struct drill *d, const struct options *o)
+{
+	int err = drill_random(d, o->random_ns);
+
+	if (err == -EINTR)
+		interrupted();
+	else if (err < 0)
+		(void)fprintf(stderr, "nines drill: %s\n", strerror(-err));
+	d->kept = d->keep && err == 1;
+	return err != 0;
+}
+
+static int
 run(struct drill *d, const struct cluster *c, const struct options *o)
 {
 	char name[WORLD_NAME_MAX];
@@ -453,7 +428,9 @@ run(struct drill *d, const struct cluster *c, const struct options *o)
 	if (err != 0)
 		goto out;
 	err = watch(d);
-	if (err == 0)
+	if (err == 0 && o->random_ns > 0)
+		status = by_chance(d, o);
+	else if (err == 0)
 		status = rehearse(d, o);
 	else
 		explain_start(d, err);
@@ -540,6 +517,8 @@ take_number(struct options *o, int c)
 			return false;
 		o->soak_ns = n * SEC_NS;
 		return true;
+	case 'R':
+		return file_span(optarg, &o->random_ns);
 	case 'S':
 		return file_number(optarg, 1, INT64_MAX, &o->seed);
 	case 'b':
@@ -603,6 +582,7 @@ parse(int argc, char **argv, struct options *o, bool *listing)
 	    {"seed", required_argument, NULL, 'S'},
 	    {"keep", no_argument, NULL, 'k'},
 	    {"resume", required_argument, NULL, 'r'},
+	    {"random", required_argument, NULL, 'R'},
 	    {"list", no_argument, NULL, 'l'},
 	    {NULL, 0, NULL, 0},
 	};

@@ -111,6 +111,33 @@ file_number(const char *text, int64_t min, int64_t max, int64_t *n)
 }
 
 bool
+file_span(const char *text, int64_t *ns)
+{
+	static const struct {
+		const char *unit;
+		int64_t ns;
+	} units[] = {{"s", SEC_NS}, {"m", 60 * SEC_NS}, {"h", 3600 * SEC_NS}};
+	size_t digits = strspn(text, "0123456789");
+	char number[12];
+	int64_t n;
+
+	if (digits == 0 || digits >= sizeof(number))
+		return false;
+	(void)memcpy(number, text, digits);
+	number[digits] = '\0';
+	if (!file_number(number, 1, 86400, &n))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcmp(text + digits, units[i].unit) != 0 ||
+		    n * units[i].ns > 24 * 3600 * SEC_NS)
+			continue;
+		*ns = n * units[i].ns;
+		return true;
+	}
+	return false;
+}
+
+bool
 file_duration(const char *text, int64_t *ns)
 {
 	size_t digits = strspn(text, "0123456789");

@@ -21,6 +21,8 @@ bool file_ready(const char *verb, bool peers);
 /* Whole strings only. Durations: "10ms", "1s". */
 bool file_number(const char *text, int64_t min, int64_t max, int64_t *n) MUST_CHECK;
 bool file_duration(const char *text, int64_t *ns) MUST_CHECK;
+/* How long something goes on: "90s", "10m", "1h". */
+bool file_span(const char *text, int64_t *ns) MUST_CHECK;
 
 /* The last lines of every log in `dir`. */
 void file_tails(const char *dir, FILE *f);

@@ -328,6 +328,22 @@ prober_steady_ns(struct prober *p)
 	return mono_sub(now, since);
 }
 
+int64_t
+prober_unserved_ns(struct prober *p)
+{
+	uint64_t i = atomic_load_explicit(&p->sent, memory_order_acquire), n = 0;
+	mono_t now = probe_clock(), since = now;
+
+	for (; i > 0 && n < SAMPLES / 2; n++) {
+		const struct probe_sample *s = &p->sample[--i % SAMPLES];
+
+		since = s->sent;
+		if (atomic_load_explicit(&s->result, memory_order_acquire) == PROBE_OK)
+			break;
+	}
+	return mono_sub(now, since);
+}
+
 struct tally {
 	struct probe_sum *sum;
 	struct outage_list *list;

@@ -73,6 +73,9 @@ void prober_stop(struct prober *p); /* NULL is fine */
 /* How long, up to now, every probe has been answered. */
 int64_t prober_steady_ns(struct prober *p);
 
+/* Since the last one that was answered was sent. */
+int64_t prober_unserved_ns(struct prober *p);
+
 /* Probes sent in [from, to); outages are added to `list`, which may be NULL. */
 void prober_measure(struct prober *p, mono_t from, mono_t to, struct probe_sum *sum,
     struct outage_list *list);

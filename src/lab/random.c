@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random drills: failures and repairs as chance will have them, within what the
+ * analysis says must be survived, while rules are checked all the time. A schedule
+ * that breaks a rule is played again in parts until few failures are left to blame.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lab/drill.h"
+#include "lab/schedule.h"
+
+#define STEP_NS	    (20 * MS_NS)
+#define UNSERVED_NS (8 * SEC_NS) /* longer than every check takes to fail */
+#define TWO_OWNERS_NS                                                   \
+	(2 * SEC_NS) /* where nobody keeps them from hearing each other \
+		      */
+#define SETTLE_NS    (20 * SEC_NS)
+#define SHRINK_TRIES 40
+#define FAILED_MAX   64
+
+/* A schedule at work, and what is remembered for the rules. */
+struct game {
+	struct drill *d;
+	const struct mishap *mishap; /* to choose from */
+	const struct event *event;
+	size_t n;
+	struct harm harm[SCHEDULE_AT_ONCE];
+	size_t working[SCHEDULE_AT_ONCE]; /* of `event`; SIZE_MAX: free */
+	mono_t start;
+	mono_t deaf_until;	      /* hosts may not hear each other until then */
+	mono_t two_since[FLOATS_MAX]; /* MONO_NEVER: it has one owner or none */
+	struct flow_sum flows[FLOW_KINDS];
+	uint64_t wrong;
+	char broken[TROUBLE_LEN]; /* the rule that was; "": none */
+};
+
+/* ---- what may happen at the same time ------------------------------------------ */
+
+/* Left out: orders to everybody, which a host that is off cannot obey, and what takes
+ * its time to bring about. */
+static bool
+is_eligible(const struct mishap *m)
+{
+	return m->what->scope != SCOPE_CLUSTER && m->what->inject != NULL &&
+	       strcmp(m->what->name, "part-down") != 0;
+}
+
+static bool
+befalls(const struct mishap *m, const struct host *h)
+{
+	return m->host == h || (m->zone != NULL && m->zone == h->zone);
+}
+
+/* Two failures of one host or network would undo each other's repair. */
+static bool
+collide(const struct cluster *c, const struct mishap *a, const struct mishap *b)
+{
+	if (a->net != NULL && a->net == b->net)
+		return true;
+	for (size_t i = 0; i < c->n_hosts; i++) {
+		if (befalls(a, &c->host[i]) && befalls(b, &c->host[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+may(void *arg, const size_t *which, size_t n)
+{
+	const struct game *g = arg;
+	const struct drill *d = g->d;
+	size_t failed[FAILED_MAX], count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct mishap *m = &g->mishap[which[i]];
+
+		for (size_t k = 0; k < i; k++) {
+			if (collide(d->world.cluster, m, &g->mishap[which[k]]))
+				return false;
+		}
+		count +=
+		    mishap_failures(d->topology, m, failed + count, FAILED_MAX - count);
+		if (!m->what->brief && drill_forecast(d, m) != FORECAST_SURVIVES)
+			return false;
+	}
+	return topology_survives(d->topology, failed, count, (size_t)d->goal);
+}
+
+/* ---- the rules ----------------------------------------------------------------- */
+
+static void
+break_rule(struct game *g, const char *rule)
+{
+	if (g->broken[0] == '\0')
+		(void)snprintf(g->broken, sizeof(g->broken), "%s", rule);
+}
+
+/* May hosts be unable to hear each other because of it? */
+static bool
+splits(const struct mishap *m)
+{
+	return m->net != NULL || m->zone != NULL ||
+	       strcmp(m->what->name, "host-paused") == 0;
+}
+
+static void
+check_owners(struct game *g, mono_t now)
+{
+	char text[TROUBLE_LEN];
+
+	for (size_t i = 0; i < g->d->n_owners_of; i++) {
+		uint32_t holders = owners_now(g->d->owners_of[i]);
+
+		if ((holders & (holders - 1)) == 0 || mono_before(now, g->deaf_until))
+			g->two_since[i] = MONO_NEVER;
+		else if (mono_is_never(g->two_since[i]))
+			g->two_since[i] = now;
+		else if (mono_sub(now, g->two_since[i]) > TWO_OWNERS_NS) {
+			(void)snprintf(text, sizeof(text),
+			    "%s has two owners that hear each other",
+			    g->d->world.cluster->floating_ip[i].name);
+			break_rule(g, text);
+		}
+	}
+}
+
+static void
+check_rules(struct game *g)
+{
+	struct flow_sum flows[FLOW_KINDS];
+	mono_t now = probe_clock();
+	struct load_sum load;
+
+	if (prober_unserved_ns(g->d->prober) > UNSERVED_NS)
+		break_rule(g, "clients were not served for 8 s");
+	load_take(g->d->load, &load);
+	flows_take(g->d->flows, flows);
+	g->wrong += load.failed[LOAD_FAIL_WRONG];
+	for (unsigned i = 0; i < FLOW_KINDS; i++)
+		g->wrong += flows[i].corrupt;
+	if (g->wrong > 0)
+		break_rule(g, "a client got what it had not asked for");
+	check_owners(g, now);
+}
+
+/* ---- playing ------------------------------------------------------------------- */
+
+static int
+begin(struct game *g, size_t event)
+{
+	const struct mishap *m = &g->mishap[g->event[event].which];
+	struct drill_task task = {m->what, m};
+	char name[MISHAP_NAME_LEN];
+	int err;
+
+	for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++) {
+		if (g->working[i] != SIZE_MAX)
+			continue;
+		g->working[i] = event;
+		drill_aim(g->d, &task, &g->harm[i]);
+		g->harm[i].number = (unsigned)i;
+		err = m->what->inject(g->d, &g->harm[i]);
+		if (err != 0 && err != -EINTR) {
+			mishap_name(m, name, sizeof(name));
+			(void)fprintf(
+			    stderr, "%s could not be done: %s\n", name, strerror(-err));
+		}
+		return err == -EINTR ? err : 0;
+	}
+	return 0; /* one that is still being repaired takes the place: left out */
+}
+
+static int
+end(struct game *g, size_t slot)
+{
+	const struct mishap *m = &g->mishap[g->event[g->working[slot]].which];
+	int err = m->what->undo != NULL ? m->what->undo(g->d, &g->harm[slot]) : 0;
+
+	if (splits(m))
+		g->deaf_until = mono_add(probe_clock(), TWO_OWNERS_NS);
+	g->working[slot] = SIZE_MAX;
+	return err == -EINTR ? err : 0;
+}
+
+static int
+end_due(struct game *g, mono_t now, bool all)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < SCHEDULE_AT_ONCE && err == 0; i++) {
+		const struct event *e;
+
+		if (g->working[i] == SIZE_MAX)
+			continue;
+		e = &g->event[g->working[i]];
+		if (splits(&g->mishap[e->which]))
+			g->deaf_until = mono_add(now, TWO_OWNERS_NS);
+		if (all || mono_sub(now, g->start) >= (e->at_ms + e->hold_ms) * MS_NS)
+			err = end(g, i);
+	}
+	return err;
+}
+
+static void
+show(const struct game *g, size_t event, mono_t now)
+{
+	char name[MISHAP_NAME_LEN];
+
+	if (event >= g->n)
+		return;
+	mishap_name(&g->mishap[g->event[event].which], name, sizeof(name));
+	(void)fprintf(stderr, "%s%+8.1f s  %s for %.1f s%s",
+	    isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "",
+	    (double)mono_sub(now, g->start) / 1e9, name,
+	    (double)g->event[event].hold_ms / 1e3,
+	    isatty(STDERR_FILENO) != 0 ? "" : "\n");
+}
+
+/*
+ * The events of which `keep` says so (NULL: all). 1: a rule was broken, 0: none was,
+ * or -EINTR.
+ */
+static int
+play(struct game *g, const bool *keep)
+{
+	int err = drill_until(g->d, drill_well, SETTLE_NS);
+	struct load_sum load;
+	size_t next = 0;
+
+	g->broken[0] = '\0';
+	g->wrong = 0;
+	g->deaf_until = (mono_t){0};
+	for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++)
+		g->working[i] = SIZE_MAX;
+	for (size_t i = 0; i < FLOATS_MAX; i++)
+		g->two_since[i] = MONO_NEVER;
+	load_take(g->d->load, &load);
+	flows_take(g->d->flows, g->flows);
+	g->start = probe_clock();
+	while (err == 0 && next < g->n && g->broken[0] == '\0') {
+		mono_t now = probe_clock();
+
+		err = end_due(g, now, false);
+		if (err == 0 &&
+		    mono_sub(now, g->start) >= g->event[next].at_ms * MS_NS) {
+			if (keep == NULL || keep[next]) {
+				show(g, next, now);
+				err = begin(g, next);
+			}
+			next++;
+		}
+		check_rules(g);
+		if (err == 0)
+			err = drill_until(g->d, NULL, STEP_NS);
+	}
+	while (err == 0 && g->broken[0] == '\0') {
+		bool over = true;
+
+		for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++)
+			over &= g->working[i] == SIZE_MAX;
+		if (over)
+			break;
+		err = end_due(g, probe_clock(), false);
+		check_rules(g);
+		if (err == 0)
+			err = drill_until(g->d, NULL, STEP_NS);
+	}
+	if (g->broken[0] != '\0' && g->d->keep)
+		return 1;
+	if (err == 0 || err == -ETIMEDOUT)
+		err = end_due(g, probe_clock(), true);
+	if (err == 0 && drill_until(g->d, drill_well, SETTLE_NS) == -ETIMEDOUT)
+		break_rule(g, "not all was well 20 s after the last repair");
+	if (err < 0)
+		return err;
+	return g->broken[0] != '\0';
+}
+
+/* ---- the verb ------------------------------------------------------------------ */
+
+static int
+fails_with(void *arg, const bool *keep)
+{
+	struct game *g = arg;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n; i++)
+		n += keep[i];
+	(void)fprintf(stderr, "%s%zu of %zu failures: does it still happen?\n",
+	    isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "", n, g->n);
+	return play(g, keep);
+}
+
+static void
+tell(const struct game *g, const bool *keep)
+{
+	char name[MISHAP_NAME_LEN];
+
+	for (size_t i = 0; i < g->n; i++) {
+		if (keep != NULL && !keep[i])
+			continue;
+		mishap_name(&g->mishap[g->event[i].which], name, sizeof(name));
+		(void)printf("  %+8.1f s  %-32s for %.1f s\n",
+		    (double)g->event[i].at_ms / 1e3, name,
+		    (double)g->event[i].hold_ms / 1e3);
+	}
+}
+
+/* Plays it once; if a rule breaks, finds out what it takes to break it. */
+static int
+play_and_shrink(struct game *g)
+{
+	struct probe_sum sum;
+	mono_t from = probe_clock();
+	bool keep[SCHEDULE_MAX];
+	char broken[TROUBLE_LEN];
+	int err = play(g, NULL);
+
+	prober_measure(g->d->prober, from, probe_clock(), &sum, NULL);
+	if (err < 0)
+		return err;
+	if (isatty(STDERR_FILENO) != 0)
+		(void)fputs("\r\033[K", stderr);
+	if (err == 0) {
+		(void)printf("%zu failures in %.0f s, seed %" PRId64
+			     ": every rule held; clients were not served for %.0f ms "
+			     "in all\n",
+		    g->n, (double)mono_sub(probe_clock(), from) / 1e9, g->d->seed,
+		    (double)sum.outage_ns / 1e6);
+		return 0;
+	}
+	(void)snprintf(broken, sizeof(broken), "%s", g->broken);
+	(void)printf("a rule was broken, seed %" PRId64 ": %s\n", g->d->seed, broken);
+	for (size_t i = 0; i < g->n; i++)
+		keep[i] = true;
+	err = g->d->keep ? 0 : schedule_shrink(g->n, keep, fails_with, g, SHRINK_TRIES);
+	(void)printf("this is enough to break it:\n");
+	tell(g, keep);
+	return err < 0 ? err : 1;
+}
+
+int
+drill_random(struct drill *d, int64_t length_ns)
+{
+	const struct cluster *c = d->world.cluster;
+	size_t n = mishap_list(c, NULL, 0), eligible = 0;
+	struct mishap *mishap = calloc(n + 1, sizeof(*mishap));
+	struct event *event = calloc(SCHEDULE_MAX, sizeof(*event));
+	struct game g = {.d = d, .mishap = mishap, .event = event};
+	struct chances chances = {.may = may, .arg = &g};
+	int err = -ENOMEM;
+
+	if (mishap != NULL && event != NULL) {
+		n = mishap_list(c, mishap, n);
+		for (size_t i = 0; i < n; i++) {
+			if (is_eligible(&mishap[i]))
+				mishap[eligible++] = mishap[i];
+		}
+		chances.n = eligible;
+		g.n = schedule_make(&d->rng, &chances, (uint32_t)(length_ns / MS_NS),
+		    event, SCHEDULE_MAX);
+		err = g.n > 0 ? play_and_shrink(&g) : -ENOENT;
+	}
+	if (err == -ENOENT)
+		(void)fprintf(stderr,
+		    "nines drill: the analysis knows no failure that this cluster "
+		    "survives: see `nines spof`\n");
+	free(event);
+	free(mishap);
+	return err;
+}
