@@ -9,8 +9,9 @@
 #include "proxy/squeeze.h"
 
 #define TURN	   ((uint64_t)128 * 1024) /* bytes in; a few milliseconds */
-#define CHUNK_HEAD 6			  /* "ffff\r\n" */
+#define CHUNK_HEAD 7			  /* "1ffff\r\n" */
 #define CHUNK_END  2
+_Static_assert(BUF_LARGE <= 0x1ffff, "CHUNK_HEAD has room for its length");
 #define LAST_CHUNK "0\r\n\r\n"
 #define ROOM_MIN   512 /* less is not worth a chunk, and flushing needs some */
 
