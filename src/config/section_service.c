@@ -861,6 +861,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	guard_finish(r, node, s);
 	routes_finish(r, node, s);
 	balance_finish(r, node, s);
+	hedge_finish(r, node, s);
 	service_net_finish(r, node, s);
 	service_tls_finish(r, node, s);
 	service_http2_finish(r, node, s);

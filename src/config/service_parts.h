@@ -195,8 +195,18 @@ bool balance_applies(const void *base);	   /* not beside `sticky: source` */
 		.section = &agent_section,                                             \
 		.doc = "Ask each server's host how much it can take.",                 \
 	    },                                                                         \
+	    {                                                                          \
+		.name = "hedge",                                                       \
+		.kind = VALUE_SECTION,                                                 \
+		.offset = offsetof(struct service, balancing.hedge),                   \
+		.section = &hedge_section,                                             \
+		.doc = "Ask a second server what takes long to answer.",               \
+	    },                                                                         \
 	    BALANCE_PERCENT("retry_budget", retry_budget, "20%",                       \
 		"Requests that may be sent twice, of all.")
+
+/* What `hedge` asks of the rest of the service. */
+void hedge_finish(struct reader *r, const struct yaml *node, struct service *s);
 
 /* What `balance` and `sticky` ask of the rest of the service. */
 void balance_finish(struct reader *r, const struct yaml *node, struct service *s);

@@ -46,6 +46,12 @@ care_answered(struct worker *w, struct upstream *up, int64_t took, bool good)
 }
 
 void
+care_outrun(struct upstream *up, int64_t took)
+{
+	learn(&up->usual_ns, took);
+}
+
+void
 care_failed(struct worker *w, struct upstream *up)
 {
 	note(w, up, false);

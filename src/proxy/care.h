@@ -18,6 +18,8 @@ void care_due(struct worker *w);
 /* The head of an answer came from `up`, so long after it was asked; `good`: it is no
  * failure. */
 void care_answered(struct worker *w, struct upstream *up, int64_t took, bool good);
+/* Another server was faster: it would have taken longer than that. */
+void care_outrun(struct upstream *up, int64_t took);
 /* No answer came, or none that can be understood. */
 void care_failed(struct worker *w, struct upstream *up);
 

@@ -10,6 +10,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/h2.h"
+#include "proxy/hedge.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/tls.h"
 
@@ -109,6 +110,7 @@ client_close(struct worker *w, struct client *c)
 	log_end(w, c, c->up.shut && c->down.shut ? "ok" : "client-abort");
 	if (c->session != NULL)
 		h2_close(w, c);
+	hedge_end(w, c);
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	stats_add(&s->counter[SVC_BYTES_IN], c->up.bytes);
@@ -333,6 +335,9 @@ client_lost_server(struct worker *w, struct client *c, int error)
 	bool connecting = !sc->connected, stale = sc->reused && error != EHOSTDOWN;
 	bool again = client_replayable(c);
 
+	if (hedge_stands_in(w, c, error))
+		return;
+	hedge_end(w, c);
 	if (connecting)
 		count(up->counter, SRV_CONNECT_ERRORS);
 	else if (!stale)
@@ -355,6 +360,15 @@ client_lost_server(struct worker *w, struct client *c, int error)
 	c->req_sent = 0;
 	c->unclean = false;
 	client_dispatch(w, c);
+}
+
+void
+server_lost(struct worker *w, struct server_conn *sc, int error)
+{
+	if (hedge_is(sc))
+		hedge_lost(w, sc, error);
+	else
+		client_lost_server(w, sc->client, error);
 }
 
 /* When a client owes more of its request's body; never if it is not its turn. */
@@ -511,6 +525,10 @@ client_event(struct worker *w, struct client *c)
 void
 server_connected(struct worker *w, struct server_conn *sc)
 {
+	if (hedge_is(sc)) {
+		hedge_connected(w, sc);
+		return;
+	}
 	sc->connected = true;
 	doubt_reached(w, sc->up);
 	connected(w, sc->client);
@@ -527,6 +545,10 @@ server_event(struct worker *w, struct server_conn *sc)
 		/* A pooled connection has nothing to say but that it ends. */
 		if (sc->s.readable && (sc->s.via == NULL || !side_quiet(&sc->s)))
 			server_close(w, sc);
+		return;
+	}
+	if (hedge_is(sc)) {
+		hedge_event(w, sc);
 		return;
 	}
 	if (!sc->connected) {

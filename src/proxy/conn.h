@@ -40,6 +40,7 @@
 	    CODING_LINES_MAX)
 
 struct access_ring;
+struct hedge;
 
 enum client_state {
 	CLIENT_IDLE,	   /* before the first byte of a request */
@@ -86,6 +87,7 @@ struct client {
 	struct wservice *service;
 	struct wgroup *group; /* whose servers answer; set for each request */
 	struct server_conn *peer;
+	struct hedge *hedge; /* a second server may be asked (hedge.h); or NULL */
 	struct h2_session *session; /* CLIENT_SESSION */
 	struct limit *limit;	    /* that it counts in; or NULL */
 	struct shape shape;
@@ -167,6 +169,7 @@ enum timer_kind {
 	TIMER_WATCH,
 	TIMER_LANE,
 	TIMER_TRUNK,
+	TIMER_HEDGE,
 	TIMER_LISTENER,
 	TIMER_CARE
 };
@@ -189,6 +192,8 @@ void client_tunnel(struct worker *w, struct client *c);
 void client_lost_server(struct worker *w, struct client *c, int error);
 void client_progress(struct worker *w, struct client *c);
 void client_drain(struct worker *w, struct client *c);
+/* The same of any of its server connections. */
+void server_lost(struct worker *w, struct server_conn *sc, int error);
 bool client_replayable(const struct client *c);
 void server_event(struct worker *w, struct server_conn *sc);
 void server_connected(struct worker *w, struct server_conn *sc);

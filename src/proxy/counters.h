@@ -30,19 +30,21 @@
 	X(TLS_ERRORS, "tls_errors")		      /* handshakes that failed */    \
 	X(CERTIFICATE_EXPIRES, "certificate_expires") /* seconds since the epoch */
 
-#define SERVER_COUNTERS(X)                                                  \
-	X(REQUESTS, "requests")	      /* sent, repeated ones included */    \
-	X(ACTIVE, "active")	      /* requests (tcp: connections) now */ \
-	X(CONNECTIONS, "connections") /* opened */                          \
-	X(CONNECT_ERRORS, "connect_errors")                                 \
-	X(RETRIES, "retries")	/* requests taken elsewhere */              \
-	X(TIMEOUTS, "timeouts") /* no answer in time */                     \
-	X(ERRORS, "errors")	/* broken or malformed answers */           \
-	X(RESPONSES_5XX, "responses_5xx")                                   \
-	X(FAILURES, "failures")	    /* that took it out of rotation */      \
-	X(LAST_ERRNO, "last_errno") /* of the last failure */               \
-	X(DOUBTS, "doubts")	    /* that it would ever answer */         \
-	X(EJECTIONS, "ejections")   /* for answers worse than the others' */
+#define SERVER_COUNTERS(X)                                                   \
+	X(REQUESTS, "requests")	      /* sent, repeated ones included */     \
+	X(ACTIVE, "active")	      /* requests (tcp: connections) now */  \
+	X(CONNECTIONS, "connections") /* opened */                           \
+	X(CONNECT_ERRORS, "connect_errors")                                  \
+	X(RETRIES, "retries")	/* requests taken elsewhere */               \
+	X(TIMEOUTS, "timeouts") /* no answer in time */                      \
+	X(ERRORS, "errors")	/* broken or malformed answers */            \
+	X(RESPONSES_5XX, "responses_5xx")                                    \
+	X(FAILURES, "failures")	    /* that took it out of rotation */       \
+	X(LAST_ERRNO, "last_errno") /* of the last failure */                \
+	X(DOUBTS, "doubts")	    /* that it would ever answer */          \
+	X(EJECTIONS, "ejections")   /* for answers worse than the others' */ \
+	X(HEDGES, "hedges")	    /* requests asked here as the second */  \
+	X(HEDGES_WON, "hedges_won") /* and answered first */
 
 enum service_counter {
 #define X(id, name) SVC_##id,

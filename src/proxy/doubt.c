@@ -128,7 +128,7 @@ move_on(struct worker *w, struct upstream *up)
 		bool connecting = c->state == CLIENT_CONNECTING && others(up, c);
 
 		if (overdue(w, sc) && (connecting || (all && doubt_may_move(c, up))))
-			client_lost_server(w, c, EHOSTDOWN);
+			server_lost(w, sc, EHOSTDOWN);
 	}
 }
 

@@ -226,7 +226,7 @@ trunk_end(struct h2_trunk *t, int error)
 		struct h2_place *p = CONTAINER(n, struct h2_place, link);
 
 		if (p->sc != NULL && !p->sc->connected)
-			client_lost_server(w, p->sc->client, error);
+			server_lost(w, p->sc, error);
 		else
 			h2_place_abandon(p, error);
 	}
@@ -521,7 +521,7 @@ give_up(struct h2_trunk *t)
 		struct server_conn *sc = CONTAINER(n, struct h2_place, link)->sc;
 
 		if (sc != NULL && doubt_may_move(sc->client, t->up))
-			client_lost_server(w, sc->client, EHOSTDOWN);
+			server_lost(w, sc, EHOSTDOWN);
 	}
 	h2_trunk_dirty(t);
 }

@@ -15,6 +15,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/h2.h"
+#include "proxy/hedge.h"
 #include "proxy/https.h"
 #include "proxy/press.h"
 
@@ -265,6 +266,7 @@ http_refuse(struct worker *w, struct client *c, unsigned status, const char *why
 		client_close(w, c);
 		return;
 	}
+	hedge_end(w, c);
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);
@@ -465,6 +467,8 @@ http_connected(struct worker *w, struct client *c)
 	c->state = CLIENT_WAITING;
 	client_progress(w, c);
 	http_pump(w, c);
+	if (c->service->conf->balancing.hedge.budget > 0)
+		hedge_begin(w, c);
 }
 
 /* The head, together with what is already here of the body. */
@@ -677,6 +681,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	if (h->status >= 500)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
+	hedge_answered(w, c);
 	head = write_answer(w, c, b, &a, &r);
 	flow_init(&c->down, h->framing, h->length);
 	c->down.press = r.press;
@@ -783,6 +788,8 @@ http_pump(struct worker *w, struct client *c)
 		return;
 	if (c->state == CLIENT_WAITING)
 		await_answer(w, c);
+	if (c->state == CLIENT_WAITING && c->hedge != NULL)
+		hedge_pump(w, c);
 	if (c->state == CLIENT_ANSWERING)
 		pump_down(w, c);
 	client_take_turns(w, c);

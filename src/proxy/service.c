@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/conn.h"
+#include "proxy/hedge.h"
 
 struct wservice *
 service_find(struct worker *w, const char *name)
@@ -28,9 +29,12 @@ service_new(struct worker *w)
 
 	ASSERT(s != NULL);
 	s->budget = CARE_BUDGET;
+	s->hedge_purse = HEDGE_PURSE;
 	list_init(&s->link);
 	list_init(&s->clients);
 	list_init(&s->left);
+	list_init(&s->hedges);
+	wheel_timer_init(&s->hedge_timer, TIMER_HEDGE);
 	list_append(&w->services, &s->link);
 	return s;
 }
@@ -332,6 +336,7 @@ service_bury(struct worker *w, struct wservice *s)
 	for (size_t i = 0; i < s->n_up; i++)
 		upstream_retire(w, s->up[i]);
 	s->n_up = 0;
+	wheel_clear(&w->wheel, &s->hedge_timer);
 	service_free(s);
 }
 

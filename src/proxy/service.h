@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/stats.h"
 #include "proxy/balance.h"
+#include "proxy/latency.h"
 #include "proxy/outlier.h"
 #include "proxy/side.h"
 #include "proxy/sticky.h"
@@ -95,10 +96,11 @@ struct wgroup {
 	struct balance_point *ring; /* the same */
 	struct list queue;	    /* clients waiting for one of its servers */
 	struct outlier_group outlier;
-	mono_t window;	  /* of outliers: its end */
-	uint32_t answers; /* of all servers */
-	int64_t usual_ns; /* theirs, to answer */
-	bool panic;	  /* too few are up: the others are asked as well */
+	mono_t window;		/* of outliers: its end */
+	uint32_t answers;	/* of all servers */
+	int64_t usual_ns;	/* theirs, to answer */
+	struct latency latency; /* of their answers, where the file needs it */
+	bool panic;		/* too few are up: the others are asked as well */
 };
 
 /* One service; its name is its identity over reloads. */
@@ -123,6 +125,9 @@ struct wservice {
 	struct tls_peer *server_tls; /* the same */
 	unsigned budget;	     /* hundredths of requests that may be sent twice */
 	struct sticky_server *sticky; /* sorted; NULL: no cookie */
+	struct list hedges;	      /* requests that a second server may get */
+	struct wheel_timer hedge_timer;
+	unsigned hedge_purse; /* hundredths of requests that may be asked twice */
 	struct limit *limit;
 	stats_t *counter;
 };

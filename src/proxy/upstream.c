@@ -12,6 +12,7 @@
 #include "proxy/conn.h"
 #include "proxy/dial.h"
 #include "proxy/h2.h"
+#include "proxy/hedge.h"
 #include "proxy/lane.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/tls.h"
@@ -105,7 +106,7 @@ rescue(struct worker *w, struct upstream *up)
 
 		if (c->state == CLIENT_CONNECTING ||
 		    (c->state == CLIENT_WAITING && client_replayable(c)))
-			client_lost_server(w, c, EHOSTDOWN);
+			server_lost(w, sc, EHOSTDOWN);
 	}
 }
 
@@ -375,7 +376,10 @@ detach(struct worker *w, struct server_conn *sc)
 {
 	if (sc->client == NULL)
 		return;
-	sc->client->peer = NULL;
+	if (hedge_is(sc))
+		hedge_detach(sc);
+	else
+		sc->client->peer = NULL;
 	sc->client = NULL;
 	upstream_leave(w, sc->up, sc->limit);
 	limit_unref(sc->limit);

@@ -20,6 +20,7 @@
 #include "proxy/conn.h"
 #include "proxy/dial.h"
 #include "proxy/h2.h"
+#include "proxy/hedge.h"
 #include "proxy/lane.h"
 #include "proxy/tls.h"
 
@@ -493,6 +494,9 @@ expire(struct worker *w)
 			break;
 		case TIMER_LANE:
 			lane_timeout(w, t);
+			break;
+		case TIMER_HEDGE:
+			hedge_due(w, CONTAINER(t, struct wservice, hedge_timer));
 			break;
 		case TIMER_TRUNK:
 			h2_trunk_timeout(w, t);
