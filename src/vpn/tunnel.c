@@ -12,8 +12,10 @@
 #include "vpn/vpn_shell.h"
 #include "vpn/wg_go.h"
 
-#define REOPEN_NS   (5 * SEC_NS) /* one that keeps ending waits for the timer */
-#define KICK_S	    1		 /* keepalive of who is to hear of us now */
+#define REOPEN_NS   (5 * SEC_NS)  /* one that keeps ending waits for the timer */
+#define KICK_S	    1		  /* keepalive of who is to hear of us now */
+#define LOOK_NS	    (200 * MS_NS) /* at the clients of the interface ... */
+#define LOOK_MANY   256		  /* ... or with more only once in a tick */
 #define SKEW_MAX_NS (SEC_NS / 2)
 #define FORGED_BAD  3	/* a few may be somebody's joke */
 #define LIST_ROOM   400 /* bytes of one client in a list, and more */
@@ -275,6 +277,37 @@ configure(struct tunnel *t)
 	return err;
 }
 
+/*
+ * Silence: sessions end, and where clients are is forgotten. A wireguard-go goes on
+ * when its interface is down; but a client that is taken out and put in again is one
+ * that it has never heard.
+ */
+static void
+leave(struct tunnel *t)
+{
+	const struct vpn *v = t->vpn;
+	struct wg_change change = {.room = 2 * v->n_peers};
+
+	fail(t, "cannot set the tunnel down", wglink_set_up(v->interface, false));
+	change.peer = calloc(change.room + 1, sizeof(*change.peer));
+	if (change.peer == NULL) { /* the rules keep it silent, too */
+		log_event(LOG_ERR, "no_memory", "of=\"%s\"", v->name);
+		return;
+	}
+	for (size_t i = 0; i < change.room; i++) {
+		const struct vpn_peer *p = &v->peer[i % v->n_peers];
+		struct wg_peer_change *c = &change.peer[change.n_peers++];
+
+		memcpy(c->key, p->key, sizeof(c->key));
+		c->remove = i < v->n_peers;
+		c->set_allowed = !c->remove;
+		c->allowed = p->address;
+		c->keepalive_s = WG_KEEPALIVE_STAYS;
+	}
+	fail(t, "cannot end the sessions", wg_dev_change(t->dev, &change));
+	free(change.peer);
+}
+
 static void
 set_up_device(struct tunnel *t)
 {
@@ -293,10 +326,10 @@ set_up_device(struct tunnel *t)
 	fail(t, "cannot set the tunnel's address",
 	    wglink_set_address(v->interface, &v->address, v->subnet.bits));
 	vpn_rules_forward(t->shell, v);
+	/* A process before us may have died as the address left. */
 	if (!t->core.active && wglink_is_up(v->interface) == 1 &&
 	    !vpn_shell_has_address(t->shell, v))
-		fail(t, "cannot set the tunnel down",
-		    wglink_set_up(v->interface, false));
+		leave(t);
 }
 
 void
@@ -421,8 +454,7 @@ perform(struct tunnel *t, enum vpn_deed deed)
 	if (deed == VPN_TAKE)
 		take(t);
 	else if (deed == VPN_LEAVE)
-		fail(t, "cannot set the tunnel down",
-		    wglink_set_up(t->vpn->interface, false));
+		leave(t);
 	else if (deed == VPN_CALM)
 		calm_clients(t);
 }
@@ -434,12 +466,15 @@ tunnel_judge(struct tunnel *t)
 	/* Without the rules clients could go anywhere. */
 	const bool active = fit && t->shell->rules[0] == '\0' &&
 			    vpn_shell_has_address(t->shell, t->vpn);
-	mono_t now = loop_now(t->shell->loop);
+	mono_t now = loop_now(t->shell->loop), next;
 
 	perform(t, vpn_core_role(&t->core, now, active));
 	say(t);
 	vpn_sync_send(t);
-	loop_timer_set(t->shell->loop, &t->timer, vpn_core_deadline(&t->core));
+	next = vpn_core_deadline(&t->core);
+	if (active && t->vpn->n_peers <= LOOK_MANY)
+		next = mono_min(next, mono_add(now, LOOK_NS));
+	loop_timer_set(t->shell->loop, &t->timer, next);
 }
 
 static void
@@ -453,10 +488,7 @@ on_timer(void *arg)
 		set_up_device(t); /* try again: somebody may have helped */
 	if (t->core.active)
 		look(t);
-	if (t->dev != NULL) /* it may have ended while we looked */
-		perform(t, vpn_core_tick(&t->core, now));
-	else
-		(void)vpn_core_tick(&t->core, now);
+	perform(t, vpn_core_tick(&t->core, now));
 	tunnel_judge(t);
 }
 

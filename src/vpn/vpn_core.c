@@ -104,6 +104,8 @@ vpn_core_seen(struct vpn_core *c, const uint8_t key[static VPN_KEY_LEN],
 		p->handshake = handshake;
 	}
 	p->tell = TELL_TIMES;
+	for (size_t i = 0; i < c->n_others; i++)
+		c->other[i].scan = 0;
 }
 
 /* ---- the other gateways -------------------------------------------------------- */

@@ -87,7 +87,8 @@ void vpn_core_others(struct vpn_core *c, const char *const *name, size_t n);
 /* The address of `listen` is here, or is not. */
 enum vpn_deed vpn_core_role(struct vpn_core *c, mono_t now, bool active);
 
-/* What the interface shows of a client; unknown keys are passed over. */
+/* What the interface shows of a client; unknown keys are passed over. What is new is
+ * told with the next vpn_core_next(), and again in the next ticks. */
 void vpn_core_seen(struct vpn_core *c, const uint8_t key[static VPN_KEY_LEN],
     const struct ip_endpoint *at, bool shaken, mono_t handshake);
 

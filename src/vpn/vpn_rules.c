@@ -50,15 +50,18 @@ own_chains(const struct vpn *v, struct sbuf *out)
 	    v->index);
 	reach_rules(v, "saddr", out);
 	sbuf_puts(out, "\t\tcounter drop\n\t}\n");
-	/* This host is no way round: it answers pings, and else is like any other. */
+	/* This host is no way round: it is like any other, but for pings in the tunnel.
+	 */
 	sbuf_printf(out,
 	    "\tchain local_%zu {\n\t\tct state established,related accept\n"
-	    "\t\tmeta l4proto { icmp, ipv6-icmp } accept\n",
-	    v->index);
+	    "\t\t%s daddr %s meta l4proto { icmp, ipv6-icmp } accept\n",
+	    v->index, family(&v->address), ip_format(&v->address, text));
 	reach_rules(v, "daddr", out);
 	sbuf_puts(out, "\t\tcounter drop\n\t}\n");
-	sbuf_printf(out, "\tchain source_%zu {\n\t\t%s saddr set %s\n\t}\n", v->index,
-	    family(&v->listen.ip), ip_format(&v->listen.ip, text));
+	sbuf_printf(out,
+	    "\tchain source_%zu {\n\t\t%s saddr set %s\n"
+	    "\t\tfib saddr type local accept\n\t\tcounter drop\n\t}\n",
+	    v->index, family(&v->listen.ip), ip_format(&v->listen.ip, text));
 }
 
 static void
@@ -108,8 +111,9 @@ vpn_rules_text(const struct cluster *c, const struct host *me, struct sbuf *out)
 	/*
 	 * What WireGuard says first to a client has the source that the route gives it,
 	 * this host's own address; the client would answer there from then on, and with
-	 * the next failover to nobody. Before connection tracking, which knows only one
-	 * address of it then.
+	 * the next failover to nobody. Where that address is not here, it says nothing
+	 * at all, whatever has become of us. Before connection tracking, which shall
+	 * know only one address of it.
 	 */
 	sbuf_puts(out, "\t}\n\tchain output {\n"
 		       "\t\ttype filter hook output priority raw; policy accept;\n");

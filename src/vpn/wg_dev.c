@@ -72,12 +72,9 @@ find_or_make(const char *name, int *fd, char why[static WG_WHY_LEN])
 	return go >= 0 ? 0 : go;
 }
 
-/*
- * A wireguard-go that has just started serves before its interface is up. Down it is
- * only when it has seen the interface go down.
- */
+/* Waits until a wireguard-go that has just started has its interface. */
 static int
-settle(struct wg_dev *d, char why[static WG_WHY_LEN])
+meet(struct wg_dev *d, char why[static WG_WHY_LEN])
 {
 	struct sbuf answer;
 	int err;
@@ -85,23 +82,19 @@ settle(struct wg_dev *d, char why[static WG_WHY_LEN])
 	sbuf_init(&answer, WG_UAPI_MAX(2 * VPN_PEERS_MAX));
 	err = wg_go_ask(d->fd, WG_UAPI_GET, strlen(WG_UAPI_GET), &answer);
 	sbuf_done(&answer);
-	if (err != 0) {
+	if (err != 0)
 		(void)snprintf(why, WG_WHY_LEN,
 		    "wireguard-go does not answer (%s): its log says why; is "
 		    "/dev/net/tun there?",
 		    strerror(-err));
-		return err;
-	}
-	return 0;
+	return err;
 }
 
 struct wg_dev *
 wg_dev_open(struct loop *l, const char *name, void (*gone)(void *arg), void *arg,
     char why[static WG_WHY_LEN])
 {
-	bool fresh = if_nametoindex(name) == 0;
 	struct wg_dev *d = calloc(1, sizeof(*d));
-	int err = 0;
 
 	if (d == NULL) {
 		(void)snprintf(why, WG_WHY_LEN, "no memory");
@@ -115,15 +108,10 @@ wg_dev_open(struct loop *l, const char *name, void (*gone)(void *arg), void *arg
 		free(d);
 		return NULL;
 	}
-	if (d->fd >= 0) {
-		err = settle(d, why);
-		if (err == 0)
-			d->watch = loop_watch(l, d->fd, LOOP_IN, on_socket, d);
-		if (err == 0 && d->watch == NULL)
+	if (d->fd >= 0 && meet(d, why) == 0) {
+		d->watch = loop_watch(l, d->fd, LOOP_IN, on_socket, d);
+		if (d->watch == NULL)
 			(void)snprintf(why, WG_WHY_LEN, "no memory");
-		if (err == 0 && fresh &&
-		    (wglink_set_up(name, true) != 0 || wglink_set_up(name, false) != 0))
-			(void)snprintf(why, WG_WHY_LEN, "cannot set %s down", name);
 	}
 	if (why[0] == '\0')
 		return d;

@@ -17,8 +17,9 @@
 struct wg_dev;
 
 /*
- * Finds interface `name` or makes it, down. `gone` is called once if its wireguard-go
- * ends; then close it. NULL with `why` saying what to do.
+ * Finds interface `name`, as it is, or makes it, down and without clients. `gone` is
+ * called once if its wireguard-go ends; then close it. NULL with `why` saying what to
+ * do.
  */
 struct wg_dev *wg_dev_open(struct loop *l, const char *name, void (*gone)(void *arg),
     void *arg, char why[static WG_WHY_LEN]) MUST_CHECK;
