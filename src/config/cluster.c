@@ -198,6 +198,7 @@ finish_root(struct reader *r, const struct yaml *node, void *base, uint64_t give
 	const uint64_t one = 1U << ROOT_KEY_NETWORK, many = 1U << ROOT_KEY_NETWORKS;
 
 	(void)base;
+	complete_gateways(r);
 	if ((given & (one | many)) == 0)
 		diag_hint(
 		    reader_error(r, node, "missing-key", "the file has no network"),

@@ -20,6 +20,7 @@
 #include "config/routing.h"
 
 #define GATEWAY_HOPS_MAX   16 /* next hops of one route */
+#define GATEWAY_HOPS_ALL   64 /* of all routes, counted for each */
 #define GATEWAY_ROUTES_MAX 64 /* routes of one host */
 
 struct cluster;
@@ -61,6 +62,7 @@ struct gateways {
 	struct gateway_via upstream;
 	const struct gateway_route *route;
 	size_t n_routes;
+	bool routes_given;
 	const struct host *const *client; /* `for` */
 	size_t n_clients;
 	bool clients_given;

@@ -396,6 +396,7 @@ read_routes(struct reader *r, const struct yaml *node, void *base)
 	struct gateways *g = base;
 	struct gateway_route *list;
 
+	g->routes_given = true;
 	if (node->kind != YAML_MAP || node->n == 0 ||
 	    node->n > GATEWAY_ROUTES_MAX - 2) {
 		diag_hint(reader_error(r, node, "wrong-type",
@@ -422,6 +423,15 @@ write_routes(const void *base, struct sbuf *out)
 	}
 	if (g->n_routes > 0)
 		sbuf_puts(out, "}");
+}
+
+static void
+derive_routes(const void *base, struct sbuf *out)
+{
+	const struct gateways *g = base;
+
+	if (!g->routes_given)
+		write_routes(base, out);
 }
 
 static const struct form routes_form = {
@@ -467,8 +477,10 @@ static const struct key gateway_key[] = {
 	.name = "routes",
 	.kind = VALUE_FORM,
 	.form = &routes_form,
-	.doc = "Networks behind the inside, and who leads to them: mostly the "
-	       "firewalls' floating address.",
+	.doc = "Networks behind the inside, and who leads to them.",
+	.derived = derive_routes,
+	.derived_doc = "the networks of all hosts of `firewall`, by its floating "
+		       "address on the inside",
     },
     {
 	.name = "for",
@@ -552,6 +564,23 @@ check_clients(struct reader *r, const struct yaml *node, const struct gateways *
 	}
 }
 
+/* Each is a bit in the part; there is no reason for so many. */
+static void
+check_hops(struct reader *r, const struct yaml *node, const struct gateways *g)
+{
+	const struct yaml *at = yaml_get(node, "routes");
+	size_t n = g->upstream.n_hops;
+
+	for (size_t i = 0; i < g->n_routes; i++)
+		n += g->route[i].via.n_hops;
+	if (n > GATEWAY_HOPS_ALL && at != NULL)
+		diag_hint(reader_error(r, at->key, "out-of-range",
+			      "upstream and routes have %zu next hops, at most %d may "
+			      "be",
+			      n, GATEWAY_HOPS_ALL),
+		    "give networks behind one next hop as one prefix");
+}
+
 /* Neighbours with one static next hop survive a gateway only by a floating address. */
 static void
 check_floating(struct reader *r, const struct yaml *at, const struct gateways *g,
@@ -591,12 +620,120 @@ finish_gateways(struct reader *r, const struct yaml *node, void *base, uint64_t 
 		return;
 	check_members(r, at, g);
 	check_clients(r, node, g);
+	check_hops(r, node, g);
 	for (size_t i = 0; g->n_hosts > 1 && i < g->n_hosts; i++) {
 		for (size_t k = 0; k < g->outside.n; k++)
 			check_floating(r, at, g, g->host[i], g->outside.network[k]);
 		for (size_t k = 0; k < g->inside.n; k++)
 			check_floating(r, at, g, g->host[i], g->inside.network[k]);
 	}
+}
+
+/* ---- what other sections say --------------------------------------------------- */
+
+static bool
+on_side(const struct gateway_side *side, const struct network *net)
+{
+	for (size_t i = 0; i < side->n; i++) {
+		if (side->network[i] == net)
+			return true;
+	}
+	return false;
+}
+
+/* The hosts of `firewall` that can reach the gateways. */
+static void
+default_clients(struct reader *r, struct gateways *g)
+{
+	const struct firewall_conf *fw = &r->cluster->firewall;
+	const struct host **list = arena_array(r->arena, fw->n_hosts, sizeof(*list));
+
+	for (size_t i = 0; i < fw->n_hosts && list != NULL; i++) {
+		bool near = false;
+
+		for (size_t k = 0; k < g->inside.n; k++)
+			near |=
+			    host_address_on(fw->host[i], g->inside.network[k]) != NULL;
+		if (near && !gateways_have(g, fw->host[i]))
+			list[g->n_clients++] = fw->host[i];
+	}
+	g->client = list;
+}
+
+/* The firewall's floating address on a network of the inside, of that family. */
+static const struct floating_ip *
+way_in(const struct reader *r, const struct gateways *g, uint8_t family)
+{
+	const struct firewall_conf *fw = &r->cluster->firewall;
+
+	for (size_t i = 0; i < fw->n_floating_ips; i++) {
+		const struct floating_ip *f = fw->floating_ip[i];
+
+		if (f->n_addresses > 0 && f->address[0].family == family &&
+		    on_side(&g->inside, f->network))
+			return f;
+	}
+	return NULL;
+}
+
+/* True if all hosts of the firewall are on `net`, which is neither a side of the
+ * gateways nor theirs alone. */
+static bool
+behind_firewall(
+    const struct reader *r, const struct gateways *g, const struct network *net)
+{
+	const struct firewall_conf *fw = &r->cluster->firewall;
+	bool all = fw->n_hosts > 0 && !net->dedicated && net != fw->sync &&
+		   !on_side(&g->inside, net) && !on_side(&g->outside, net);
+
+	for (size_t i = 0; all && i < fw->n_hosts; i++)
+		all = host_address_on(fw->host[i], net) != NULL;
+	return all;
+}
+
+static void
+default_routes(struct reader *r, struct gateways *g)
+{
+	const struct cluster *c = r->cluster;
+	struct gateway_route *list =
+	    arena_array(r->arena, c->n_networks, sizeof(*list));
+
+	g->route = list;
+	for (size_t i = 0; i < c->n_networks && list != NULL; i++) {
+		const struct network *net = &c->network[i];
+		const struct floating_ip *f = way_in(r, g, net->subnet.ip.family);
+		struct gateway_route *route = &list[g->n_routes];
+		struct gateway_hop *hop;
+		const char **text;
+
+		if (f == NULL || !behind_firewall(r, g, net) ||
+		    g->n_routes == GATEWAY_ROUTES_MAX - 2)
+			continue;
+		hop = arena_array(r->arena, 1, sizeof(*hop));
+		text = arena_array(r->arena, 1, sizeof(*text));
+		if (hop == NULL || text == NULL)
+			return;
+		*hop = (struct gateway_hop){.ip = f->address[0], .network = f->network};
+		*text = f->name;
+		*route = (struct gateway_route){.text = net->name,
+		    .to = net->subnet,
+		    .via = {.text = text, .n_text = 1, .hop = hop, .n_hops = 1},
+		    .place = g->place};
+		g->n_routes++;
+	}
+}
+
+void
+complete_gateways(struct reader *r)
+{
+	struct gateways *g = &r->cluster->gateways;
+
+	if (g->n_hosts == 0)
+		return;
+	if (!g->clients_given)
+		default_clients(r, g);
+	if (!g->routes_given)
+		default_routes(r, g);
 }
 
 static const char *

@@ -25,6 +25,9 @@ void complete_networks(struct reader *r);
 /* After all floating IPs: what concerns several of them. */
 void complete_floating_ips(struct reader *r);
 
+/* After all sections: what `gateways` takes from the others. */
+void complete_gateways(struct reader *r);
+
 /* True if an address of `h` is wrong, which was reported: do not add to it. */
 bool host_unclear(const struct host *h);
 

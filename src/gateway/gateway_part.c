@@ -425,11 +425,10 @@ op_activate(void *self)
 	on_audit(sh);
 }
 
-/* The floating addresses have left before; what still comes is for nobody else. */
 static void
-op_stop(void *self)
+on_leave(void *arg)
 {
-	struct gateway_shell *sh = self;
+	struct gateway_shell *sh = arg;
 
 	sh->acting = false;
 	loop_timer_clear(sh->loop, &sh->due);
@@ -439,6 +438,25 @@ op_stop(void *self)
 	mark_all(sh, false);
 	sweep_facts(sh);
 	part_stopped(sh->part);
+}
+
+/*
+ * The floating addresses have left before (stop_order in parts.c). A neighbour that
+ * missed the first announcement of that goes on sending here until it hears the next
+ * one, so a gateway forwards a little longer.
+ */
+static void
+op_stop(void *self)
+{
+	struct gateway_shell *sh = self;
+	bool wait = sh->acting && sh->plan.forwards;
+
+	sh->leave = (struct loop_timer){.cb = on_leave, .arg = sh};
+	if (!wait)
+		on_leave(sh);
+	else
+		loop_timer_set(sh->loop, &sh->leave,
+		    mono_add(loop_now(sh->loop), GATEWAY_LEAVE_NS));
 }
 
 static void

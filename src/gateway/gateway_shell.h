@@ -27,6 +27,7 @@
 #define GATEWAY_RULE_SPECIFIC 32000 /* main, but for its default route; then ... */
 #define GATEWAY_RULE_DEFAULT  32001 /* ... ours */
 #define GATEWAY_AUDIT_NS      SEC_NS
+#define GATEWAY_LEAVE_NS      SEC_NS
 
 #define GATEWAY_FORWARD "gateway forward" /* the fact of this host's fitness */
 
@@ -81,7 +82,7 @@ struct gateway_shell {
 	struct gateway_core core;
 	struct gateway_table table;
 	enum fib_kind kind;
-	struct loop_timer due, audit;
+	struct loop_timer due, audit, leave;
 	struct list facts;
 	bool acting, sides_up;
 };

@@ -47,21 +47,22 @@ hosts:
   gw2: {{internet: 198.51.100.3, internet6: "2001:db8:1::3", edge: 10.0.1.3, edge6: "2001:db8:2::3"}}
   fw1: {{edge: 10.0.1.11, edge6: "2001:db8:2::b"}}
 floating_ips:
-  gw1-out: {{address: 198.51.100.4, hosts: [gw1, gw2], failback: true}}
-  gw2-out: {{address: 198.51.100.5, hosts: [gw2, gw1], failback: true}}
-  gw1-in: {{address: 10.0.1.4, hosts: [gw1, gw2], failback: true}}
-  gw2-in: {{address: 10.0.1.5, hosts: [gw2, gw1], failback: true}}
-  gw1-out6: {{address: "2001:db8:1::4", hosts: [gw1, gw2], failback: true}}
-  gw2-out6: {{address: "2001:db8:1::5", hosts: [gw2, gw1], failback: true}}
-  gw1-in6: {{address: "2001:db8:2::4", hosts: [gw1, gw2], failback: true}}
-  gw2-in6: {{address: "2001:db8:2::5", hosts: [gw2, gw1], failback: true}}
+  gw1-out: {{address: 198.51.100.4, hosts: [gw1, gw2], failback: true, heartbeat: {beat}}}
+  gw2-out: {{address: 198.51.100.5, hosts: [gw2, gw1], failback: true, heartbeat: {beat}}}
+  gw1-in: {{address: 10.0.1.4, hosts: [gw1, gw2], failback: true, heartbeat: {beat}}}
+  gw2-in: {{address: 10.0.1.5, hosts: [gw2, gw1], failback: true, heartbeat: {beat}}}
+  gw1-out6: {{address: "2001:db8:1::4", hosts: [gw1, gw2], failback: true, heartbeat: {beat}}}
+  gw2-out6: {{address: "2001:db8:1::5", hosts: [gw2, gw1], failback: true, heartbeat: {beat}}}
+  gw1-in6: {{address: "2001:db8:2::4", hosts: [gw1, gw2], failback: true, heartbeat: {beat}}}
+  gw2-in6: {{address: "2001:db8:2::5", hosts: [gw2, gw1], failback: true, heartbeat: {beat}}}
 gateways:
   hosts: [gw1, gw2]
   between: [[internet, internet6], [edge, edge6]]
-  upstream: [198.51.100.1, 198.51.100.254, "2001:db8:1::1", "2001:db8:1::fe"]
+  upstream: [198.51.100.1, 198.51.100.254{more}, "2001:db8:1::1", "2001:db8:1::fe"]
   routes: {routes}
   for: fw1
   fall: {fall}
+  heartbeat: {beat}
 """
 
 # Answers every datagram with its own name, over both families, for ever.
@@ -142,16 +143,20 @@ class Lab:
             self.ip("switch", "link", "set", bridge, "up")
         for name in NAMES:
             self.add(name)
-        for name in ("isp1", "isp2"):
-            self.ip(name, "addr", "add", CLIENT[4] + "/32", "dev", "lo")
-            self.ip(name, "addr", "add", CLIENT[6] + "/128", "dev", "lo")
-            for family, to, vias in (("-4", "10.0.1.0/24", ("198.51.100.4", "198.51.100.5")),
-                                     ("-6", "2001:db8:2::/64",
-                                      ("2001:db8:1::4", "2001:db8:1::5"))):
-                self.ip(name, family, "route", "add", to,
-                        *[w for v in vias for w in ("nexthop", "via", v)])
-            self.spawn(name, "python3", "-c", ECHO, name)
+            if "isp" in name:
+                self.serve(name)
         self.ip("old", "route", "add", "default", "via", "10.0.1.4")
+
+    def serve(self, name):
+        """Makes it one of the ISPs, behind which the client is."""
+        self.ip(name, "addr", "add", CLIENT[4] + "/32", "dev", "lo")
+        self.ip(name, "addr", "add", CLIENT[6] + "/128", "dev", "lo")
+        for family, to, vias in (("-4", "10.0.1.0/24", ("198.51.100.4", "198.51.100.5")),
+                                 ("-6", "2001:db8:2::/64",
+                                  ("2001:db8:1::4", "2001:db8:1::5"))):
+            self.ip(name, family, "route", "add", to,
+                    *[w for v in vias for w in ("nexthop", "via", v)])
+        self.spawn(name, "python3", "-c", ECHO, name)
 
     def add(self, name):
         space = self.prefix + name
@@ -187,8 +192,10 @@ class Lab:
         self.procs[key or name] = p
         return p
 
-    def write(self, routes='{192.0.2.0/24: 10.0.1.11, "2001:db8:7::/64": fw1}', fall=3):
-        self.file.write_text(FILE.format(routes=routes, fall=fall), encoding="utf-8")
+    def write(self, **changes):
+        what = {"routes": '{192.0.2.0/24: 10.0.1.11, "2001:db8:7::/64": fw1}', "fall": 3,
+                "beat": "100ms", "more": "", **changes}
+        self.file.write_text(FILE.format(**what), encoding="utf-8")
 
     def start(self, name):
         self.spawn(name, NINES, "run", "--host", name, "-f", str(self.file), "--run-dir",

@@ -125,6 +125,52 @@ test_plan_without_gateways(void **state)
 	cluster_unref(c);
 }
 
+#define FIREWALL                \
+	"firewall:\n"           \
+	"  hosts: [fw1, fw2]\n" \
+	"  allow: [{from: any, to: dmz}]\n"
+
+/* What a firewall in the file implies
+ */
+static void
+test_derived(void **state)
+{
+	const struct cluster *c =
+	    parse(NETWORKS FLOATING "gateways:\n"
+				    "  hosts: [gw1, gw2]\n"
+				    "  between: [internet, [edge, edge6]]\n" FIREWALL);
+	const struct gateways *g = &c->gateways;
+	struct gateway_plan plan;
+
+	(void)state;
+	assert_int_equal(g->n_clients, 2);
+	assert_ptr_equal(g->client[1], cluster_host(c, "fw2"));
+	assert_int_equal(g->n_routes, 1);
+	assert_string_equal(g->route[0].text, "dmz");
+	assert_true(gateway_plan(c, cluster_host(c, "gw2"), &plan));
+	assert_int_equal(plan.n_routes, 1);
+	assert_true(hop_is(&plan.route[0], 0, "10.0.1.10"));
+	cluster_unref(c);
+}
+
+/* What is said is not added to. */
+static void
+test_nothing_derived(void **state)
+{
+	const struct cluster *c =
+	    parse(NETWORKS FLOATING "gateways:\n"
+				    "  hosts: [gw1, gw2]\n"
+				    "  between: [internet, [edge, edge6]]\n"
+				    "  routes: {10.9.0.0/16: fw1}\n"
+				    "  for: []\n" FIREWALL);
+
+	(void)state;
+	assert_int_equal(c->gateways.n_clients, 0);
+	assert_int_equal(c->gateways.n_routes, 1);
+	assert_string_equal(c->gateways.route[0].text, "10.9.0.0/16");
+	cluster_unref(c);
+}
+
 /* ---- the core ------------------------------------------------------------------ */
 
 static const struct gateway_conf conf = {
@@ -374,6 +420,8 @@ main(void)
 	    cmocka_unit_test(test_plan_of_gateway),
 	    cmocka_unit_test(test_plan_of_client),
 	    cmocka_unit_test(test_plan_without_gateways),
+	    cmocka_unit_test(test_derived),
+	    cmocka_unit_test(test_nothing_derived),
 	    cmocka_unit_test(test_unknown_is_used),
 	    cmocka_unit_test(test_fall_and_rise),
 	    cmocka_unit_test(test_broken_row_begins_anew),
