@@ -10,7 +10,7 @@ if [ "${NINES_SANDBOX:-}" != inside ]; then
 	exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
 		"$0" "$@"
 fi
-for folder in /run/netns /run/nines /run/nines-lab /var/lib/nines /run/nines-vpn /run/wireguard; do
+for folder in /run/netns /run/nines /run/nines-lab /run/nines-vpn /run/wireguard; do
 	mkdir -p "$folder"
 	mount -t tmpfs -o mode=755 none "$folder"
 done

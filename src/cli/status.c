@@ -58,6 +58,8 @@ mood_of(const char *value)
 	    {"starting", WAITING},
 	    {"drain", WAITING},
 	    {"yes", WAITING},
+	    {"trial", WAITING},
+	    {"off", WAITING},
 	};
 	size_t n = strcspn(value, " ");
 
@@ -246,6 +248,21 @@ show_vpns(struct view *v)
 	}
 }
 
+static void
+show_firewall(struct view *v)
+{
+	const json_t *rules = find_fact(v, "firewall ", "rules");
+
+	if (rules == NULL)
+		return;
+	title(v, "firewall");
+	(void)printf("  %-14s ", "rules");
+	say(v, text_of(rules, "value"), 10);
+	(void)printf("  for ");
+	age(number_of(rules, "age_ms"));
+	(void)printf("\n");
+}
+
 /* Next hops and routes of a gateway, or of a host behind the gateways. */
 static void
 show_gateway(struct view *v)
@@ -387,6 +404,7 @@ show(struct view *v)
 	}
 	show_parts(v);
 	show_vips(v);
+	show_firewall(v);
 	show_vpns(v);
 	show_gateway(v);
 	show_services(v);

@@ -16,11 +16,12 @@
 #include "firewall/nft_run.h"
 #include "part/fact.h"
 #include "part/part.h"
+#include "part/state.h"
 
 #define RULES_BYTES ((size_t)1 << 30) /* of one generation's rules */
 #define RETRY_NS    (10 * SEC_NS)     /* rules that did not load are tried again */
 #define WATCH_NS    (100 * MS_NS)     /* after somebody changed tables ... */
-#define CALM_NS	    (5 * SEC_NS)      /* ... and no more often than so */
+#define CALM_NS	    (2 * SEC_NS)      /* ... and no more often than so */
 #define FACT_KEY    "firewall rules"
 
 /* A cluster and what it comes to on this host. */
@@ -102,7 +103,7 @@ remember(struct firewall *f)
 	err = firewall_store_put(f->now.cluster, f->now.me);
 	if (err != 0)
 		log_event(LOG_WARN, "confirmed_unsaved", "folder=%s error=\"%s\"",
-		    FIREWALL_STORE, strerror(-err));
+		    state_folder(), strerror(-err));
 	made_done(&f->before);
 	if (made_init(&f->before, cluster_ref(f->now.cluster), f->now.me->name) != 0)
 		log_event(LOG_WARN, "confirmed_unknown", "host=%s", f->now.me->name);

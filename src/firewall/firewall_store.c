@@ -10,15 +10,16 @@
 
 #include "base/sbuf.h"
 #include "config/writer.h"
+#include "part/state.h"
 
-#define PATH_LEN 512
+#define PATH_LEN 4096
 
 static void
 path_of(char out[static PATH_LEN], const struct cluster *c, const struct host *me,
     const char *suffix)
 {
-	(void)snprintf(out, PATH_LEN, FIREWALL_STORE "/firewall-%s-%s.yaml%s", c->name,
-	    me->name, suffix);
+	(void)snprintf(out, PATH_LEN, "%s/firewall-%s-%s.yaml%s", state_folder(),
+	    c->name, me->name, suffix);
 }
 
 /* All of it, on the disk. */
@@ -39,7 +40,7 @@ write_all(int fd, const struct sbuf *text)
 static int
 sync_folder(void)
 {
-	int fd = open(FIREWALL_STORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	int fd = open(state_folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 
 	if (fd < 0)
 		return -errno;

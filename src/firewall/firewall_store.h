@@ -8,8 +8,6 @@
 
 #include "config/cluster.h"
 
-#define FIREWALL_STORE "/var/lib/nines"
-
 /* 0 or -errno. Written beside and renamed, so that there is always a whole one. */
 int firewall_store_put(const struct cluster *c, const struct host *me) MUST_CHECK;
 

@@ -16,11 +16,11 @@ static const struct {
 	bool drop; /* where no rule decides */
 } base[RULES_CHAINS] = {
     [RULES_RAW] = {"raw", "filter", "prerouting", -300, false},
-    [RULES_DNAT] = {"dnat", "nat", "prerouting", -100, false},
+    [RULES_DNAT] = {"nat_to", "nat", "prerouting", -100, false},
     [RULES_FORWARD] = {"forward", "filter", "forward", 0, true},
     [RULES_GUARD] = {"guard", "filter", "input", -10, false},
     [RULES_HOST] = {"input", "filter", "input", 0, true},
-    [RULES_SNAT] = {"snat", "nat", "postrouting", 100, false},
+    [RULES_SNAT] = {"nat_from", "nat", "postrouting", 100, false},
 };
 
 #define IN_TABLE "\"family\":\"inet\",\"table\":\"" NFT_TABLE "\""
@@ -200,6 +200,9 @@ match_all(struct sbuf *out, const struct rule *r)
 		    &r->translated->dst);
 		match_ports(out, ORIGINAL("proto-dst"), r->translated);
 	}
+	/* What this host sends itself keeps its source: the standby has no other. */
+	if (r->chain == RULES_SNAT)
+		match(out, "!=", FIB("type", "\"saddr\""), "\"local\"");
 	if (r->via.ip.family != 0) {
 		const struct net_list via = {
 		    .net = (struct ip_net *)(uintptr_t)&r->via, .n = 1};

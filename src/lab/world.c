@@ -178,6 +178,7 @@ variant_init(
 	for (size_t i = 0; i < c->n_services; i++)
 		v->service[i] = c->service[i];
 	v->cluster.floating_ip = v->floating_ip;
+	v->cluster.host_firewall.confirm_ns = 0; /* nobody can be locked out of it */
 	v->cluster.service = v->service;
 	return change->weights ? vary_weights(v, c) : 0;
 }

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "os/priv.h"
 #include "part/sealed.h"
+#include "part/state.h"
 #include "supervisor/parts.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/tree.h"
@@ -24,6 +25,7 @@
 
 #define GIVEN_FD     3
 #define EXIT_BAD_USE 2
+#define WRITES_MAX   8
 
 static void
 warn(const char *event, int err)
@@ -42,6 +44,22 @@ keeps(const struct part_row *row, int cap)
 	return false;
 }
 
+/* With a folder for what it keeps over reboots, if it keeps something. */
+static int
+confine_writes(const struct part_row *row)
+{
+	const char *writes[WRITES_MAX + 2] = {NULL};
+	size_t n = 0;
+
+	if (row->state && mkdir(state_folder(), 0700) != 0 && errno != EEXIST)
+		warn("state_folder", -errno);
+	for (; row->writes[n] != NULL && n < WRITES_MAX; n++)
+		writes[n] = row->writes[n];
+	if (row->state)
+		writes[n] = state_folder();
+	return priv_write_only_below(writes);
+}
+
 /* 0 or -errno. What only makes it slower or less confined is told and borne. */
 static int
 confine(const struct part_row *row, bool more)
@@ -55,10 +73,8 @@ confine(const struct part_row *row, bool more)
 		warn("realtime", priv_realtime(row->realtime));
 	else if (setpriority(PRIO_PROCESS, 0, row->nice) != 0)
 		log_event(LOG_DEBUG, "nice", "refused=%d", row->nice);
-	if (row->folder != NULL && mkdir(row->folder, 0700) != 0 && errno != EEXIST)
-		warn("folder", -errno);
 	if (row->writes != NULL)
-		warn("landlock", priv_write_only_below(row->writes));
+		warn("landlock", confine_writes(row));
 	memcpy(caps, row->caps, sizeof(row->caps));
 	if (more)
 		caps[n++] = row->more_cap;

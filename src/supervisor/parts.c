@@ -136,8 +136,7 @@ firewall_hang(const struct cluster *c, const struct host *me)
 /* Interface settings; the null device for the programs it runs. */
 static const char *const vip_writes[] = {"/proc/sys/net", "/dev/null", NULL};
 static const char *const sync_writes[] = {"/proc/sys/net", NULL};
-static const char *const firewall_writes[] = {
-    "/proc/sys/net", "/dev/null", "/var/lib/nines", NULL};
+static const char *const firewall_writes[] = {"/proc/sys/net", "/dev/null", NULL};
 static const char *const nothing[] = {NULL};
 /* And the sockets and the device of its wireguard-go. */
 static const char *const vpn_writes[] = {
@@ -158,7 +157,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.realtime = 50,
 	.writes = vip_writes,
 	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
-	    "vip ", "gateway "},
+	    "vip ", "gateway ", "firewall "},
 	.publish = {"vip "},
 	.stop_order = 0},
     {.name = "proxy",
@@ -191,7 +190,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.hang_ns = firewall_hang,
 	.caps = {CAP_NET_ADMIN},
 	.n_caps = 1,
-	.folder = "/var/lib/nines",
+	.state = true,
 	.writes = firewall_writes,
 	.subscribe = {"firewall rules", "host "},
 	.publish = {"firewall rules"},

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "os/priv.h"
+#include "part/state.h"
 #include "supervisor/handover.h"
 #include "supervisor/tree.h"
 #include "supervisor/upgrade.h"
@@ -157,6 +158,9 @@ take_environment(struct tree *t)
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)unsetenv("WATCHDOG_USEC");
 	(void)unsetenv("WATCHDOG_PID");
+	/* Several on one machine must not share what they keep. */
+	if (strcmp(t->run_dir, DEFAULT_RUN_DIR) != 0 && getenv(STATE_FOLDER) == NULL)
+		(void)setenv(STATE_FOLDER, t->run_dir, 1);
 }
 
 static int

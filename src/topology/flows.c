@@ -268,6 +268,23 @@ has_address(const struct host *h, const struct ip *ip)
 	return false;
 }
 
+/* An address of `me`, or a floating one that it may take over. */
+static bool
+may_have(const struct work *w, const struct ip *ip)
+{
+	if (has_address(w->me, ip))
+		return true;
+	for (size_t i = 0; i < w->c->n_floating_ips; i++) {
+		const struct floating_ip *f = &w->c->floating_ip[i];
+
+		for (size_t j = 0; j < f->n_addresses; j++) {
+			if (ip_equal(&f->address[j], ip))
+				return floating_ip_rank(f, w->me) >= 0;
+		}
+	}
+	return false;
+}
+
 static void
 servers(struct work *w, const struct service *s)
 {
@@ -292,7 +309,7 @@ servers(struct work *w, const struct service *s)
 		add_ip(w->a, &f->to, &server->at.ip);
 		set_port(f, IPPROTO_TCP, s->check.port);
 	}
-	if (s->check.type == CHECK_PING && has_address(w->me, &s->check.ping)) {
+	if (s->check.type == CHECK_PING && may_have(w, &s->check.ping)) {
 		struct flow *f = add_flow(w, FLOW_CHECK, s->name, s->place);
 
 		if (f == NULL)
@@ -337,15 +354,25 @@ heartbeats(struct work *w, const struct floating_ip *fip)
 	add_host(w->a, &f->to, w->me);
 	add_vrrp_groups(w, f, fip->address[0].family);
 	f->proto = PROTO_VRRP;
-	if (fip->check.type == CHECK_PING && has_address(w->me, &fip->check.ping)) {
-		f = add_flow(w, FLOW_CHECK, fip->name, fip->place);
-		if (f == NULL)
-			return;
-		for (size_t i = 0; i < fip->n_hosts; i++)
-			add_host(w->a, &f->from, fip->host[i]);
-		add_ip(w->a, &f->to, &fip->check.ping);
-		f->proto = IPPROTO_ICMP;
+}
+
+/* Owners of a floating IP that ask something beyond themselves. */
+static void
+address_check(struct work *w, const struct floating_ip *fip)
+{
+	struct flow *f;
+
+	if (fip->check.type != CHECK_PING || !may_have(w, &fip->check.ping))
+		return;
+	f = add_flow(w, FLOW_CHECK, fip->name, fip->place);
+	if (f == NULL)
+		return;
+	for (size_t i = 0; i < fip->n_hosts; i++) {
+		add_host(w->a, &f->from, fip->host[i]);
+		add_floating(w->a, &f->from, fip);
 	}
+	add_ip(w->a, &f->to, &fip->check.ping);
+	f->proto = IPPROTO_ICMP;
 }
 
 /* UDP among `n` hosts on one network, to port `port` of `me`. */
@@ -403,19 +430,8 @@ static bool
 is_hop(const struct work *w, const struct gateway_via *via)
 {
 	for (size_t i = 0; i < via->n_hops; i++) {
-		const struct ip *ip = &via->hop[i].ip;
-
-		if (has_address(w->me, ip))
+		if (may_have(w, &via->hop[i].ip))
 			return true;
-		for (size_t j = 0; j < w->c->n_floating_ips; j++) {
-			const struct floating_ip *f = &w->c->floating_ip[j];
-
-			for (size_t k = 0; k < f->n_addresses; k++) {
-				if (ip_equal(&f->address[k], ip) &&
-				    floating_ip_rank(f, w->me) >= 0)
-					return true;
-			}
-		}
 	}
 	return false;
 }
@@ -562,6 +578,8 @@ flows_to(const struct cluster *c, const struct host *me, struct arena *a,
 		servers(&w, &c->service[i]);
 	for (size_t i = 0; i < c->n_floating_ips; i++)
 		heartbeats(&w, &c->floating_ip[i]);
+	for (size_t i = 0; i < c->n_floating_ips; i++)
+		address_check(&w, &c->floating_ip[i]);
 	state_sync(&w);
 	for (size_t i = 0; i < c->n_vpns; i++)
 		tunnels(&w, &c->vpn[i]);

@@ -13,6 +13,19 @@ listens_on(const struct service *s, const struct floating_ip *f)
 	return false;
 }
 
+static bool
+leads_through(
+    const struct firewall_conf *fw, const struct host *me, const struct floating_ip *f)
+{
+	bool mine = false, its = false;
+
+	for (size_t i = 0; i < fw->n_hosts; i++)
+		mine = mine || fw->host[i] == me;
+	for (size_t i = 0; i < fw->n_floating_ips; i++)
+		its = its || fw->floating_ip[i] == f;
+	return mine && its;
+}
+
 bool
 vip_plan_make(struct vip_plan *plan, const struct cluster *c, const struct host *me,
     const struct floating_ip *f)
@@ -44,6 +57,7 @@ vip_plan_make(struct vip_plan *plan, const struct cluster *c, const struct host 
 		if (s->drain_timeout_ns > p.drain_ns)
 			p.drain_ns = s->drain_timeout_ns;
 	}
+	p.needs_rules = leads_through(&c->firewall, me, f);
 	*plan = p;
 	return true;
 }

@@ -30,6 +30,7 @@ struct vip_plan {
 	struct vip_peer peer[VIP_PEERS_MAX];
 	size_t n_peers;
 	bool needs_proxy; /* some service listens on it */
+	bool needs_rules; /* it leads through the firewall that this host is */
 	int64_t drain_ns; /* how long connections may finish after a planned leave */
 };
 

@@ -426,6 +426,20 @@ for_gateways(const struct vip_shell *sh, const struct floating_ip *f)
 	return true;
 }
 
+/* What passes through a firewall must not pass unfiltered. */
+static enum vip_level
+rules_level(const struct vip_router *r, char *why, size_t size)
+{
+	const char *rules = vip_shell_fact(r->shell, "firewall", "rules");
+
+	if (!r->plan.needs_rules || (rules[0] != '\0' && !fact_is(rules, "down")) ||
+	    strncmp(rules, "down not confirmed", 18) == 0) /* of the host's own */
+		return VIP_FIT;
+	(void)snprintf(why, size, "firewall rules %.200s",
+	    rules[0] != '\0' ? rules : "not loaded yet");
+	return VIP_BROKEN;
+}
+
 /* How well this host can serve this address, and why not better. */
 static enum vip_level
 own_level(const struct vip_router *r, char *why, size_t size)
@@ -452,7 +466,7 @@ own_level(const struct vip_router *r, char *why, size_t size)
 		(void)snprintf(why, size, "this part keeps dying");
 		return VIP_BROKEN;
 	}
-	if (proxy_level(r, why, size) < VIP_FIT)
+	if (proxy_level(r, why, size) < VIP_FIT || rules_level(r, why, size) < VIP_FIT)
 		return VIP_BROKEN;
 	if (fact_is(check, "down")) {
 		(void)snprintf(why, size, "check %.200s", check);
