@@ -57,10 +57,13 @@ const struct verb verbs[] = {
 	"  --markdown     the reference of keys for people instead\n"
 	"\n  nines schema > cluster.schema.json\n",
 	false},
-    {"spof", cli_spof, "[--without NAME,...] [--order 1|2] [--json|--sarif] [FILE]",
+    {"spof", cli_spof, "[OPTION...] [FILE]",
 	"find every single point of failure of a cluster file",
 	"  --without NAME,...  what if these hosts, zones, networks were gone already\n"
 	"  --order 1           leave out pairs of failures\n"
+	"  --rates KIND=BETWEEN/REPAIR,...  instead of the file's `availability`\n"
+	"  --measured FILE     outages of failovers as `nines drill --json` found "
+	"them\n"
 	"  --json              everything, for programs\n"
 	"  --sarif             the findings for code review\n"
 	"\nFor every service: whether it goes on when any one thing fails, what ends "

@@ -22,6 +22,7 @@ enum form { FORM_TEXT, FORM_JSON, FORM_SARIF };
 struct arguments {
 	const char *file;
 	const char *without;
+	const char *rates, *measured;
 	unsigned order;
 	enum form form;
 };
@@ -32,6 +33,8 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	static const struct option options[] = {
 	    {"without", required_argument, NULL, 'w'},
 	    {"order", required_argument, NULL, 'o'},
+	    {"rates", required_argument, NULL, 'r'},
+	    {"measured", required_argument, NULL, 'm'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"sarif", no_argument, NULL, 's'},
 	    {NULL, 0, NULL, 0},
@@ -45,6 +48,10 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 		else if (c == 'o' &&
 			 (strcmp(optarg, "1") == 0 || strcmp(optarg, "2") == 0))
 			a->order = (unsigned)(optarg[0] - '0');
+		else if (c == 'r')
+			a->rates = optarg;
+		else if (c == 'm')
+			a->measured = optarg;
 		else if (c == 'j')
 			a->form = FORM_JSON;
 		else if (c == 's')
@@ -134,6 +141,12 @@ work_out(struct spof *s)
 	certificates_done(&list);
 	if (err == 0 && s->order >= 2)
 		err = find_pairs(s);
+	s->avail = calloc(topology_n_goals(s->topology) + 1, sizeof(*s->avail));
+	if (s->avail == NULL)
+		return -ENOMEM;
+	if (err == 0)
+		err = avail_work_out(s->topology, &s->rates, &s->outage, s->without,
+		    s->n_without, s->avail);
 	return err;
 }
 
@@ -143,6 +156,7 @@ spof_done(struct spof *s)
 	for (size_t i = 0; s->pairs != NULL && i < topology_n_goals(s->topology); i++)
 		pairs_done(&s->pairs[i]);
 	free(s->pairs);
+	free(s->avail);
 	findings_done(&s->findings);
 	topology_free(s->topology);
 }
@@ -176,7 +190,11 @@ analyse(struct spof *s, const struct arguments *a)
 		(void)fprintf(stderr, "nines: %s: too large to analyse\n", s->file);
 		return EXIT_NEGATIVE;
 	}
-	if (!take_away(s, a->without)) {
+	s->rates = s->cluster->availability;
+	s->outage = (struct failover_outage){-1, -1, 0};
+	if (!take_away(s, a->without) ||
+	    (a->rates != NULL && !spof_read_rates(a->rates, &s->rates)) ||
+	    (a->measured != NULL && !spof_read_measured(a->measured, &s->outage))) {
 		topology_free(s->topology);
 		return EXIT_USAGE;
 	}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/sbuf.h"
+#include "topology/avail.h"
 #include "topology/findings.h"
 #include "topology/pairs.h"
 #include "topology/topology.h"
@@ -25,8 +26,16 @@ struct spof {
 	size_t n_without;
 	unsigned order;
 	struct failure_pairs *pairs; /* of each goal; NULL: of no interest */
+	struct availability_conf rates;
+	struct failover_outage outage; /* all -1: nothing was measured */
+	struct avail *avail;	       /* of each goal */
 	bool colour;
 };
+
+/* "host=180d/1h,server=10d/5m" into `rates`; says itself what is wrong. */
+bool spof_read_rates(const char *text, struct availability_conf *rates);
+/* What `nines drill --json` wrote. */
+bool spof_read_measured(const char *path, struct failover_outage *outage);
 
 /* "any one host": what a kind of failure is called where it is survived. */
 extern const char *const spof_class[3];

@@ -95,6 +95,38 @@ put_pairs(const struct spof *s, size_t goal, struct sbuf *out)
 }
 
 static void
+put_avail(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	const struct avail *a = &s->avail[goal];
+	bool first = true;
+
+	if (!a->known) {
+		sbuf_puts(out, ",\"availability\":null");
+		return;
+	}
+	sbuf_printf(out,
+	    ",\"availability\":{\"down\":%.1g,\"failovers\":%.1g,"
+	    "\"failovers_a_year\":%.1g,\"down_without\":{",
+	    a->down, a->failovers, a->moves);
+	for (unsigned i = 0; i < AVAIL_KINDS; i++) {
+		if (a->without_kind[i] >= a->down)
+			continue;
+		sbuf_printf(out, "%s\"%s\":%.1g", first ? "" : ",", kind_name[i],
+		    a->without_kind[i]);
+		first = false;
+	}
+	sbuf_puts(out, "},");
+	put_member(out, "mostly",
+	    a->failure != SIZE_MAX ? topology_failure(s->topology, a->failure)->name
+				   : NULL);
+	sbuf_puts(out, ",\"one_more_host_like\":{");
+	for (size_t i = 0; i < a->n_twins; i++)
+		sbuf_printf(out, "%s\"%s\":%.1g", i > 0 ? "," : "",
+		    a->twin[i].host->name, a->twin[i].down);
+	sbuf_puts(out, "}}");
+}
+
+static void
 put_goal(const struct spof *s, size_t i, struct sbuf *out)
 {
 	const struct goal *g = topology_goal(s->topology, i);
@@ -117,6 +149,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	sbuf_puts(out, "],");
 	put_survival(s, i, out);
 	put_pairs(s, i, out);
+	put_avail(s, i, out);
 	sbuf_puts(out, "}");
 }
 

@@ -99,6 +99,37 @@ put_pairs(const struct spof *s, size_t goal, struct sbuf *out)
 	sbuf_puts(out, "\n");
 }
 
+/* One digit, since the rates have no more. */
+static void
+put_avail(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	const struct avail *a = &s->avail[goal];
+	char percent[AVAIL_TEXT_LEN], down[AVAIL_TEXT_LEN], moves[AVAIL_TEXT_LEN];
+
+	if (!a->known) {
+		sbuf_puts(
+		    out, "  its availability is beyond what can be computed here\n");
+		return;
+	}
+	sbuf_printf(out, "  there %s of the time: gone %s a year",
+	    avail_percent(a->down + a->failovers, percent),
+	    avail_a_year(a->down, down));
+	if (a->failure != SIZE_MAX) {
+		sbuf_puts(out, ", mostly for ");
+		put_name(s, a->failure, out);
+	}
+	if (a->moves > 0)
+		sbuf_printf(out, "; failovers take %s of it",
+		    avail_a_year(a->failovers, moves));
+	sbuf_puts(out, "\n");
+	/* Half of it at least, or it is not worth a machine. */
+	if (a->n_twins > 0 && a->twin[0].down < a->down / 2)
+		sbuf_printf(out, "  one more host like %s: gone %s a year\n",
+		    a->twin[0].host->name, avail_a_year(a->twin[0].down, down));
+	else
+		sbuf_puts(out, "  one more host of any kind: much the same\n");
+}
+
 static void
 put_goal(const struct spof *s, size_t i, struct sbuf *out)
 {
@@ -124,6 +155,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	sbuf_puts(out, shown == 0 ? "goes on only while nothing fails\n" : "\n");
 	put_ends(s, i, out);
 	put_pairs(s, i, out);
+	put_avail(s, i, out);
 }
 
 /* ---- findings ------------------------------------------------------------------ */

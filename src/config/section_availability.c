@@ -99,13 +99,13 @@ const struct form must_survive_form = {
 
 /* Where these come from is in docs/spof.md. */
 static const struct key rate_key[AVAIL_KINDS][2] = {
-    [AVAIL_HOST] = RATE_KEYS("90d", "2h"),
-    [AVAIL_PART] = RATE_KEYS("365d", "5m"),
-    [AVAIL_LINK] = RATE_KEYS("3650d", "4h"),
-    [AVAIL_NETWORK] = RATE_KEYS("3650d", "3h"),
-    [AVAIL_ZONE] = RATE_KEYS("730d", "6h"),
+    [AVAIL_HOST] = RATE_KEYS("600d", "4h"),
+    [AVAIL_PART] = RATE_KEYS("300d", "5m"),
+    [AVAIL_LINK] = RATE_KEYS("5000d", "4h"),
+    [AVAIL_NETWORK] = RATE_KEYS("5000d", "4h"),
+    [AVAIL_ZONE] = RATE_KEYS("700d", "4h"),
     [AVAIL_SERVER] = RATE_KEYS("30d", "10m"),
-    [AVAIL_OUTSIDE] = RATE_KEYS("90d", "2h"),
+    [AVAIL_OUTSIDE] = RATE_KEYS("600d", "4h"),
 };
 
 #define RATE_SECTION(kind)                                               \

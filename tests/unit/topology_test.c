@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "base/mono.h"
+#include "topology/avail.h"
 #include "topology/topology.h"
 
 #define HEAD                                                  \
@@ -170,12 +172,81 @@ test_pairs(void **state)
 	cluster_unref(c);
 }
 
+static bool
+near(double a, double b)
+{
+	return a - b < 1e-12 && b - a < 1e-12;
+}
+
+/* Only hosts fail, each of them a tenth of the time. */
+static void
+test_availability(void **state)
+{
+	const struct cluster *c =
+	    parse(HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n");
+	const struct failover_outage outage = {SEC_NS, SEC_NS, SEC_NS};
+	struct availability_conf rates = {0};
+	struct topology *t = topology_new(c);
+	struct avail a;
+	const double q = 0.1, pair = 1 - q * q, three = 1 - q * q * q;
+	size_t lb2;
+
+	(void)state;
+	assert_non_null(t);
+	for (unsigned i = 0; i < AVAIL_KINDS; i++)
+		rates.rate[i] = (struct availability_rate){3600 * SEC_NS, 0};
+	rates.rate[AVAIL_HOST] = (struct availability_rate){9 * SEC_NS, SEC_NS};
+	assert_int_equal(avail_work_out(t, &rates, &outage, NULL, 0, &a), 0);
+	assert_true(a.known);
+	assert_true(near(a.down, 1 - pair * pair));
+	assert_true(near(a.without_kind[AVAIL_HOST], 0));
+	assert_int_equal(a.kind, AVAIL_HOST);
+	assert_int_equal(a.n_twins, 2);
+	assert_true(near(a.twin[0].down, 1 - pair * three));
+	assert_true(near(a.twin[1].down, 1 - pair * three));
+	/* One host fails every 10 s, and a link, a zone and two parts every hour. */
+	assert_true(near(a.failovers, 0.1 + 4.0 / 3600));
+	lb2 = (size_t)topology_find_failure(t, "host lb2");
+	assert_int_equal(avail_work_out(t, &rates, NULL, &lb2, 1, &a), 0);
+	assert_true(near(a.down, 1 - (1 - q) * pair));
+	topology_free(t);
+	cluster_unref(c);
+}
+
+/* Never more digits than one. */
+static void
+test_digits(void **state)
+{
+	static const struct {
+		double down;
+		const char *percent, *a_year;
+	} row[] = {
+	    {0, "100 %", "0 ms"},
+	    {3.3e-5, "99.997 %", "20 min"},
+	    {9.6e-6, "99.999 %", "5 min"},
+	    {1.04e-4, "99.99 %", "50 min"},
+	    {0.0123, "99 %", "4 days"},
+	    {0.3, "70 %", "100 days"},
+	    {1e-9, "99.9999999 %", "30 ms"},
+	    {1, "0 %", "400 days"},
+	};
+	char text[AVAIL_TEXT_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		assert_string_equal(avail_percent(row[i].down, text), row[i].percent);
+		assert_string_equal(avail_a_year(row[i].down, text), row[i].a_year);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_failures),
 	    cmocka_unit_test(test_pairs),
+	    cmocka_unit_test(test_availability),
+	    cmocka_unit_test(test_digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
