@@ -375,6 +375,39 @@ record(struct drill *d, struct drill_round *r)
 	r->settled = d->trouble[0] == '\0';
 }
 
+/*
+ * Gives the victims every floating address that they may have: what befalls a host
+ * that only waits would say little. What comes back by itself has its place already.
+ */
+static int
+make_active(struct drill *d, const struct harm *h)
+{
+	const struct cluster *c = d->world.cluster;
+	bool moved = false;
+
+	for (size_t i = 0; i < d->n_owners_of; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+		uint32_t holders = owners_now(d->owners_of[i]);
+		const char *words[] = {"move", f->name, NULL, NULL};
+
+		if (f->failback || holders == 0 || (holders & h->hosts) != 0)
+			continue;
+		for (size_t k = 0; k < f->n_hosts && words[2] == NULL; k++) {
+			int host = world_index(&d->world, f->host[k]);
+
+			if (host >= 0 && (h->hosts & UINT32_C(1) << host) != 0)
+				words[2] = f->host[k]->name;
+		}
+		if (words[2] == NULL)
+			continue;
+		/* Refused where the rest of its group has just brought it along. */
+		(void)!world_order(
+		    &d->world, (size_t)__builtin_ctz(holders), words, NULL);
+		moved = true;
+	}
+	return moved ? drill_until(d, drill_well, SETTLE_NS) : 0;
+}
+
 int
 drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 {
@@ -387,6 +420,8 @@ drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 	drill_aim(d, t, &h);
 	if (err == 0 && t->mishap == NULL && c->prepare != NULL)
 		err = c->prepare(d, &h);
+	if (err == 0 && t->mishap != NULL)
+		err = make_active(d, &h);
 	/* At a random phase of the heartbeat. */
 	if (err == 0)
 		err = drill_until(d, NULL,

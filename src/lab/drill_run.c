@@ -13,9 +13,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/verbs.h"
 #include "lab/file.h"
 #include "lab/lab.h"
+#include "lab/live.h"
 #include "lab/peers.h"
 
 #define READY_NS   (20 * SEC_NS)
@@ -35,7 +37,8 @@ struct options {
 	unsigned rounds;
 	int64_t heartbeat_ns, soak_ns, random_ns, seed;
 	enum engine engine;
-	bool json, story, all, keep;
+	const char *run_dir;
+	bool json, story, all, keep, live, yes;
 };
 
 /* Is `name` one of `list`, words with commas between? */
@@ -548,6 +551,15 @@ take_option(struct options *o, int c)
 	case 'r':
 		o->resume = optarg;
 		return true;
+	case 'd':
+		o->run_dir = optarg;
+		return true;
+	case 'L':
+		o->live = true;
+		return true;
+	case 'y':
+		o->yes = true;
+		return true;
 	case 'j':
 		o->json = true;
 		return true;
@@ -583,12 +595,15 @@ parse(int argc, char **argv, struct options *o, bool *listing)
 	    {"keep", no_argument, NULL, 'k'},
 	    {"resume", required_argument, NULL, 'r'},
 	    {"random", required_argument, NULL, 'R'},
+	    {"live", no_argument, NULL, 'L'},
+	    {"run-dir", required_argument, NULL, 'd'},
+	    {"yes", no_argument, NULL, 'y'},
 	    {"list", no_argument, NULL, 'l'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c;
 
-	*o = (struct options){.rounds = 1};
+	*o = (struct options){.rounds = 1, .run_dir = CLI_RUN_DIR};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'l')
 			*listing = true;
@@ -616,6 +631,36 @@ any_seed(void)
 	return n % 999999 + 1;
 }
 
+/* What asks us to end becomes readable; for the threads to come as well. */
+static int
+take_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* for the threads too */
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int
+go_live(const struct options *o)
+{
+	struct live_conf conf = {.run_dir = o->run_dir, .yes = o->yes};
+	int status = 1;
+
+	conf.cluster = file_load(o->file);
+	if (conf.cluster == NULL)
+		return 1;
+	conf.signals = take_signals();
+	if (conf.signals >= 0)
+		status = live_drill(&conf);
+	cluster_unref(conf.cluster);
+	return status;
+}
+
 int
 drill_main(int argc, char **argv)
 {
@@ -623,8 +668,7 @@ drill_main(int argc, char **argv)
 	struct drill *d;
 	struct options o;
 	bool listing = false;
-	sigset_t set;
-	int status = 1;
+	int signals, status = 1;
 
 	if (!parse(argc, argv, &o, &listing))
 		return verb_usage(verb_find(verbs, argv[0]));
@@ -638,20 +682,18 @@ drill_main(int argc, char **argv)
 		cluster_unref(c);
 		return status;
 	}
+	if (o.live)
+		return go_live(&o);
 	if (!file_ready("drill", o.engine == ENGINE_KEEPALIVED))
 		return 1;
 	c = file_load(o.file);
 	if (c == NULL)
 		return 1;
 	d = calloc(1, sizeof(*d));
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* for the threads too */
+	signals = take_signals();
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (d != NULL) {
-		d->signals = signalfd(-1, &set, SFD_CLOEXEC);
+		d->signals = signals;
 		d->soak_ns = o.soak_ns;
 		d->change.heartbeat_ns = o.heartbeat_ns;
 		d->keep = o.keep;

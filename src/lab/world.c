@@ -177,6 +177,8 @@ variant_init(
 	}
 	for (size_t i = 0; i < c->n_services; i++)
 		v->service[i] = c->service[i];
+	/* Nobody is there to confirm rules, and nobody to be locked out. */
+	v->cluster.host_firewall.confirm_ns = 0;
 	v->cluster.floating_ip = v->floating_ip;
 	v->cluster.host_firewall.confirm_ns = 0; /* nobody can be locked out of it */
 	v->cluster.service = v->service;
