@@ -6,7 +6,11 @@ DESTDIR ?=
 SEEDS ?= 10000
 FUZZ_SECONDS ?= 60
 ROUNDS ?= 1
-FILE ?= examples/pair.yaml
+FILE ?= examples/reference.yaml
+# One of each kind, in less than three minutes; `nines drill --all` does all of them.
+DEMO = host-off,zone-off,network-down:dmz,network-down:failover,link-down:fw1,black-hole:lb1/dmz
+DEMO := $(DEMO),part-killed:lb1/proxy,part-killed:fw1/vip,graceful-stop:lb1,server-killed:web1,reload,upgrade
+SOAK_FILE ?= examples/pair.yaml
 SOAK_SECONDS ?= 1000
 SECONDS ?= 60
 
@@ -15,7 +19,7 @@ all: release
 help:
 	@echo 'make            build/release/nines, hardened'
 	@echo 'make debug      build/dbg/nines'
-	@echo 'make demo       a pair of load balancers in a lab, broken and measured [ROUNDS=$(ROUNDS)]'
+	@echo 'make demo       a whole site in a lab, broken and measured [ROUNDS=$(ROUNDS) FILE=$(FILE)]'
 	@echo 'make test       every test, under sanitizers where it matters'
 	@echo 'make lint       every check of the sources'
 	@echo 'make sim        the simulators on many schedules [SEEDS=$(SEEDS)]'
@@ -46,7 +50,8 @@ lint:
 demo:
 	@scripts/deps.sh build demo
 	scripts/build.sh release
-	scripts/sandbox.sh build/release/nines drill --rounds $(ROUNDS) $(FILE)
+	scripts/sandbox.sh build/release/nines drill --only $(DEMO) --rounds $(ROUNDS) \
+		--html build/demo.html $(FILE)
 
 sim:
 	@scripts/deps.sh build test
@@ -59,7 +64,7 @@ fuzz:
 soak:
 	@scripts/deps.sh build demo
 	scripts/build.sh release
-	scripts/sandbox.sh build/release/nines drill --soak $(SOAK_SECONDS) --heartbeat 10ms $(FILE)
+	scripts/sandbox.sh build/release/nines drill --soak $(SOAK_SECONDS) --heartbeat 10ms $(SOAK_FILE)
 
 proxy-soak:
 	@scripts/deps.sh build test

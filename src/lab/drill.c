@@ -10,7 +10,8 @@
 
 #define POLL_MS	  5
 #define SETTLE_NS (20 * SEC_NS)
-#define ENDS_NS	  SEC_NS /* what should not be answered is not waited for long */
+#define SERVED_NS (12 * SEC_NS) /* for a failover at its slowest: by checks */
+#define ENDS_NS	  SEC_NS	/* what should not be answered is not waited for long */
 #define STEADY_NS (300 * MS_NS)
 #define PAUSE_NS  (100 * MS_NS) /* of the prober: its figures are in doubt */
 #define HOLD_NS	  (500 * MS_NS) /* at least this long is each phase */
@@ -228,7 +229,7 @@ static int
 settle_mishap(struct drill *d, struct drill_round *r)
 {
 	bool ends = r->forecast == FORECAST_ENDS;
-	int err = drill_until(d, steady, ends ? ENDS_NS : SETTLE_NS);
+	int err = drill_until(d, steady, ends ? ENDS_NS : SERVED_NS);
 
 	r->survived = err == 0;
 	if (r->forecast == FORECAST_SURVIVES && err == -ETIMEDOUT)

@@ -153,6 +153,7 @@ struct report_old {
 struct drill_report {
 	const struct drill *drill;
 	const char *program; /* "nines", "keepalived and haproxy" */
+	const char *command; /* to do it again */
 	int64_t heartbeat_ns, seed;
 	struct report_old resumed, before;
 	struct drill_round *round;

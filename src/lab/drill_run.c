@@ -38,6 +38,7 @@ struct options {
 	int64_t heartbeat_ns, soak_ns, random_ns, seed;
 	enum engine engine;
 	const char *run_dir;
+	char command[512];
 	bool json, story, all, keep, live, yes;
 };
 
@@ -356,6 +357,7 @@ rehearse(struct drill *d, const struct options *o)
 {
 	struct drill_report report = {.drill = d,
 	    .program = o->engine == ENGINE_NINES ? "nines" : "keepalived and haproxy",
+	    .command = o->command,
 	    .seed = d->seed};
 	bool good = true;
 	struct plan plan = {.n = 0};
@@ -631,6 +633,20 @@ any_seed(void)
 	return n % 999999 + 1;
 }
 
+/* The command line that does the same again, chance included. */
+static void
+remember_command(int argc, char **argv, struct options *o, int64_t seed)
+{
+	size_t n = (size_t)snprintf(o->command, sizeof(o->command), "nines drill");
+
+	for (int i = 1; i < argc && n < sizeof(o->command); i++)
+		n += (size_t)snprintf(
+		    o->command + n, sizeof(o->command) - n, " %s", argv[i]);
+	if (o->seed == 0 && n < sizeof(o->command))
+		(void)snprintf(
+		    o->command + n, sizeof(o->command) - n, " --seed %" PRId64, seed);
+}
+
 /* What asks us to end becomes readable; for the threads to come as well. */
 static int
 take_signals(void)
@@ -699,6 +715,7 @@ drill_main(int argc, char **argv)
 		d->keep = o.keep;
 		d->seed = o.seed > 0 ? o.seed : any_seed();
 		d->rng.state = (uint64_t)d->seed;
+		remember_command(argc, argv, &o, d->seed);
 		if (d->signals >= 0)
 			status = run(d, c, &o);
 	}

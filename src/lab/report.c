@@ -401,9 +401,10 @@ report_json(const struct drill_report *r, FILE *f)
 			(json_int_t)g.broken, "rounds", rounds));
 	}
 	add_resumed(cases, &r->resumed);
-	all = json_pack("{s:s,s:f,s:I,s:s,s:o}", "program", r->program, "heartbeat_ms",
-	    ms(r->heartbeat_ns), "seed", (json_int_t)r->seed, "cluster",
-	    r->drill->world.cluster->name, "cases", cases);
+	all = json_pack("{s:s,s:s,s:f,s:I,s:s,s:o}", "program", r->program, "command",
+	    r->command, "heartbeat_ms", ms(r->heartbeat_ns), "seed",
+	    (json_int_t)r->seed, "cluster", r->drill->world.cluster->name, "cases",
+	    cases);
 	err = json_dumpf(all, f, JSON_INDENT(1)) == 0 ? 0 : -EIO;
 	(void)fputc('\n', f);
 	json_decref(all);

@@ -271,7 +271,7 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 	struct moment m[STORY_MAX];
 	size_t n = report_story(r, round, m, STORY_MAX);
 
-	(void)fprintf(f, "<h2>%s</h2><p>", round->name);
+	(void)fprintf(f, "<h2 id='%s'>%s</h2><p>", round->name, round->name);
 	escape(f, m[0].text);
 	(void)fputs("</p>\n", f);
 	if (!round->settled) {
@@ -289,6 +289,61 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 	(void)fputs("</pre></details>\n", f);
 }
 
+/* A drill of all failures: what was foretold beside what was seen. */
+static void
+failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
+{
+	bool ends = g->survived < g->n;
+	double was;
+
+	(void)fprintf(f, "<tr><td><a href='#%s'>%s</a>%s<td>%s<td%s>%s<td>%.0f",
+	    g->first->name, g->first->name,
+	    g->unsettled > 0 ? " <b class=bad>!</b>" : "",
+	    report_forecast(g->first->forecast), ends ? " class=bad" : "",
+	    g->survived == g->n ? "survives"
+	    : g->survived == 0	? "ends"
+				: "both",
+	    g->outage.median);
+	if (r->before.all != NULL &&
+	    report_old_outage(&r->before, g->first->name, &was))
+		(void)fprintf(f, " <small>(%.0f)</small>", was);
+	(void)fprintf(f, "<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td>%.0f<td>%.0f\n",
+	    (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
+	    (unsigned long long)g->broken,
+	    (unsigned long long)g->flows[FLOW_DOWNLOAD].broken,
+	    (unsigned long long)g->flows[FLOW_PUSH].broken,
+	    g->two.max > g->two_back.max ? g->two.max : g->two_back.max,
+	    g->recovery.max);
+}
+
+static void
+failures_table(FILE *f, const struct drill_report *r)
+{
+	struct report_group g;
+
+	(void)fputs("<div class=scroll><table><tr><th>failure<th>foretold<th>seen"
+		    "<th>outage<th>new requests failed<th>kept<th>kept connections "
+		    "lost<th>downloads<th>pushes<th>two owners<th>all well after\n",
+	    f);
+	for (size_t i = 0; i < r->n; i++) {
+		if (report_gather(r, i, &g))
+			failure_row(f, r, &g);
+	}
+	(void)fputs("</table></div>\n", f);
+}
+
+static void
+cases_table(FILE *f, const struct drill_report *r)
+{
+	(void)fputs("<div class=scroll><table><tr><th>case<th>host<th>outage"
+		    "<th>on return<th>requests failed<th>connections broken<th>two "
+		    "owners<th>after<th>no owner\n",
+	    f);
+	for (size_t i = 0; i < r->n; i++)
+		row(f, &r->round[i]);
+	(void)fputs("</table></div>\n", f);
+}
+
 int
 report_html(const struct drill_report *r, FILE *f)
 {
@@ -297,15 +352,16 @@ report_html(const struct drill_report *r, FILE *f)
 	    "<h1>Drill of cluster %s</h1><p>%s %s, heartbeat %.0f ms. A new connection "
 	    "every millisecond; times in ms. An outage lasts from the sending of the "
 	    "first request that failed to the sending of the first that was answered "
-	    "again.</p>\n<div class=scroll><table><tr><th>case<th>host<th>outage"
-	    "<th>on return<th>requests failed<th>connections broken<th>two owners"
-	    "<th>after<th>no owner\n",
+	    "again.</p>\n<p>Again: <code>",
 	    r->drill->world.cluster->name, r->program,
 	    r->drill->world.engine == ENGINE_NINES ? NINES_VERSION : "",
 	    ms(r->heartbeat_ns));
-	for (size_t i = 0; i < r->n; i++)
-		row(f, &r->round[i]);
-	(void)fputs("</table></div>\n", f);
+	escape(f, r->command);
+	(void)fputs("</code></p>\n", f);
+	if (r->n > 0 && r->round[0].generated)
+		failures_table(f, r);
+	else
+		cases_table(f, r);
 	for (size_t i = 0; i < r->n; i++)
 		round_section(f, r, &r->round[i]);
 	(void)fputs(tail, f);

@@ -105,6 +105,8 @@ def test_wrong_usage(tmp_path):
     assert nines("drill", "--case", "flood", "x.yaml").returncode == 2
     assert nines("drill", "--heartbeat", "3ms", "x.yaml").returncode == 2
     assert nines("drill", str(tmp_path / "none.yaml")).returncode == 1
+    assert nines("drill", "--all", "--against", "keepalived", "x.yaml").returncode == 2
+    assert nines("drill", "--random", "5", "x.yaml").returncode == 2
     listed = nines("drill", "--list").stdout
     assert "host-off" in listed and "soak" not in listed
     alone = tmp_path / "alone.yaml"
@@ -139,6 +141,103 @@ def test_drill_nines(lab, tmp_path):
     assert case["move"]["requests_failed"] == 0
     html = page.read_text()
     assert html.count("<svg") >= 3 and "http://" not in html and "src=" not in html
+
+
+def cases(run):
+    return {c["case"]: c for c in json.loads(run.stdout)["cases"]}
+
+
+def test_whole_site(tmp_path):
+    """From the client outside over gateways, firewalls and balancers to a web server."""
+    path = str(ROOT / "examples/reference.yaml")
+    name = f"site{os.getpid()}"
+
+    def lab(verb, *words):
+        return nines("lab", verb, "--name", name, path, *words)
+    try:
+        up = lab("up")
+        assert up.returncode == 0, up.stderr
+        assert f"nines-{name}-internet" in namespaces(f"nines-{name}-")
+        answer = wait_for(lambda: lab("exec", "client", "curl", "-s", "-m", "1",
+                                      "http://10.0.2.20/?id=5").stdout)
+        assert answer in ("web1 id=5\n", "web2 id=5\n", "web3 id=5\n")
+        routes = lab("exec", "internet", "ip", "route", "show", "10.0.2.0/24").stdout
+        assert "via 198.51.100.12" in routes and "via 198.51.100.13" in routes
+    finally:
+        lab("down")
+    assert namespaces(f"nines-{name}-") == []
+
+
+def test_failures_and_resume(lab, tmp_path):
+    """One that is survived, one that is not, as the analysis says; each played once."""
+    _, path = lab
+    first = nines("drill", "--only", "host-off:web1", "--json", path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    ends = cases(first)["host-off:web1"]["rounds"][0]
+    assert (ends["forecast"], ends["survived"]) == ("ends", False)
+    assert ends["during"]["outage_ms"] > 500 and ends["during"]["requests_failed"] > 0
+    old = tmp_path / "old.json"
+    old.write_text(first.stdout)
+    second = nines("drill", "--only", "host-off:web1,host-off:lb1", "--resume", str(old), "--json", path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "host-off:web1" not in second.stderr
+    both = cases(second)
+    assert both["host-off:web1"] == cases(first)["host-off:web1"]
+    survives = both["host-off:lb1"]["rounds"][0]
+    assert (survives["forecast"], survives["survived"]) == ("survives", True)
+    broken = sum(survives[phase]["downloads"]["broken"] for phase in ("during", "after"))
+    assert broken > 0, "lb1 had the address, and its connections"
+    assert survives["during"]["downloads"]["corrupt"] == 0
+    bad = nines("drill", "--only", "host-off:lb1", "--resume", path, path)
+    assert bad.returncode == 1 and "is no report" in bad.stderr
+
+
+def test_disagreement_is_kept(lab):
+    """A host that sends and does not hear keeps its address: nothing in this file looks
+    whether it can hear, so what the analysis says is wrong, and the drill says so."""
+    _, path = lab
+    run = subprocess.Popen([NINES, "drill", "--only", "link-deaf:lb1", "--keep", path],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, said = run.communicate(timeout=60)
+    name = f"drill-{run.pid}"
+    try:
+        assert run.returncode == 1, out + said
+        assert "was to be survived, but clients were not served" in out
+        assert f"nines lab down --name {name}" in said
+        assert f"nines-{name}-lb1" in namespaces(f"nines-{name}-")
+        rules = nines("lab", "exec", "--name", name, path, "switch", "nft", "list", "ruleset")
+        assert "drop" in rules.stdout, "the failure is still there to be looked at"
+    finally:
+        nines("lab", "down", "--name", name, path)
+    assert namespaces(f"nines-{name}-") == []
+
+
+def test_random(lab, tmp_path):
+    name, _ = lab
+    path = tmp_path / "two.yaml"
+    path.write_text(FILE.format(name=name).replace("web1: 10.0.0.21", "web1: 10.0.0.21, web2: 10.0.0.22")
+                    .replace("[web1:8080]", "[web1:8080, web2:8080]"))
+    run = nines("drill", "--random", "6s", "--seed", "11", str(path))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "seed 11: every rule held" in run.stdout
+
+
+def test_live(lab, tmp_path):
+    """On a host where nines runs: only what can be undone, and not before a yes."""
+    name, _ = lab
+    path = tmp_path / "cluster.yaml"
+    path.write_text(path.read_text().replace("hosts: [lb1, lb2]}", "hosts: [lb1, lb2], failback: true}"))
+    assert nines("lab", "up", str(path)).returncode == 0
+    here = ["lab", "exec", str(path), "lb1", NINES, "drill", "--live", "--run-dir", f"/run/nines-lab/{name}/lb1.run"]
+    wait_for(lambda: "active" in nines("lab", "exec", str(path), "lb1", NINES, "status", "--run-dir",
+                                       f"/run/nines-lab/{name}/lb1.run").stdout)
+    refused = nines(*here, str(path), input="n\n")
+    assert refused.returncode == 1 and "nothing was done" in refused.stdout
+    run = nines(*here, "--yes", str(path))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "kill the part proxy" in run.stdout and "move all addresses from lb1, and back" in run.stdout
+    nobody = nines("drill", "--live", "--run-dir", str(tmp_path / "none"), str(path))
+    assert nobody.returncode == 3 and "nines run" in nobody.stderr
 
 
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM])
