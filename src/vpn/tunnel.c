@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/log.h"
 #include "os/wgkey.h"
@@ -24,19 +23,6 @@
 
 static void on_timer(void *arg);
 
-/* Later sessions compare greater: the wall clock goes first. */
-static int
-choose_session(uint8_t session[static VPN_SESSION_LEN])
-{
-	uint64_t wall = (uint64_t)vpn_sync_wall();
-
-	for (size_t i = 0; i < 8; i++)
-		session[i] = (uint8_t)(wall >> (56 - 8 * i) & 0xff);
-	return getrandom(session + 8, VPN_SESSION_LEN - 8, 0) == VPN_SESSION_LEN - 8
-		   ? 0
-		   : -EIO;
-}
-
 struct tunnel *
 tunnel_new(struct vpn_shell *sh, const struct vpn *v)
 {
@@ -51,7 +37,7 @@ tunnel_new(struct vpn_shell *sh, const struct vpn *v)
 	t->started = loop_now(sh->loop);
 	t->state.room = (size_t)2 * VPN_PEERS_MAX;
 	t->state.peer = calloc(t->state.room, sizeof(*t->state.peer));
-	if (t->state.peer == NULL || choose_session(session) != 0) {
+	if (t->state.peer == NULL || vpn_sync_session(session) != 0) {
 		free(t->state.peer);
 		free(t);
 		return NULL;

@@ -16,6 +16,18 @@ vpn_core_init(struct vpn_core *c, const char *me,
 	memcpy(c->session, session, sizeof(c->session));
 }
 
+void
+vpn_core_renew(struct vpn_core *c, const uint8_t session[static VPN_SESSION_LEN])
+{
+	memcpy(c->session, session, sizeof(c->session));
+	c->number = 0;
+	c->renew = false;
+	for (size_t i = 0; i < c->n_others; i++) {
+		c->other[i].known = false;
+		c->other[i].owed = true;
+	}
+}
+
 /* ---- clients ------------------------------------------------------------------- */
 
 /* The place of `key`, or where it would be. */
@@ -145,7 +157,6 @@ static void
 believe(struct vpn_core *c, struct vpn_other *o, const struct vpn_msg *m)
 {
 	memcpy(o->session, m->envelope.session, sizeof(o->session));
-	memcpy(o->echo, o->session, sizeof(o->echo));
 	o->known = true;
 	if (c->active) { /* it knows nothing: tell it all, now */
 		o->cursor = 0;
@@ -155,13 +166,12 @@ believe(struct vpn_core *c, struct vpn_other *o, const struct vpn_msg *m)
 	}
 }
 
-/* Is a message with a session that is not the one we know to be believed? */
+/* May a message with a session that is not the one we know follow upon it? */
 static bool
-succeeds(const struct vpn_other *o, mono_t now, const struct vpn_msg *m)
+succeeds(const struct vpn_other *o, const struct vpn_msg *m)
 {
 	return !o->known ||
-	       memcmp(m->envelope.session, o->session, sizeof(o->session)) > 0 ||
-	       mono_sub(now, o->heard) > VPN_SILENT_NS;
+	       memcmp(m->envelope.session, o->session, sizeof(o->session)) > 0;
 }
 
 static void
@@ -194,16 +204,21 @@ vpn_core_heard(struct vpn_core *c, mono_t now, const struct vpn_msg *m)
 			return false;
 		o->answered = now;
 		o->owed = true;
-		if (succeeds(o, now, m))
+		if (succeeds(o, m) || mono_sub(now, o->heard) > VPN_SILENT_NS)
 			memcpy(o->echo, m->envelope.session, sizeof(o->echo));
 		return false;
 	}
 	same = o->known &&
 	       memcmp(m->envelope.session, o->session, sizeof(o->session)) == 0;
-	if (same ? m->envelope.number <= o->number : !succeeds(o, now, m))
+	if (same && m->envelope.number <= o->number)
 		return false;
+	if (!same && !succeeds(o, m)) {
+		c->renew = c->renew || mono_sub(now, o->heard) > VPN_SILENT_NS;
+		return false;
+	}
 	if (!same)
 		believe(c, o, m);
+	memcpy(o->echo, o->session, sizeof(o->echo));
 	o->number = m->envelope.number;
 	o->heard = now;
 	o->active = m->active;

@@ -10,8 +10,9 @@
  *
  * Belief: every gateway has a session of its own choice and echoes those of the others
  * to them. Only what echoes our own session is news, so nothing that was recorded
- * before we started counts; within a session, numbers rise. A gateway that starts anew
- * is believed if its session is later, or after a silence.
+ * before we started counts; within a session, numbers rise, and the next session of a
+ * gateway is later. One whose clock was set back meanwhile has to prove itself: after
+ * a silence we take a new session of our own, and what echoes that is no record.
  */
 #ifndef NINES_VPN_VPN_CORE_H
 #define NINES_VPN_VPN_CORE_H
@@ -61,6 +62,7 @@ struct vpn_core {
 	struct vpn_other other[VPN_OTHERS_MAX];
 	size_t n_others;
 	bool active, calm;
+	bool renew; /* choose a session: vpn_core_renew() */
 	mono_t took_over, tick;
 };
 
@@ -73,6 +75,9 @@ enum vpn_deed {
 
 void vpn_core_init(struct vpn_core *c, const char *me,
     const uint8_t session[static VPN_SESSION_LEN], mono_t now);
+
+/* Another session of our own, since `c->renew`. */
+void vpn_core_renew(struct vpn_core *c, const uint8_t session[static VPN_SESSION_LEN]);
 
 /*
  * The clients, in any order; `place` is room for them, which the core keeps and sorts.

@@ -72,6 +72,8 @@ void vpn_sync_open(struct tunnel *t);
 void vpn_sync_close(struct tunnel *t);
 void vpn_sync_send(struct tunnel *t);
 int64_t vpn_sync_wall(void); /* nanoseconds of the wall clock */
+/* A new session for the core: later ones compare greater. 0 or -errno. */
+int vpn_sync_session(uint8_t session[static VPN_SESSION_LEN]) MUST_CHECK;
 
 /* On what WireGuard itself sends. */
 static inline uint32_t

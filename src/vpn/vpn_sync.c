@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,18 @@ vpn_sync_wall(void)
 
 	return clock_gettime(CLOCK_REALTIME, &ts) == 0 ? ts.tv_sec * SEC_NS + ts.tv_nsec
 						       : 0;
+}
+
+int
+vpn_sync_session(uint8_t session[static VPN_SESSION_LEN])
+{
+	uint64_t wall = (uint64_t)vpn_sync_wall();
+
+	for (size_t i = 0; i < 8; i++)
+		session[i] = (uint8_t)(wall >> (56 - 8 * i) & 0xff);
+	return getrandom(session + 8, VPN_SESSION_LEN - 8, 0) == VPN_SESSION_LEN - 8
+		   ? 0
+		   : -EIO;
 }
 
 static bool
@@ -43,11 +56,14 @@ hear(struct tunnel *t, const uint8_t *data, size_t len)
 	struct vpn_msg m = {.active = false};
 	int err = vpn_open(t->key, data, len, &m);
 	int64_t wall = vpn_sync_wall();
+	uint8_t session[VPN_SESSION_LEN];
 
 	if (err == 0) {
 		t->forged = 0;
 		if (vpn_core_heard(&t->core, loop_now(t->shell->loop), &m))
 			t->skew_ns = m.wall_ns - wall;
+		if (t->core.renew && vpn_sync_session(session) == 0)
+			vpn_core_renew(&t->core, session);
 		return;
 	}
 	/* Once; a peer that goes on with it is a line in the status. */
