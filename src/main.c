@@ -61,6 +61,7 @@ const struct verb verbs[] = {
 	"find every single point of failure of a cluster file",
 	"  --without NAME,...  what if these hosts, zones, networks were gone already\n"
 	"  --order 1           leave out pairs of failures\n"
+	"  --picture FILE.svg  draw hosts, networks and addresses, weak spots in red\n"
 	"  --rates KIND=BETWEEN/REPAIR,...  instead of the file's `availability`\n"
 	"  --measured FILE     outages of failovers as `nines drill --json` found "
 	"them\n"

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
+#include "topology/picture.h"
 
 #define DEFAULT_FILE "/etc/nines/cluster.yaml"
 
@@ -22,7 +23,7 @@ enum form { FORM_TEXT, FORM_JSON, FORM_SARIF };
 struct arguments {
 	const char *file;
 	const char *without;
-	const char *rates, *measured;
+	const char *rates, *measured, *picture;
 	unsigned order;
 	enum form form;
 };
@@ -34,6 +35,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	    {"without", required_argument, NULL, 'w'},
 	    {"order", required_argument, NULL, 'o'},
 	    {"rates", required_argument, NULL, 'r'},
+	    {"picture", required_argument, NULL, 'p'},
 	    {"measured", required_argument, NULL, 'm'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"sarif", no_argument, NULL, 's'},
@@ -50,6 +52,8 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->order = (unsigned)(optarg[0] - '0');
 		else if (c == 'r')
 			a->rates = optarg;
+		else if (c == 'p')
+			a->picture = optarg;
 		else if (c == 'm')
 			a->measured = optarg;
 		else if (c == 'j')
@@ -161,6 +165,44 @@ spof_done(struct spof *s)
 	topology_free(s->topology);
 }
 
+/* As a whole or not at all: the file is written beside its name and moved there. */
+static bool
+write_file(const char *path, const struct sbuf *text)
+{
+	char beside[4096];
+	FILE *f;
+	bool ok;
+
+	if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside))
+		return false;
+	f = fopen(beside, "we");
+	ok = f != NULL && fwrite(sbuf_text(text), 1, text->len, f) == text->len;
+	if (f != NULL)
+		ok = fclose(f) == 0 && ok;
+	ok = ok && rename(beside, path) == 0;
+	if (!ok)
+		(void)unlink(beside);
+	return ok;
+}
+
+static bool
+draw(const struct spof *s, const char *path)
+{
+	struct sbuf svg;
+	bool ok;
+
+	sbuf_init(&svg, SPOF_OUTPUT_MAX);
+	ok = picture_svg(s->topology, &s->findings, s->without, s->n_without, &svg) ==
+		 0 &&
+	     !svg.bad;
+	if (ok && !write_file(path, &svg)) {
+		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(errno));
+		ok = false;
+	}
+	sbuf_done(&svg);
+	return ok;
+}
+
 static int
 report(struct spof *s, enum form form)
 {
@@ -201,6 +243,8 @@ analyse(struct spof *s, const struct arguments *a)
 	err = work_out(s);
 	if (err != 0)
 		(void)fprintf(stderr, "nines: %s: %s\n", s->file, strerror(-err));
+	if (err == 0 && a->picture != NULL && !draw(s, a->picture))
+		err = -EIO;
 	rc = err == 0 ? report(s, a->form) : EXIT_NEGATIVE;
 	spof_done(s);
 	return rc;

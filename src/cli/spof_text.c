@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/spof.h"
+#include "topology/picture.h"
 
 #define PAIRS_SHOWN 8
 #define ENDS_SHOWN  8
@@ -216,11 +217,18 @@ put_finding(const struct spof *s, const struct finding *f, struct sbuf *out)
 void
 spof_text(const struct spof *s, struct sbuf *out)
 {
+	size_t before;
+
 	for (size_t i = 0; i < s->n_without; i++)
 		sbuf_printf(out, "%s%s", i == 0 ? "without " : ", ",
 		    topology_failure(s->topology, s->without[i])->name);
 	if (s->n_without > 0)
 		sbuf_puts(out, ":\n");
+	before = out->len;
+	if (picture_text(s->topology, s->without, s->n_without, s->colour, out) != 0)
+		sbuf_puts(out, "(no memory for the picture)\n");
+	if (out->len > before)
+		sbuf_puts(out, "\n");
 	for (size_t i = 0; i < topology_n_goals(s->topology); i++)
 		put_goal(s, i, out);
 	for (size_t i = 0; i < s->findings.n; i++) {

@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -116,6 +117,39 @@ def pair():
     check(answer.returncode == 2 and "lb3" in answer.stderr, "pair.yaml --without lb3")
 
 
+def picture(path, hosts):
+    """Every host is in the picture, inside it and not upon another."""
+    with tempfile.TemporaryDirectory() as folder:
+        svg = pathlib.Path(folder) / "picture.svg"
+        nines("spof", "--picture", str(svg), str(path))
+        root = xml.etree.ElementTree.parse(svg).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    width, height = (float(x) for x in root.get("viewBox").split()[2:])
+    boxes = [tuple(float(rect.get(k)) for k in ("x", "y", "width", "height"))
+             for rect in root.iter(space + "rect") if rect.get("rx") in ("6", "4", "12")]
+    names = [t.text for t in root.iter(space + "text") if t.get("class") == "host"]
+    check(len(names) == hosts, f"{path}: {len(names)} hosts in the picture")
+    for i, (x, y, w, h) in enumerate(boxes):
+        check(x >= 0 and y >= 0 and x + w <= width and y + h <= height, f"{path}: out of the picture")
+        for x2, y2, w2, h2 in boxes[:i]:
+            check(x >= x2 + w2 or x2 >= x + w or y >= y2 + h2 or y2 >= y + h,
+                  f"{path}: one upon another at {x},{y}")
+
+
+def pictures():
+    picture(ROOT / "examples/pair.yaml", 5)
+    picture(ROOT / "examples/broken-one-gateway.yaml", 6)
+    hosts = "".join(f"  w{i}: {{back: 10.1.0.{i + 10}, zone: z{i % 3}}}\n" for i in range(100))
+    servers = ", ".join(f"w{i}:80" for i in range(100))
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write("cluster: large\nnetworks: {front: 10.0.0.0/24, back: 10.1.0.0/24}\nzones: [z0, z1, z2]\nhosts:\n"
+                "  lb1: {front: 10.0.0.1, back: 10.1.0.1}\n  lb2: {front: 10.0.0.2, back: 10.1.0.2}\n"
+                f"{hosts}floating_ips: {{www: {{address: 10.0.0.9, hosts: [lb1, lb2]}}}}\n"
+                f"services: {{s: {{listen: www:80, servers: [{servers}]}}}}\n")
+        f.flush()
+        picture(f.name, 102)
+
+
 def weak(path):
     """`nines spof` finds what the first line says, and ends with 1 for an error."""
     said = re.match(r"# nines spof: (N\d+) (error|warning|note) (\d+):(\d+)$",
@@ -160,6 +194,7 @@ def main():
     generated()
     examples()
     pair()
+    pictures()
     manual()
     json.loads(nines("schema").stdout)
     print(f"{len(cases)} cases, {len(seen)} codes, {len(failures)} failures")
