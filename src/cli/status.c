@@ -267,8 +267,10 @@ show_firewall(struct view *v)
 static void
 show_gateway(struct view *v)
 {
-	static const char *const rows[] = {
-	    "gateway forward", "gateway route ", "gateway next-hop "};
+	static const struct {
+		const char *prefix, *what;
+	} rows[] = {{"gateway forward", "forwarding"}, {"gateway route ", "to "},
+	    {"gateway next-hop ", "next hop "}};
 	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
 	const char *name;
 	bool any = false;
@@ -277,13 +279,14 @@ show_gateway(struct view *v)
 	for (k = 0; k < ARRAY_LEN(rows); k++) {
 		json_array_foreach(facts, i, fact)
 		{
-			name = after(fact, rows[k]);
+			name = after(fact, rows[k].prefix);
 			if (name == NULL)
 				continue;
 			if (!any)
 				title(v, "routing");
 			any = true;
-			(void)printf("  %-22s ", *name != '\0' ? name : "forwarding");
+			(void)printf("  %s%-*s ", rows[k].what,
+			    26 - (int)strlen(rows[k].what), name);
 			say(v, text_of(fact, "value"), 10);
 			(void)printf("  for ");
 			age(number_of(fact, "age_ms"));

@@ -10,6 +10,7 @@
 
 #define HOSTS_MAX    GATEWAY_HOPS_MAX /* each is a next hop of the hosts behind */
 #define NETWORKS_MAX 16		      /* of one side */
+#define MISSING_MAX  4096	      /* bytes of their names in a warning */
 
 /* ---- hosts, for ---------------------------------------------------------------- */
 
@@ -520,15 +521,20 @@ static const struct key gateway_key[] = {
     },
 };
 
+/* Network `i` of both sides. */
+static const struct network *
+side_network(const struct gateways *g, size_t i)
+{
+	return i < g->outside.n ? g->outside.network[i]
+				: g->inside.network[i - g->outside.n];
+}
+
 static void
 check_members(struct reader *r, const struct yaml *at, const struct gateways *g)
 {
 	for (size_t i = 0; i < g->n_hosts * (g->outside.n + g->inside.n); i++) {
 		const struct host *h = g->host[i % g->n_hosts];
-		size_t k = i / g->n_hosts;
-		const struct network *net = k < g->outside.n
-						? g->outside.network[k]
-						: g->inside.network[k - g->outside.n];
+		const struct network *net = side_network(g, i / g->n_hosts);
 
 		if (!host_unclear(h) && host_address_on(h, net) == NULL)
 			diag_hint(reader_error(r, at, "host-not-on-network",
@@ -584,27 +590,40 @@ check_hops(struct reader *r, const struct yaml *node, const struct gateways *g)
 /* Neighbours with one static next hop survive a gateway only by a floating address. */
 static void
 check_floating(struct reader *r, const struct yaml *at, const struct gateways *g,
-    const struct host *h, const struct network *net)
+    const struct host *h)
 {
-	const struct floating_ip *f = gateway_floating_ip(r->cluster, h, net);
+	const char *first = NULL;
+	struct sbuf missing;
 
-	if (f == NULL)
+	sbuf_init(&missing, MISSING_MAX);
+	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
+		const struct network *net = side_network(g, i);
+		const struct floating_ip *f = gateway_floating_ip(r->cluster, h, net);
+
+		if (f == NULL) {
+			sbuf_printf(
+			    &missing, "%s\"%s\"", first != NULL ? ", " : "", net->name);
+			first = first != NULL ? first : net->name;
+		} else if (!f->failback) {
+			diag_hint(reader_warning(r, at, "no-failback",
+				      "\"%s\" does not come back to \"%s\" by itself",
+				      f->name, h->name),
+			    "failback: true, or after %s was off its share stays with "
+			    "another gateway",
+			    h->name);
+		}
+	}
+	if (first != NULL)
 		diag_hint(reader_warning(r, at, "no-gateway-address",
-			      "gateway \"%s\" has no floating address on \"%s\" that "
+			      "gateway \"%s\" has no floating address on %s that "
 			      "another one backs",
-			      h->name, net->name),
+			      h->name, sbuf_text(&missing)),
 		    "neighbours that know one next hop lose their way while %s is off; "
 		    "such as floating_ips: {%s-%s: {address: ..., hosts: [%s, %s], "
 		    "failback: true}}",
-		    h->name, h->name, net->name, h->name,
+		    h->name, h->name, first, h->name,
 		    g->host[g->host[0] == h ? 1 : 0]->name);
-	else if (!f->failback)
-		diag_hint(reader_warning(r, at, "no-failback",
-			      "\"%s\" does not come back to \"%s\" by itself", f->name,
-			      h->name),
-		    "failback: true, or after %s was off its share stays with "
-		    "another gateway",
-		    h->name);
+	sbuf_done(&missing);
 }
 
 static void
@@ -621,12 +640,8 @@ finish_gateways(struct reader *r, const struct yaml *node, void *base, uint64_t 
 	check_members(r, at, g);
 	check_clients(r, node, g);
 	check_hops(r, node, g);
-	for (size_t i = 0; g->n_hosts > 1 && i < g->n_hosts; i++) {
-		for (size_t k = 0; k < g->outside.n; k++)
-			check_floating(r, at, g, g->host[i], g->outside.network[k]);
-		for (size_t k = 0; k < g->inside.n; k++)
-			check_floating(r, at, g, g->host[i], g->inside.network[k]);
-	}
+	for (size_t i = 0; g->n_hosts > 1 && i < g->n_hosts; i++)
+		check_floating(r, at, g, g->host[i]);
 }
 
 /* ---- what other sections say --------------------------------------------------- */

@@ -389,6 +389,29 @@ def test_reload_changes_only_what_changed(lab):
     assert not lab.ip("gw1", "route", "show", "198.18.0.0/15")
 
 
+def test_upgrade_keeps_routes(lab):
+    old = nexthops(lab, "gw1"), buckets(lab, "gw1")
+    part = next(p for p in lab.status("gw1")["parts"] if p["name"] == "gateway")
+    lab.nines("gw1", "upgrade")
+    until(lambda: next((p for p in lab.status("gw1")["parts"] if p["name"] == "gateway" and
+                        p["pid"] != part["pid"]), None), "a new process")
+    lab.ready()
+    assert (nexthops(lab, "gw1"), buckets(lab, "gw1")) == old
+
+
+def test_host_that_is_served_no_more(lab):
+    text = lab.file.read_text(encoding="utf-8")
+    lab.file.write_text(text.replace("for: fw1", "for: []"), encoding="utf-8")
+    lab.nines("fw1", "reload")
+    until(lambda: not lab.json("fw1", "nexthop", "show"), "no next hop of ours")
+    assert "lookup 110" not in lab.ip("fw1", "rule", "show")
+    until(lambda: not any(k.startswith("gateway") for k in lab.facts("fw1")), "no fact")
+    assert lab.at("fw1", "cat", "/proc/sys/net/ipv4/fib_multipath_hash_policy") == "0\n"
+    lab.write()
+    lab.nines("fw1", "reload")
+    lab.ready()
+
+
 def test_what_others_remove_comes_back(lab):
     lab.ip("fw1", "-6", "route", "del", "default", "table", "110")
     lab.ip("fw1", "rule", "del", "pref", "32001")

@@ -16,7 +16,7 @@
 
 /* ---- the plan ------------------------------------------------------------------ */
 
-#define NETWORKS                                                                      \
+#define HOSTS                                                                         \
 	"cluster: edge\n"                                                             \
 	"networks:\n"                                                                 \
 	"  internet: 198.51.100.0/24\n"                                               \
@@ -24,11 +24,16 @@
 	"  edge6: 2001:db8:2::/64\n"                                                  \
 	"  dmz: 10.0.2.0/24\n"                                                        \
 	"hosts:\n"                                                                    \
+	"  web1: {dmz: 10.0.2.31}\n"                                                  \
 	"  gw1: {internet: 198.51.100.2, edge: 10.0.1.2, edge6: \"2001:db8:2::2\"}\n" \
 	"  gw2: {internet: 198.51.100.3, edge: 10.0.1.3, edge6: \"2001:db8:2::3\"}\n" \
-	"  fw1: {edge: 10.0.1.11, edge6: \"2001:db8:2::11\", dmz: 10.0.2.11}\n"       \
-	"  fw2: {edge: 10.0.1.12, dmz: 10.0.2.12}\n"                                  \
-	"  web1: {dmz: 10.0.2.31}\n"
+	"  fw1: {edge: 10.0.1.11, edge6: \"2001:db8:2::11\", dmz: 10.0.2.11}\n"
+
+/* The second firewall without IPv6, and with it. */
+#define NETWORKS HOSTS "  fw2: {edge: 10.0.1.12, dmz: 10.0.2.12}\n"
+#define NETWORKS6 \
+	HOSTS     \
+	"  fw2: {edge: 10.0.1.12, edge6: \"2001:db8:2::12\", dmz: 10.0.2.12}\n"
 
 #define FLOATING                                                             \
 	"floating_ips:\n"                                                    \
@@ -136,9 +141,9 @@ static void
 test_derived(void **state)
 {
 	const struct cluster *c =
-	    parse(NETWORKS FLOATING "gateways:\n"
-				    "  hosts: [gw1, gw2]\n"
-				    "  between: [internet, [edge, edge6]]\n" FIREWALL);
+	    parse(NETWORKS6 FLOATING "gateways:\n"
+				     "  hosts: [gw1, gw2]\n"
+				     "  between: [internet, [edge, edge6]]\n" FIREWALL);
 	const struct gateways *g = &c->gateways;
 	struct gateway_plan plan;
 
@@ -158,11 +163,11 @@ static void
 test_nothing_derived(void **state)
 {
 	const struct cluster *c =
-	    parse(NETWORKS FLOATING "gateways:\n"
-				    "  hosts: [gw1, gw2]\n"
-				    "  between: [internet, [edge, edge6]]\n"
-				    "  routes: {10.9.0.0/16: fw1}\n"
-				    "  for: []\n" FIREWALL);
+	    parse(NETWORKS6 FLOATING "gateways:\n"
+				     "  hosts: [gw1, gw2]\n"
+				     "  between: [internet, [edge, edge6]]\n"
+				     "  routes: {10.9.0.0/16: fw1}\n"
+				     "  for: []\n" FIREWALL);
 
 	(void)state;
 	assert_int_equal(c->gateways.n_clients, 0);
