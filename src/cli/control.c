@@ -137,13 +137,13 @@ control_explain(const char *run_dir, int err)
 }
 
 struct stats *
-control_stats(const char *run_dir)
+control_stats(const char *run_dir, const char *part)
 {
 	char path[4096];
 	struct stats *s;
 	int fd, n;
 
-	n = snprintf(path, sizeof(path), "%s/proxy.stats", run_dir);
+	n = snprintf(path, sizeof(path), "%s/%s.stats", run_dir, part);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return NULL;
 	fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -28,6 +28,6 @@ int control_ask(const char *run_dir, int argc, char **argv, json_t **answer) MUS
 int control_explain(const char *run_dir, int err);
 
 /* The proxy's counters, which stats_close() gives back; NULL: there are none. */
-struct stats *control_stats(const char *run_dir) MUST_CHECK;
+struct stats *control_stats(const char *run_dir, const char *part) MUST_CHECK;
 
 #endif /* NINES_CLI_CONTROL_H */

@@ -19,6 +19,7 @@
 struct view {
 	const json_t *answer;
 	struct stats *stats; /* the proxy's counters; NULL: none to be had */
+	struct stats *sync;  /* those of the state sync */
 	bool colour;
 	bool unhealthy; /* something printed was not well */
 };
@@ -51,6 +52,7 @@ mood_of(const char *value)
 	    {"active", GOOD},
 	    {"backup", GOOD},
 	    {"standby", GOOD},
+	    {"syncing", WAITING},
 	    {"unknown", WAITING},
 	    {"init", WAITING},
 	    {"leaving", WAITING},
@@ -295,6 +297,56 @@ show_gateway(struct view *v)
 	}
 }
 
+static uint64_t
+sync_counter(const struct view *v, const char *host, const char *field)
+{
+	char label[STATS_LABEL_LEN];
+	struct wanted w = {.name = "sync", .label = label, .field = field};
+
+	(void)snprintf(label, sizeof(label), "peer=%s", host);
+	if (v->sync != NULL)
+		stats_each(v->sync, add, &w);
+	return w.sum;
+}
+
+/* How many connections the other firewall knows, and how long it takes to tell it. */
+static void
+show_sync_peer(struct view *v, const char *host, const char *value)
+{
+	const uint64_t flows = sync_counter(v, host, "flows");
+
+	(void)printf("  %-14s ", host);
+	say(v, value, 10);
+	if (strstr(value, "to it") != NULL)
+		(void)printf("  %" PRIu64 " of %" PRIu64
+			     " connections there  lag %.2f ms",
+		    sync_counter(v, host, "told"), flows,
+		    (double)sync_counter(v, host, "lag_max_us") / 1000.0);
+	else if (strstr(value, "from it") != NULL)
+		(void)printf("  %" PRIu64 " connections from there", flows);
+	(void)printf("\n");
+}
+
+static void
+show_sync(struct view *v)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	const char *name;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(facts, i, fact)
+	{
+		name = after(fact, "sync ");
+		if (name == NULL)
+			continue;
+		if (!any)
+			title(v, "shared connections");
+		any = true;
+		show_sync_peer(v, name, text_of(fact, "value"));
+	}
+}
+
 static void
 show_servers(struct view *v, const char *service)
 {
@@ -410,6 +462,7 @@ show(struct view *v)
 	show_firewall(v);
 	show_vpns(v);
 	show_gateway(v);
+	show_sync(v);
 	show_services(v);
 	show_orders(v);
 	show_advice(v);
@@ -449,9 +502,11 @@ cli_status(int argc, char **argv)
 		return 0;
 	}
 	v.answer = answer;
-	v.stats = control_stats(run_dir);
+	v.stats = control_stats(run_dir, "proxy");
+	v.sync = control_stats(run_dir, "sync");
 	show(&v);
 	stats_close(v.stats);
+	stats_close(v.sync);
 	json_decref(answer);
 	return v.unhealthy ? EXIT_NEGATIVE : 0;
 }

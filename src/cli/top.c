@@ -106,7 +106,7 @@ add(void *arg, const char *name, const char *label, unsigned writer, const char 
 static bool
 take_sample(struct sample *s, const char *run_dir)
 {
-	struct stats *stats = control_stats(run_dir);
+	struct stats *stats = control_stats(run_dir, "proxy");
 	struct row *row = s->row;
 
 	*s = (struct sample){.row = row};

@@ -67,8 +67,9 @@ open_socket(unsigned groups, int buffer)
 struct ct *
 ct_open(void)
 {
-	const unsigned groups = 1U << (NFNLGRP_CONNTRACK_NEW - 1) |
-				1U << (NFNLGRP_CONNTRACK_UPDATE - 1) |
+	/* Without NFNLGRP_CONNTRACK_NEW: a flow nobody has answered is not shared, and
+	 * the kernel need not even write those messages. */
+	const unsigned groups = 1U << (NFNLGRP_CONNTRACK_UPDATE - 1) |
 				1U << (NFNLGRP_CONNTRACK_DESTROY - 1);
 	struct ct *ct = calloc(1, sizeof(*ct));
 	int err;

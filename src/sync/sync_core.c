@@ -9,7 +9,7 @@
 #define KEEPALIVE_NS (100 * MS_NS)
 #define SILENCE_NS   (1000 * MS_NS) /* a peer that says nothing so long is gone */
 #define ACK_NS	     (1 * MS_NS)    /* an acknowledgement waits for company */
-#define RTO_MIN_NS   (20 * MS_NS)
+#define RTO_MIN_NS   (50 * MS_NS)
 #define RTO_MAX_NS   (500 * MS_NS)
 #define RETRY_NS     (1000 * MS_NS) /* of what the kernel refused */
 #define ACK_COUNT    16U
@@ -195,7 +195,7 @@ dumped_news(struct sync *s, mono_t now, uint32_t i, const struct flow *f)
 		tell(s, now, i);
 }
 
-/* Is everything that a peer acts on here? Then nothing else is to be believed. */
+/* Is everything that a peer acts on here? Then nothing else belongs here. */
 static bool
 follows_fully(const struct sync *s)
 {
@@ -204,6 +204,21 @@ follows_fully(const struct sync *s)
 			return true;
 	}
 	return false;
+}
+
+/* Of an earlier life of this process, or of an event that got lost: gone since. */
+static void
+dumped_ghost(struct sync *s, uint32_t i, const struct flow *f)
+{
+	if (i == 0) {
+		i = add(s, f);
+		if (i == 0)
+			return;
+		sync_table_life(&s->table, i, SYNC_DEAD);
+	}
+	s->swept++;
+	s->table.entry[i].in_kernel = true;
+	order(s, i);
 }
 
 void
@@ -215,7 +230,11 @@ sync_dumped(struct sync *s, mono_t now, const struct flow *f)
 	if (!worth(f) || (i != 0 && e->dump == s->dump))
 		return; /* an event has told more recent things */
 	if (i == 0 || e->life == SYNC_DEAD) {
-		if (!follows_fully(s) && e->link[SYNC_KERNEL].list == NULL)
+		if (e->link[SYNC_KERNEL].list != NULL)
+			return;
+		if (follows_fully(s))
+			dumped_ghost(s, i, f);
+		else
 			dumped_news(s, now, i, f);
 		return;
 	}
@@ -316,7 +335,6 @@ recall(struct sync *s, struct sync_peer *p)
 			sync_table_move(
 			    &s->table, side_of(s, p), flows->first, &p->news);
 	}
-	p->flows_flying = 0;
 }
 
 static void
@@ -331,7 +349,7 @@ session_close(struct sync *s, struct sync_peer *p)
 		sync_table_move(&s->table, side_of(s, p), i, NULL);
 		release(s, i);
 	}
-	p->scan = p->waiting = p->rx_snapshot = 0;
+	p->scan = p->waiting = p->rx_snapshot = p->rx_useless = 0;
 	p->unacked = 0;
 }
 
@@ -437,12 +455,11 @@ note_lag(struct sync_peer *p, mono_t now, uint32_t since_us, uint16_t delay_us)
 
 static void
 confirm(struct sync *s, mono_t now, struct sync_peer *p, struct sync_slot *slot,
-    uint16_t delay_us)
+    const struct sync_data *d)
 {
 	const unsigned side = side_of(s, p);
 	const uint8_t bit = (uint8_t)(1U << (side - 1));
 
-	p->flows_flying -= slot->flows.n;
 	while (slot->flows.first != 0) {
 		uint32_t i = slot->flows.first;
 		struct sync_entry *e = &s->table.entry[i];
@@ -452,8 +469,8 @@ confirm(struct sync *s, mono_t now, struct sync_peer *p, struct sync_slot *slot,
 			e->unconfirmed &= (uint8_t)~bit;
 			p->waiting--;
 			p->speak |= p->waiting == 0 && p->scan == 0;
-		} else {
-			note_lag(p, now, e->news_us, delay_us);
+		} else if (slot->seq == d->ack) { /* how long it waited is known */
+			note_lag(p, now, e->news_us, d->delay_us);
 		}
 		release(s, i);
 	}
@@ -463,7 +480,6 @@ static void
 lose(struct sync *s, struct sync_peer *p, struct sync_slot *slot)
 {
 	p->figures.lost++;
-	p->flows_flying -= slot->flows.n;
 	while (slot->flows.first != 0)
 		sync_table_move(&s->table, side_of(s, p), slot->flows.first, &p->news);
 }
@@ -493,7 +509,7 @@ hear_ack(struct sync *s, mono_t now, struct sync_peer *p, const struct sync_data
 			    4 * p->rtt_ns > RTO_MIN_NS ? 4 * p->rtt_ns : RTO_MIN_NS;
 			if (p->rto_ns > RTO_MAX_NS)
 				p->rto_ns = RTO_MAX_NS;
-			confirm(s, now, p, slot, d->delay_us);
+			confirm(s, now, p, slot, d);
 		} else {
 			lose(s, p, slot);
 		}
@@ -533,14 +549,20 @@ hear_flow(struct sync *s, mono_t now, struct sync_peer *p, const struct flow *f)
 	struct sync_entry *e = &s->table.entry[i];
 	bool knew = i != 0 && e->life == SYNC_LIVE;
 
-	if (!trusts(s, p) && i != 0 && !(knew && advances(&e->flow, f)))
+	if (!p->acting && sync_follows(s))
+		return; /* a hint, and for somebody else */
+	if (!trusts(s, p) && i != 0 && !(knew && advances(&e->flow, f))) {
+		if (!knew && s->acting)
+			tell(s, now, i); /* it has ended: say so after this */
 		return;
+	}
 	if (i == 0)
 		i = add(s, f);
 	if (i == 0)
 		return;
 	e = &s->table.entry[i];
-	e->snapshot = p->rx_mark;
+	if (trusts(s, p))
+		e->snapshot = p->rx_mark;
 	/* What passed here a moment ago is not known there yet. */
 	if (knew && e->link[side_of(s, p)].list != NULL && advances(f, &e->flow))
 		return;
@@ -569,10 +591,12 @@ hear_snapshot(struct sync *s, struct sync_peer *p, const struct sync_data *d)
 static void
 hear_end(struct sync *s, struct sync_peer *p, const struct sync_data *d)
 {
-	if (!d->snapshot_end || p->rx_end || d->snapshot == 0 || !trusts(s, p))
+	if (!d->snapshot_end || p->rx_end || d->snapshot == 0 ||
+	    d->snapshot == p->rx_useless || !trusts(s, p))
 		return;
 	p->rx_end = true;
 	s->sweep_mark = p->rx_mark;
+	s->sweep_side = side_of(s, p);
 	s->sweep_snapshot = 1;
 }
 
@@ -628,6 +652,8 @@ sync_heard(struct sync *s, mono_t now, unsigned peer, uint64_t seq,
 	p->heard = now;
 	p->acting = d.acting;
 	hear_ack(s, now, p, &d);
+	if (s->acting && p->snapshot != 0 && d.useless == p->snapshot)
+		snapshot_begin(s, p);
 	hear_snapshot(s, p, &d);
 	for (unsigned i = 0; i < d.n; i++) {
 		if (sync_record_decode(&f, &gone, &r) != 0)
@@ -742,7 +768,8 @@ put_data(struct sync *s, mono_t now, struct sync_peer *p,
 	    .delay_us = delay_us(p, now),
 	    .ack = p->rx_seq,
 	    .ack_bits = p->rx_bits,
-	    .snapshot = p->snapshot};
+	    .snapshot = p->snapshot,
+	    .useless = p->rx_useless};
 
 	p->speak = false;
 	if (p->flying < SYNC_WINDOW) {
@@ -756,7 +783,6 @@ put_data(struct sync *s, mono_t now, struct sync_peer *p,
 		slot->seq = p->seq;
 		slot->sent = now;
 		p->flying++;
-		p->flows_flying += d.n;
 	}
 	p->unacked = 0;
 	p->spoke = now;
@@ -818,6 +844,8 @@ sync_role(struct sync *s, mono_t now, bool acting)
 
 		p->rx_end = false;
 		p->speak = p->open;
+		if (!acting) /* who acts believes nobody */
+			p->rx_useless = p->rx_snapshot;
 		if (acting && p->open)
 			snapshot_begin(s, p);
 	}
@@ -831,12 +859,9 @@ sweep_beyond(struct sync *s, uint32_t i)
 {
 	struct sync_entry *e = &s->table.entry[i];
 
-	if (e->life != SYNC_LIVE || e->snapshot == s->sweep_mark)
+	if (e->life != SYNC_LIVE || e->snapshot == s->sweep_mark ||
+	    e->link[s->sweep_side].list != NULL)
 		return;
-	for (unsigned side = 1; side < SYNC_SIDES; side++) {
-		if (e->link[side].list != NULL)
-			return;
-	}
 	s->swept++;
 	sync_table_life(&s->table, i, SYNC_DEAD);
 	e->in_kernel = true;
@@ -938,8 +963,10 @@ uint32_t
 sync_told(const struct sync *s, unsigned peer)
 {
 	const struct sync_peer *p = &s->peer[peer];
-	uint32_t open_ones = p->news.n + p->flows_flying;
+	uint32_t open_ones = p->news.n;
 
+	for (unsigned i = 0; i < p->flying; i++)
+		open_ones += p->slot[(p->first + i) % SYNC_WINDOW].flows.n;
 	if (!p->open || p->snapshot == 0)
 		return 0;
 	if (p->scan != 0) /* about: entries before `scan` were told */

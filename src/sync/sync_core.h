@@ -43,7 +43,7 @@ struct sync_figures {
 	uint64_t received, heard;     /* datagrams, flows heard of */
 	uint64_t late;		      /* datagrams replayed or overtaken: not used */
 	uint64_t snapshots;
-	uint64_t lags;	  /* flows whose arrival was confirmed ... */
+	uint64_t lags;	  /* flows whose arrival was measured ... */
 	uint64_t lag_us;  /* ... after so long in sum ... */
 	uint64_t lag_max; /* ... and at most; of the time since sync_lag_reset() */
 };
@@ -64,7 +64,6 @@ struct sync_peer {
 	struct sync_list news;
 	struct sync_slot slot[SYNC_WINDOW];
 	unsigned first, flying; /* slots in use: a ring */
-	uint32_t flows_flying;
 	int64_t rtt_ns, rto_ns;
 	uint32_t snapshot; /* number of ours; 0: none yet */
 	uint32_t scan;	   /* entries before it are in the snapshot; 0: all are */
@@ -74,7 +73,8 @@ struct sync_peer {
 	mono_t rx_at;
 	unsigned unacked; /* datagrams with flows */
 	uint32_t rx_snapshot, rx_mark;
-	bool rx_end; /* the snapshot is complete, and was applied */
+	uint32_t rx_useless; /* this one was heard while we acted ourselves */
+	bool rx_end;	     /* the snapshot is complete, and was applied */
 	struct sync_figures figures;
 };
 
@@ -91,9 +91,10 @@ struct sync {
 	bool dumping, dump_whole;
 	uint32_t sweep_snapshot, sweep_dump; /* next entry; 0: nothing to sweep */
 	uint32_t sweep_mark;
-	uint64_t overflow; /* flows that found no room in the table */
-	uint64_t restored; /* flows that a kernel lost and was given again */
-	uint64_t swept;	   /* flows that were here and not in a snapshot */
+	unsigned sweep_side; /* whose snapshot it was */
+	uint64_t overflow;   /* flows that found no room in the table */
+	uint64_t restored;   /* flows that a kernel lost and was given again */
+	uint64_t swept;	     /* flows that were here and not in a snapshot */
 };
 
 /* `memory`: sync_table_bytes(flows) zeroed bytes, which stay the caller's. `epoch` and

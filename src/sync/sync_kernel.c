@@ -12,6 +12,8 @@
 
 #define SYSCTL "/proc/sys/net/netfilter/nf_conntrack_"
 
+#define PAUSE_NS (300 * US_NS)
+
 enum { DUMP_STEPS = 4, FLOWS_MIN = 1 << 16, FLOWS_MAX = 1 << 24 };
 
 static void
@@ -19,28 +21,53 @@ on_event(void *arg, bool gone, const struct flow *f)
 {
 	struct sync_shell *sh = arg;
 
+	sh->events++;
 	sync_event(&sh->core, loop_now(sh->loop), gone, f);
 }
 
-static void
+/* True if there were any. */
+static bool
 read_events(struct sync_shell *sh)
 {
-	if (ct_events(sh->ct, on_event, sh) != -ENOBUFS)
-		return;
-	sh->lost_events++;
-	log_event(LOG_WARN, "events_lost",
-	    "what=\"the kernel had more events than we could read; reading its "
-	    "table\"");
-	sync_kernel_dump(sh);
+	const uint64_t before = sh->events;
+
+	if (ct_events(sh->ct, on_event, sh) == -ENOBUFS) {
+		sh->lost_events++;
+		log_event(LOG_WARN, "events_lost",
+		    "what=\"the kernel had more events than we could read; reading "
+		    "its table\"");
+		sync_kernel_dump(sh);
+	}
+	return sh->events != before;
 }
 
+/*
+ * What comes alone is passed on at once. Behind it the socket is left alone for a
+ * moment: under load, a datagram then carries what happened in that moment, and costs
+ * as much as one that carries a single event.
+ */
 static void
 on_readable(void *arg, unsigned events)
 {
 	struct sync_shell *sh = arg;
 
 	(void)events;
-	read_events(sh);
+	(void)read_events(sh);
+	loop_rewatch(sh->ct_watch, 0);
+	loop_timer_set(sh->loop, &sh->pause, mono_add(loop_now(sh->loop), PAUSE_NS));
+	sync_shell_pump(sh);
+}
+
+static void
+on_pause_over(void *arg)
+{
+	struct sync_shell *sh = arg;
+
+	if (read_events(sh))
+		loop_timer_set(
+		    sh->loop, &sh->pause, mono_add(loop_now(sh->loop), PAUSE_NS));
+	else
+		loop_rewatch(sh->ct_watch, LOOP_IN);
 	sync_shell_pump(sh);
 }
 
@@ -228,7 +255,8 @@ int
 sync_kernel_open(struct sync_shell *sh)
 {
 	sh->dump.cb = on_dump;
-	sh->dump.arg = sh;
+	sh->pause.cb = on_pause_over;
+	sh->dump.arg = sh->pause.arg = sh;
 	sh->ct = ct_open();
 	if (sh->ct == NULL)
 		return -errno;
@@ -244,6 +272,7 @@ sync_kernel_close(struct sync_shell *sh)
 {
 	loop_unwatch(sh->ct_watch);
 	loop_timer_clear(sh->loop, &sh->dump);
+	loop_timer_clear(sh->loop, &sh->pause);
 	ct_close(sh->ct);
 	sh->ct = NULL;
 	sh->ct_watch = NULL;

@@ -15,7 +15,7 @@
 enum {
 	SOCKET_BUFFER = 16 << 20,
 	BATCH = 32, /* datagrams of one system call */
-	BATCHES = 4,
+	BATCHES = 1,
 	KEY_FILE_MAX = 256,
 	COMPLAINT_S = 30,
 };

@@ -19,6 +19,7 @@ sync_shell_pump(struct sync_shell *sh)
 {
 	mono_t now = loop_now(sh->loop);
 	bool settled = true;
+	mono_t due;
 
 	if (sh->ct == NULL || sh->stopped)
 		return;
@@ -36,9 +37,12 @@ sync_shell_pump(struct sync_shell *sh)
 		part_stopped(sh->part);
 		return;
 	}
-	loop_timer_set(sh->loop, &sh->tick,
-	    mono_min(sync_deadline(&sh->core, now),
-		sh->stopping ? sh->stop_by : MONO_NEVER));
+	due = mono_min(
+	    sync_deadline(&sh->core, now), sh->stopping ? sh->stop_by : MONO_NEVER);
+	/* Later than set: it fires once for nothing, which costs less than setting it
+	 * for every event. */
+	if (sh->tick.pos == 0 || mono_before(due, sh->tick.due))
+		loop_timer_set(sh->loop, &sh->tick, due);
 }
 
 static void

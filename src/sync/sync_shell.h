@@ -58,10 +58,11 @@ struct sync_shell {
 	/* kernel */
 	struct ct *ct;
 	struct loop_fd *ct_watch;
+	struct loop_timer pause; /* after events were read: more come together */
 	bool dumping, dump_again;
 	struct loop_timer dump;
 	mono_t audit; /* the next dump without a reason */
-	uint64_t lost_events, dumps;
+	uint64_t events, lost_events, dumps;
 	uint32_t refused; /* orders since the last second */
 	int refused_why;
 	/* peers */

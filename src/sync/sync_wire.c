@@ -86,6 +86,7 @@ sync_data_encode(const struct sync_data *d, struct wr *w)
 	wr_u8(w, 0);
 	wr_u16(w, d->delay_us);
 	wr_u32(w, d->snapshot);
+	wr_u32(w, d->useless);
 	wr_u64(w, d->ack);
 	wr_u64(w, d->ack_bits);
 	wr_u16(w, d->n);
@@ -102,6 +103,7 @@ sync_data_decode(struct sync_data *d, struct rd *r)
 	got.snapshot_end = (flags & DATA_SNAPSHOT_END) != 0;
 	got.delay_us = rd_u16(r);
 	got.snapshot = rd_u32(r);
+	got.useless = rd_u32(r);
 	got.ack = rd_u64(r);
 	got.ack_bits = rd_u64(r);
 	got.n = rd_u16(r);

@@ -26,7 +26,7 @@
 #define SYNC_TAG_LEN	   16
 #define SYNC_DATAGRAM_MAX  1400 /* fits a network of 1,500 bytes, over IPv6 too */
 #define SYNC_PAYLOAD_MAX   (SYNC_DATAGRAM_MAX - SYNC_HEADER_LEN - SYNC_TAG_LEN)
-#define SYNC_DATA_HEAD_LEN 26
+#define SYNC_DATA_HEAD_LEN 30
 #define SYNC_HELLO_LEN	   20
 #define SYNC_RECORD_MAX	   125 /* bytes of one flow */
 
@@ -61,6 +61,7 @@ struct sync_data {
 	bool snapshot_end; /* all of snapshot `snapshot` has arrived */
 	uint16_t delay_us; /* since what `ack` names arrived; 65535: that or longer */
 	uint32_t snapshot; /* 0: none yet */
+	uint32_t useless;  /* the receiver's snapshot that cannot be used; 0: none */
 	uint64_t ack;	   /* the highest number that arrived; 0: none */
 	uint64_t ack_bits; /* bit i: so did `ack` - 1 - i */
 	uint16_t n;	   /* records follow */

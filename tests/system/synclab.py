@@ -40,6 +40,7 @@ firewall:
   hosts: [fw1, fw2]
   sync: failover
   key_file: KEYFILE
+  allow: [{from: any, to: any}]
 """
 
 # New connections begin with SYN and come from the client; nothing is picked up midway.
@@ -206,9 +207,9 @@ class Lab:
         return (up, here) == ("up to it", "up from it")
 
     def both_up(self):
-        for h in HOSTS:
-            self.start(h)
+        self.start("fw1")
         until(lambda: self.acts("fw1"), "fw1 has the addresses")
+        self.start("fw2")
         until(self.in_step, "fw2 knows what fw1 knows")
 
     def off(self, host):
