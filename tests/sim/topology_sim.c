@@ -89,7 +89,7 @@ given(const struct sim *s)
 {
 	unsigned set = 0;
 
-	for (unsigned i = 0; i < s->n_leaves; i++)
+	for (unsigned i = 0; i < s->n_leaves && i < LEAVES; i++)
 		set |= (unsigned)s->failed[i] << i;
 	return set;
 }
