@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
+#define KEY_LEN	 32
 #define DISK	 "size=16m,mode=755" /* of each host */
 
 int
@@ -72,6 +74,7 @@ world_init(
 		return -ENAMETOOLONG;
 	(void)snprintf(w->name, sizeof(w->name), "%s", name);
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/%s", WORLD_DIR, name);
+	(void)snprintf(w->key, sizeof(w->key), "%s/key", w->dir);
 	(void)snprintf(w->sw, sizeof(w->sw), "nines-%s-switch", name);
 	if (readlink("/proc/self/exe", w->self, sizeof(w->self) - 1) < 0)
 		return -errno;
@@ -160,8 +163,10 @@ vary_weights(struct variant *v, const struct cluster *c)
 
 static int
 variant_init(
-    struct variant *v, const struct cluster *c, const struct world_change *change)
+    struct variant *v, const struct world *w, const struct world_change *change)
 {
+	const struct cluster *c = w->cluster;
+
 	*v = (struct variant){.cluster = *c};
 	v->floating_ip = calloc(c->n_floating_ips + 1, sizeof(*v->floating_ip));
 	v->service = calloc(c->n_services + 1, sizeof(*v->service));
@@ -179,6 +184,9 @@ variant_init(
 		v->service[i] = c->service[i];
 	/* Nobody is there to confirm rules, and nobody to be locked out. */
 	v->cluster.host_firewall.confirm_ns = 0;
+	/* The file's secrets are not here, and not wanted here. */
+	if (c->firewall.sync != NULL)
+		v->cluster.firewall.key_file = w->key;
 	v->cluster.floating_ip = v->floating_ip;
 	v->cluster.host_firewall.confirm_ns = 0; /* nobody can be locked out of it */
 	v->cluster.service = v->service;
@@ -195,7 +203,7 @@ world_write_file(struct world *w, const struct world_change *change)
 
 	(void)snprintf(path, sizeof(path), "%s/cluster.yaml", w->dir);
 	sbuf_init(&text, FILE_MAX);
-	err = variant_init(&v, w->cluster, change);
+	err = variant_init(&v, w, change);
 	if (err == 0)
 		cluster_write(&v.cluster, true, &text);
 	variant_done(&v, w->cluster->n_services);
@@ -334,6 +342,27 @@ world_fill(struct world *w, size_t host, bool full)
 	return close(fd) == 0 ? 0 : -errno;
 }
 
+/* A secret of the lab's own, for what its hosts share. */
+static int
+write_key(struct world *w)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t random[KEY_LEN];
+	char text[2 * KEY_LEN + 2];
+	int err;
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	for (size_t i = 0; i < KEY_LEN; i++) {
+		text[2 * i] = digits[random[i] >> 4];
+		text[2 * i + 1] = digits[random[i] & 15];
+	}
+	text[2 * KEY_LEN] = '\n';
+	text[2 * KEY_LEN + 1] = '\0';
+	err = write_file(w->key, text);
+	return err == 0 && chmod(w->key, 0600) != 0 ? -errno : err;
+}
+
 int
 world_build(struct world *w, const struct world_change *change, struct sbuf *why)
 {
@@ -350,7 +379,9 @@ world_build(struct world *w, const struct world_change *change, struct sbuf *why
 			return err;
 		}
 	}
-	err = world_write_file(w, change);
+	err = write_key(w);
+	if (err == 0)
+		err = world_write_file(w, change);
 	if (err != 0)
 		sbuf_printf(why, "%s/cluster.yaml: %s", w->dir, strerror(-err));
 	return err;
