@@ -14,11 +14,11 @@
 #include "lab/peers.h"
 #include "os/child.h"
 #include "os/netns.h"
+#include "supervisor/parts.h"
 
 #define PLUG_NS	     (5 * SEC_NS)
 #define WEAR_NS	     (15 * SEC_NS)
 #define WEAR_STEP_NS (50 * MS_NS)
-#define LEAVE_NS     (40 * SEC_NS) /* what a stopped program may take to end */
 
 static bool
 is_hit(const struct harm *h, size_t host)
@@ -347,19 +347,27 @@ has_ended(struct drill *d)
 	return *run == 0;
 }
 
+/* What a stopped program may take to end: connections may finish, those on the way
+ * through it and then its own. */
+static int64_t
+leave_ns(const struct drill *d)
+{
+	return 2 * parts_stop_ns(d->world.cluster) + 10 * SEC_NS;
+}
+
 static int
 start_again(struct drill *d, struct harm *h)
 {
 	int err;
 
 	d->leaving = h->host;
-	err = drill_until(d, has_ended, LEAVE_NS);
+	err = drill_until(d, has_ended, leave_ns(d));
 
 	if (err == -EINTR)
 		return err;
 	if (err != 0)
 		(void)snprintf(d->trouble, sizeof(d->trouble),
-		    "still running %d s after SIGTERM", (int)(LEAVE_NS / SEC_NS));
+		    "still running %d s after SIGTERM", (int)(leave_ns(d) / SEC_NS));
 	world_kill(&d->world.host[h->host].run, SIGKILL);
 	return restart(d, h->host);
 }
@@ -396,7 +404,7 @@ prepare_return(struct drill *d, struct harm *h)
 	if (err == 0)
 		err = drill_until(d, drill_owner_moved, 10 * SEC_NS);
 	if (err == 0)
-		err = drill_until(d, has_ended, LEAVE_NS);
+		err = drill_until(d, has_ended, leave_ns(d));
 	return err;
 }
 

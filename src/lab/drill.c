@@ -385,6 +385,7 @@ make_active(struct drill *d, const struct harm *h)
 {
 	const struct cluster *c = d->world.cluster;
 	bool moved = false;
+	int err;
 
 	for (size_t i = 0; i < d->n_owners_of; i++) {
 		const struct floating_ip *f = &c->floating_ip[i];
@@ -406,7 +407,13 @@ make_active(struct drill *d, const struct harm *h)
 		    &d->world, (size_t)__builtin_ctz(holders), words, NULL);
 		moved = true;
 	}
-	return moved ? drill_until(d, drill_well, SETTLE_NS) : 0;
+	if (!moved)
+		return 0;
+	/* Connections that were open stayed where they had been. */
+	err = drill_until(d, drill_well, SETTLE_NS);
+	flows_renew(d->flows);
+	load_renew(d->load);
+	return err == 0 ? drill_until(d, drill_well, SETTLE_NS) : err;
 }
 
 int

@@ -281,6 +281,17 @@ flows_take(struct flows *f, struct flow_sum sum[FLOW_KINDS])
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+void
+flows_renew(struct flows *f)
+{
+	mono_t now = probe_clock();
+
+	(void)pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->n; i++)
+		hang_up(&f->flow[i], now);
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
 bool
 flows_steady(struct flows *f)
 {

@@ -38,6 +38,9 @@ void flows_stop(struct flows *f); /* NULL is fine */
 /* Since the last call. */
 void flows_take(struct flows *f, struct flow_sum sum[FLOW_KINDS]);
 
+/* Ends every connection and opens it anew; not counted as broken. */
+void flows_renew(struct flows *f);
+
 /* Do all of them receive what they should, right now? */
 bool flows_steady(struct flows *f);
 

@@ -348,6 +348,17 @@ load_take(struct load *l, struct load_sum *sum)
 	(void)pthread_mutex_unlock(&l->lock);
 }
 
+void
+load_renew(struct load *l)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->client[i].stage == IDLE)
+			hang_up(&l->client[i]);
+	}
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
 mono_t
 load_oldest(struct load *l)
 {

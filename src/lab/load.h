@@ -51,6 +51,9 @@ void load_stop(struct load *l);					  /* NULL is fine */
 /* Since the last call of load_take(). */
 void load_take(struct load *l, struct load_sum *sum);
 
+/* Ends every connection that no request is on, so that the next opens another. */
+void load_renew(struct load *l);
+
 /* The time of sending of the oldest request without an answer; MONO_NEVER: none. */
 mono_t load_oldest(struct load *l);
 
