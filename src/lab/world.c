@@ -28,7 +28,7 @@
 
 #define FILE_MAX ((size_t)1 << 20)
 #define KEY_LEN	 32
-#define DISK	 "size=16m,mode=755" /* of each host */
+#define DISK_MIB 16 /* of each host */
 
 int
 world_index(const struct world *w, const struct host *h)
@@ -314,21 +314,23 @@ world_start_balancer(struct world *w, size_t host)
 static int
 mount_disk(const struct world *w, size_t host)
 {
-	char dir[WORLD_PATH_LEN + 80];
+	char dir[WORLD_PATH_LEN + 80], options[40];
 
+	(void)snprintf(options, sizeof(options), "size=%dm,mode=755", DISK_MIB);
 	log_path(w, host, "run", dir, sizeof(dir));
 	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
 		return -errno;
-	return mount("none", dir, "tmpfs", MS_NOSUID | MS_NODEV, DISK) == 0 ? 0
-									    : -errno;
+	return mount("none", dir, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0 ? 0
+									       : -errno;
 }
 
 int
 world_fill(struct world *w, size_t host, bool full)
 {
-	static const char zeros[4096];
+	static const char zeros[65536];
 	char dir[WORLD_PATH_LEN + 80], path[WORLD_PATH_LEN + 96];
-	int fd;
+	ssize_t n = 1;
+	int fd, err;
 
 	log_path(w, host, "run", dir, sizeof(dir));
 	(void)snprintf(path, sizeof(path), "%s/full", dir);
@@ -337,9 +339,14 @@ world_fill(struct world *w, size_t host, bool full)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	while (write(fd, zeros, sizeof(zeros)) > 0)
-		;
-	return close(fd) == 0 ? 0 : -errno;
+	for (size_t i = 0; i <= DISK_MIB * 16 && n > 0; i++)
+		n = write(fd, zeros, sizeof(zeros));
+	err = n < 0 ? errno : 0;
+	(void)close(fd);
+	if (err == ENOSPC)
+		return 0;
+	(void)unlink(path); /* it has no disk of its own: leave the machine's alone */
+	return -ENODEV;
 }
 
 /* A secret of the lab's own, for what its hosts share. */
