@@ -263,9 +263,10 @@ cause_in_group(struct drafts *d, const struct service *s, const struct server_gr
 	put(out, N206, s->place, s->name);
 	if (n.all == 1) {
 		out->code = N205;
-		out->reason =
-		    draft_text(d, "%s is the only server of %s%s%s", n.first->name,
-			s->name, of != NULL ? ", group " : "", of != NULL ? of : "");
+		out->reason = draft_text(d,
+		    "%s is the only server of %s%s%s, retries return to it",
+		    n.first->name, s->name, of != NULL ? ", group " : "",
+		    of != NULL ? of : "");
 		out->change = "add a second server on another host";
 	} else if (n.taken == n.all && f->kind != AVAIL_ZONE) {
 		out->code = N205;

@@ -33,9 +33,9 @@ is_server(const struct cluster *c, const struct host *h)
 static enum tier
 tier_of(const struct cluster *c, const struct host *h)
 {
-	if (topology_has_part(c, h, PART_GATEWAY))
+	if (gateways_have(&c->gateways, h))
 		return TIER_GATEWAY;
-	if (topology_has_part(c, h, PART_FIREWALL))
+	if (topology_in_hosts(c->firewall.host, c->firewall.n_hosts, h))
 		return TIER_FIREWALL;
 	if (topology_has_part(c, h, PART_PROXY))
 		return TIER_BALANCER;

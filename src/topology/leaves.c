@@ -15,6 +15,7 @@ static const char *const part_name[PARTS] = {
     [PART_HEALTH] = "health",
     [PART_GATEWAY] = "gateway",
     [PART_FIREWALL] = "firewall",
+    [PART_SYNC] = "sync",
     [PART_VPN] = "vpn",
 };
 
@@ -50,10 +51,13 @@ has_proxy(const struct cluster *c, const struct host *h)
 	return false;
 }
 
+/* As `wanted` in supervisor/parts.c has it. */
 bool
 topology_has_part(
     const struct cluster *c, const struct host *h, enum topology_part part)
 {
+	bool firewall = topology_in_hosts(c->firewall.host, c->firewall.n_hosts, h);
+
 	switch (part) {
 	case PART_VIP:
 		return has_vip(c, h);
@@ -62,9 +66,12 @@ topology_has_part(
 	case PART_HEALTH:
 		return has_vip(c, h) || has_proxy(c, h);
 	case PART_GATEWAY:
-		return gateways_have(&c->gateways, h);
+		return gateways_have(&c->gateways, h) ||
+		       gateways_serve(&c->gateways, h);
 	case PART_FIREWALL:
-		return topology_in_hosts(c->firewall.host, c->firewall.n_hosts, h);
+		return firewall || c->host_firewall.enabled;
+	case PART_SYNC:
+		return firewall && c->firewall.sync != NULL;
 	case PART_VPN:
 		for (size_t i = 0; i < c->n_vpns; i++) {
 			if (vpn_on_host(&c->vpn[i], h))

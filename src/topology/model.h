@@ -15,6 +15,7 @@ enum topology_part {
 	PART_HEALTH,
 	PART_GATEWAY,
 	PART_FIREWALL,
+	PART_SYNC,
 	PART_VPN,
 	PARTS
 };

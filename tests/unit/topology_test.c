@@ -36,6 +36,22 @@
 
 #define SITE "services:\n  site:\n    listen: www:80\n"
 
+#define EDGE                                                                      \
+	"cluster: x\n"                                                            \
+	"networks: {out: 198.51.100.0/24, edge: 10.0.0.0/24, dmz: 10.0.1.0/24}\n" \
+	"hosts:\n"                                                                \
+	"  gw1: {out: 198.51.100.2, edge: 10.0.0.2}\n"                            \
+	"  gw2: {out: 198.51.100.3, edge: 10.0.0.3}\n"                            \
+	"  fw1: {edge: 10.0.0.11, dmz: 10.0.1.11}\n"                              \
+	"  fw2: {edge: 10.0.0.12, dmz: 10.0.1.12}\n"                              \
+	"  lb1: {dmz: 10.0.1.21}\n"                                               \
+	"  lb2: {dmz: 10.0.1.22}\n"                                               \
+	"floating_ips:\n"                                                         \
+	"  fwo: {address: 10.0.0.10, hosts: [fw1, fw2], group: fw}\n"             \
+	"  fwi: {address: 10.0.1.10, hosts: [fw1, fw2], group: fw}\n"             \
+	"  www: {address: 10.0.1.20, hosts: [lb1, lb2]}\n"                        \
+	"services: {site: {listen: www:80, servers: [lb1:80, lb2:80]}}\n"
+
 struct row {
 	const char *what;
 	const char *text;
@@ -95,6 +111,40 @@ static const struct row rows[] = {
 			   "    routes: [{prefix: /api, to: api}]\n",
 	"zone b, network front, network back, host web3, link web3 back, "
 	"server site web3:80"},
+    {"through two gateways and two firewalls",
+	EDGE "gateways: {hosts: [gw1, gw2], between: [out, edge]}\n"
+	     "firewall: {hosts: [fw1, fw2], allow: [{from: any, to: site}]}\n",
+	"network out, network edge, network dmz"},
+    {"one gateway, one router outside",
+	EDGE "gateways: {hosts: [gw1], between: [out, edge], upstream: 198.51.100.1}\n"
+	     "firewall: {hosts: [fw1, fw2], allow: [{from: any, to: site}]}\n",
+	"network out, network edge, network dmz, host gw1, link gw1 out, "
+	"link gw1 edge, outside 198.51.100.1"},
+    {"two addresses that one service listens on are both needed",
+	HEAD
+	"floating_ips:\n"
+	"  www: {address: 10.0.1.10, hosts: [lb1, lb2], follow: [site]}\n"
+	"  two: {address: 10.0.1.20, hosts: lb1, follow: [site]}\n"
+	"services: {site: {listen: [www:80, two:80], servers: [web1:80, web2:80]}}\n",
+	"zone a, network front, network back, host lb1, link lb1 front, link lb1 back, "
+	"part lb1 vip, part lb1 proxy"},
+    {"an address follows with its group",
+	HEAD
+	"floating_ips:\n"
+	"  www: {address: 10.0.1.10, hosts: [lb1, lb2], group: g}\n"
+	"  two: {address: 10.0.1.20, hosts: [lb1, lb2], group: g, follow: [site]}\n"
+	"services: {site: {listen: www:80, servers: [web1:80, web2:80]}}\n",
+	"network front, network back"},
+    {"a program behind a socket on each balancer",
+	HEAD FIXED SITE "    servers: [{unix: /run/app.sock}]\n",
+	"network front, server site /run/app.sock lb1, "
+	"server site /run/app.sock lb2"},
+    {"a server that is another floating address",
+	HEAD "floating_ips:\n"
+	     "  www: {address: 10.0.1.10, hosts: [lb1, lb2], follow: [site]}\n"
+	     "  app: {address: 10.0.2.20, hosts: [web1, web2]}\n"
+	     "services: {site: {listen: www:80, servers: [app:80]}}\n",
+	"network front, network back"},
 };
 
 static const struct cluster *
