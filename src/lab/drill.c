@@ -176,6 +176,23 @@ cast(struct drill *d)
 	return 0;
 }
 
+/* Packets that this machine's kernel had no time for, in all namespaces. */
+static uint64_t
+count_drops(void)
+{
+	FILE *f = fopen("/proc/net/softnet_stat", "re");
+	char line[256], *end;
+	uint64_t n = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		(void)strtoul(line, &end, 16); /* those processed; then those dropped */
+		n += strtoul(end, NULL, 16);
+	}
+	if (f != NULL)
+		(void)fclose(f);
+	return n;
+}
+
 static void
 begin(struct drill *d, struct phase *p)
 {
@@ -359,6 +376,8 @@ record(struct drill *d, struct drill_round *r)
 		if (r->phase[i].probes.pause_ns > PAUSE_NS)
 			r->doubtful = true;
 	}
+	if (count_drops() != d->drops)
+		r->doubtful = true;
 	for (size_t i = 0; i < d->n_owners_of; i++) {
 		struct owner_lane *lane = &r->lane[i];
 
@@ -437,6 +456,7 @@ drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 	if (err == -EINTR)
 		return err;
 	name_round(d, t, &h, r);
+	d->drops = count_drops();
 	if (err != 0) {
 		(void)snprintf(r->trouble, sizeof(r->trouble),
 		    "not begun: things had not settled before");

@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "lab/report.h"
+#include "topology/picture.h"
 
-#define WIDTH	  860.0 /* of the plot, in pixels */
-#define LEFT	  90.0	/* for the names of lanes */
-#define LANE	  22.0
-#define STORY_MAX 64
+#define WIDTH	    860.0 /* of the plot, in pixels */
+#define LEFT	    90.0  /* for the names of lanes */
+#define LANE	    22.0
+#define STORY_MAX   64
+#define PICTURE_MAX ((size_t)4 << 20)
 
 struct plot {
 	FILE *f;
@@ -42,7 +44,8 @@ static const char head[] =
     "td:first-child,th:first-child{text-align:left}.bad{color:var(--bad)}\n"
     "svg{width:100%;height:auto;display:block;margin:.5rem 0}"
     "svg text{fill:var(--dim);font:11px system-ui,sans-serif}\n"
-    ".scroll{overflow-x:auto}details{margin:.3rem 0}summary{cursor:pointer}"
+    "img{max-width:100%;height:auto}.scroll{overflow-x:auto}details{margin:.3rem "
+    "0}summary{cursor:pointer}"
     "pre{font:13px/1.5 ui-monospace,monospace;margin:.4rem 0;overflow-x:auto}\n"
     "#tip{position:fixed;pointer-events:none;background:var(--fg);color:var(--bg);"
     "padding:.15rem .5rem;border-radius:4px;font-size:12px;display:none}\n"
@@ -344,6 +347,41 @@ cases_table(FILE *f, const struct drill_report *r)
 	(void)fputs("</table></div>\n", f);
 }
 
+/* As an image: the picture's own style does not reach the page. */
+static void
+embed(FILE *f, const char *svg)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.!~*()/,;= ";
+
+	(void)fputs("<img alt='the cluster: paths, floating addresses, and in red what "
+		    "ends the service alone' src=\"data:image/svg+xml,",
+	    f);
+	for (; *svg != '\0'; svg++) {
+		if (strchr(plain, *svg) != NULL)
+			(void)fputc(*svg, f);
+		else
+			(void)fprintf(f, "%%%02X", (unsigned)(uint8_t)*svg);
+	}
+	(void)fputs("\">\n", f);
+}
+
+/* What `nines spof --picture` draws. A page without it is still a page. */
+static void
+topology_picture(FILE *f, const struct topology *t)
+{
+	struct findings findings = {0};
+	struct sbuf svg;
+
+	if (t == NULL || findings_collect(t, NULL, 0, NULL, 0, &findings) != 0)
+		return;
+	sbuf_init(&svg, PICTURE_MAX);
+	if (picture_svg(t, &findings, NULL, 0, &svg) == 0 && !svg.bad)
+		embed(f, sbuf_text(&svg));
+	sbuf_done(&svg);
+	findings_done(&findings);
+}
+
 int
 report_html(const struct drill_report *r, FILE *f)
 {
@@ -358,6 +396,7 @@ report_html(const struct drill_report *r, FILE *f)
 	    ms(r->heartbeat_ns));
 	escape(f, r->command);
 	(void)fputs("</code></p>\n", f);
+	topology_picture(f, r->drill->topology);
 	if (r->n > 0 && r->round[0].generated)
 		failures_table(f, r);
 	else

@@ -140,7 +140,8 @@ def test_drill_nines(lab, tmp_path):
     assert case["host-off"]["rounds"][0]["during"]["outage_ms"] > 0
     assert case["move"]["requests_failed"] == 0
     html = page.read_text()
-    assert html.count("<svg") >= 3 and "http://" not in html and "src=" not in html
+    assert html.count("<svg") >= 3 and "http://" not in html and html.count("src=") == 1
+    assert 'src="data:image/svg+xml,' in html
 
 
 def cases(run):
