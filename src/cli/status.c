@@ -468,6 +468,38 @@ show(struct view *v)
 	show_advice(v);
 }
 
+/* Sums over the writers; of what could not be stored, nothing is shown. */
+static void
+add_counter(void *arg, const char *name, const char *label, unsigned writer,
+    const char *field, uint64_t value)
+{
+	char key[STATS_NAME_LEN + STATS_LABEL_LEN];
+	json_t *all = arg, *block;
+
+	(void)writer;
+	(void)snprintf(key, sizeof(key), "%s %s", name, label);
+	block = json_object_get(all, key);
+	if (block == NULL) {
+		block = json_object();
+		(void)json_object_set_new(all, key, block);
+	}
+	(void)json_object_set_new(
+	    block, field, json_integer(number_of(block, field) + (json_int_t)value));
+}
+
+/* "proxy_service service=site": {"requests": 17, ...} */
+static void
+add_counters(json_t *answer, const char *run_dir)
+{
+	struct stats *stats = control_stats(run_dir);
+	json_t *all = json_object();
+
+	if (stats != NULL)
+		stats_each(stats, add_counter, all);
+	stats_close(stats);
+	(void)json_object_set_new(answer, "counters", all);
+}
+
 int
 cli_status(int argc, char **argv)
 {
@@ -496,6 +528,7 @@ cli_status(int argc, char **argv)
 	if (err != 0)
 		return control_explain(run_dir, err);
 	if (as_json) {
+		add_counters(answer, run_dir);
 		(void)json_dumpf(answer, stdout, JSON_INDENT(2));
 		(void)printf("\n");
 		json_decref(answer);

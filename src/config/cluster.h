@@ -19,6 +19,7 @@
 #include "base/diag.h"
 #include "base/ip.h"
 #include "config/availability_conf.h"
+#include "config/breaker_conf.h"
 #include "config/check_conf.h"
 #include "config/compression_conf.h"
 #include "config/firewall_conf.h"
@@ -162,6 +163,7 @@ struct service {
 	unsigned max_streams;	 /* HTTP/2: requests at a time on one connection */
 	unsigned server_streams; /* the same with servers */
 	struct compression_conf compression; /* of answers */
+	struct breaker_conf breaker;
 	enum log_mode log;
 	unsigned log_sample;   /* LOG_MODE_SAMPLED: one of so many */
 	unsigned needs;	       /* servers of the active group that carry the load */

@@ -9,6 +9,7 @@
 #include "base/mono.h"
 #include "config/reader.h"
 #include "config/sections.h"
+#include "config/service_breaker.h"
 #include "config/service_compression.h"
 #include "config/service_http2.h"
 #include "config/service_net.h"
@@ -817,6 +818,7 @@ static const struct key service_key[] = {
 	.preset = "100",
 	.doc = "HTTP/2: requests at a time on one connection.",
     },
+    BREAKER_KEY,
     COMPRESSION_KEY,
     {
 	.name = "log",
@@ -866,6 +868,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 	service_tls_finish(r, node, s);
 	service_http2_finish(r, node, s);
 	compression_finish(r, node, s);
+	breaker_finish(r, node, s);
 	if (s->check.type == CHECK_PING)
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
 		    "key-conflict",

@@ -30,6 +30,11 @@ ejected(struct worker *w, struct upstream *up)
 static void
 note(struct worker *w, struct upstream *up, bool good)
 {
+	const struct breaker_conf *breaker = &up->service->conf->breaker;
+
+	if (!up->gone && breaker->on &&
+	    breaker_answer(&up->group->breaker, breaker, w->now, good))
+		count(up->service->counter, SVC_BREAKER_OPENED);
 	if (!up->gone && outlier_answer(&up->group->outlier, &up->outlier,
 			     &up->service->conf->balancing.outlier, w->now, good))
 		ejected(w, up);

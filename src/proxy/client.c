@@ -88,14 +88,22 @@ client_hash(const void *bytes, size_t len)
 }
 
 static void
+left_queue(struct client *c)
+{
+	(void)limit_put(c->service->waiting); /* nobody waits to wait */
+	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
+}
+
+static void
 leave_queue(struct client *c)
 {
-	list_remove(&c->ready_link);
 	c->ready = false;
-	if (c->state != CLIENT_QUEUED)
+	if (c->state != CLIENT_QUEUED) {
+		list_remove(&c->ready_link);
 		return;
-	c->service->n_queue--;
-	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
+	}
+	fair_remove(&c->group->queue, meter_source(&c->source), &c->ready_link);
+	left_queue(c);
 }
 
 void
@@ -149,16 +157,18 @@ client_make_ready(struct worker *w, struct client *c)
 	list_append(&w->ready, &c->ready_link);
 }
 
-/* A server of `g` may have room: the first who waits for one tries. */
+/* A server of `g` may have room: the next who waits for one tries. */
 void
 client_requeue(struct worker *w, struct wgroup *g)
 {
+	struct list *next = fair_pop(&g->queue);
 	struct client *c;
 
-	if (list_empty(&g->queue))
+	if (next == NULL)
 		return;
-	c = CONTAINER(g->queue.next, struct client, ready_link);
-	leave_queue(c);
+	c = CONTAINER(next, struct client, ready_link);
+	left_queue(c);
+	c->called = true;
 	c->state = CLIENT_CONNECTING;
 	c->ready = true;
 	list_append(&w->ready, &c->ready_link);
@@ -197,21 +207,61 @@ unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 }
 
 static void
-enqueue(struct worker *w, struct client *c)
+queue_is_full(struct worker *w, struct client *c)
+{
+	leave_queue(c);
+	c->state = CLIENT_CONNECTING;
+	unserved(w, c, 503, "every server is at its limit of connections");
+}
+
+/* A place in the queue of its group: one that is free, or that of somebody whose source
+ * has more of them. */
+static bool
+find_place(struct worker *w, struct client *c)
 {
 	struct wservice *s = c->service;
+	struct fair *q = &c->group->queue;
+	struct fair_line *lines;
+	struct list *victim;
 
-	if (s->n_queue >= s->conf->queue_size) {
-		unserved(w, c, 503, "every server is at its limit of connections");
+	if (s->conf->queue_size == 0)
+		return false;
+	if (q->line == NULL) {
+		lines = calloc(FAIR_LINES, sizeof(*lines));
+		if (lines == NULL)
+			return false;
+		fair_init(q, lines, rng_next(&w->rng));
+	}
+	if (limit_take(s->waiting, s->conf->queue_size, w->conf.index))
+		return true;
+	victim = fair_victim(q, meter_source(&c->source));
+	if (victim == NULL)
+		return false;
+	queue_is_full(w, CONTAINER(victim, struct client, ready_link));
+	return limit_take(s->waiting, s->conf->queue_size, w->conf.index);
+}
+
+static void
+enqueue(struct worker *w, struct client *c)
+{
+	uint64_t source = meter_source(&c->source);
+	struct fair *q = &c->group->queue;
+	bool called = c->called;
+
+	c->called = false;
+	if (!find_place(w, c)) {
+		queue_is_full(w, c);
 		return;
 	}
 	/* Who was called up in vain waits on, but not for longer. */
 	c->state = CLIENT_QUEUED;
-	list_append(&c->group->queue, &c->ready_link);
-	s->n_queue++;
-	stats_add(&s->counter[SVC_QUEUE], 1);
-	wheel_set(
-	    &w->wheel, &c->timer, mono_add(c->started, s->conf->queue_timeout_ns));
+	if (called)
+		fair_push_first(q, source, &c->ready_link);
+	else
+		fair_push(q, source, &c->ready_link);
+	stats_add(&c->service->counter[SVC_QUEUE], 1);
+	wheel_set(&w->wheel, &c->timer,
+	    mono_add(c->started, c->service->conf->queue_timeout_ns));
 }
 
 /* In tcp mode the PROXY header goes first (in http mode it stands before the head). */
@@ -278,6 +328,13 @@ client_dispatch(struct worker *w, struct client *c)
 	ASSERT(c->peer == NULL);
 	c->served = w->now;
 	c->state = CLIENT_CONNECTING;
+	if (s->conf->breaker.on &&
+	    !breaker_allows(&c->group->breaker, &s->conf->breaker, w->now)) {
+		count(s->counter, SVC_BREAKER_REFUSED);
+		unserved(
+		    w, c, 503, "the servers' answers are errors: none is asked now");
+		return;
+	}
 	for (;;) {
 		i = upstream_pick(w, c);
 		if (i == BALANCE_FULL) {
@@ -308,6 +365,7 @@ client_dispatch(struct worker *w, struct client *c)
 		count(up->counter, SRV_RETRIES);
 		c->repeats++;
 	}
+	c->called = false;
 	if (c->peer->connected)
 		connected(w, c);
 	else

@@ -76,12 +76,13 @@ struct client {
 	bool unclean;  /* close after the answer whatever it says */
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
+	bool called;   /* it waited for a server and may try now */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
 	bool trusted;  /* the connection is a trusted proxy's */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
 	uint16_t status;	/* of the answer */
 	struct list link;	/* service->clients */
-	struct list ready_link; /* worker->ready, or service->queue */
+	struct list ready_link; /* worker->ready, or group->queue */
 	struct wheel_timer timer;
 	struct wlistener *listener;
 	struct wservice *service;

@@ -24,6 +24,8 @@
 	X(TIMEOUTS, "timeouts")	  /* of clients: head, idle in the middle */          \
 	X(QUEUE, "queue")	  /* waiting for a server now */                      \
 	X(QUEUE_TIMEOUTS, "queue_timeouts")                                           \
+	X(BREAKER_OPENED, "breaker_opened")	      /* by errors of a group */      \
+	X(BREAKER_REFUSED, "breaker_refused")	      /* requests meanwhile */        \
 	X(COMPRESSED, "compressed")		      /* answers */                   \
 	X(TLS_HANDSHAKES, "tls_handshakes")	      /* that succeeded */            \
 	X(TLS_RESUMED, "tls_resumed")		      /* of these, by a ticket */     \

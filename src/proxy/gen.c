@@ -137,6 +137,7 @@ build_service(struct builder *b, size_t i)
 	g->n_servers += conf->n_servers;
 	(void)snprintf(label, sizeof(label), "service=%s", conf->name);
 	gs->counter = blocks(b, "proxy_service", label, service_counters, SVC_N);
+	gs->waiting = carry_limit(1, old != NULL ? old->waiting : NULL);
 	gs->limit = carry_limit(conf->max_connections, old != NULL ? old->limit : NULL);
 	if (conf->guard.requests > 0 || conf->guard.connections > 0)
 		gs->meter = old != NULL && old->meter != NULL ? meter_ref(old->meter)

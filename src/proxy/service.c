@@ -60,7 +60,8 @@ group_new(struct wservice *s, const char *name)
 	g->name = strdup(name);
 	ASSERT(g->name != NULL);
 	list_init(&g->link);
-	list_init(&g->queue);
+	/* Its lines come with the first who waits. */
+	list_init(&g->queue.turns);
 	return g;
 }
 
@@ -72,6 +73,7 @@ group_free(struct wgroup *g)
 	free(g->heap);
 	free(g->ring);
 	free(g->up);
+	free(g->queue.line);
 	free(g->name);
 	free(g);
 }
@@ -178,7 +180,7 @@ sweep_groups(struct worker *w, struct wservice *s)
 	{
 		struct wgroup *g = CONTAINER(n, struct wgroup, link);
 
-		while (!list_empty(&g->queue))
+		while (g->queue.n > 0)
 			client_requeue(w, g);
 		if (!group_needed(s, g))
 			group_free(g);
@@ -287,6 +289,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->tls = gs->tls;
 	s->server_tls = gs->server_tls;
 	replace_limit(&s->limit, gs->limit);
+	replace_limit(&s->waiting, gs->waiting);
 	update_groups(w, s, up);
 	stick_update(s);
 	meter_unref(s->meter);
@@ -310,6 +313,7 @@ service_free(struct wservice *s)
 		group_free(CONTAINER(n, struct wgroup, link));
 	}
 	limit_unref(s->limit);
+	limit_unref(s->waiting);
 	routing_unref(s->routing);
 	meter_unref(s->meter);
 	gen_unref(s->gen);

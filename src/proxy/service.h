@@ -13,6 +13,8 @@
 #include "base/list.h"
 #include "base/stats.h"
 #include "proxy/balance.h"
+#include "proxy/breaker.h"
+#include "proxy/fair.h"
 #include "proxy/latency.h"
 #include "proxy/outlier.h"
 #include "proxy/side.h"
@@ -94,7 +96,8 @@ struct wgroup {
 	struct balancer balancer;
 	uint32_t *heap;		    /* the balancer's memory */
 	struct balance_point *ring; /* the same */
-	struct list queue;	    /* clients waiting for one of its servers */
+	struct fair queue;	    /* clients waiting for one of its servers */
+	struct breaker breaker;
 	struct outlier_group outlier;
 	mono_t window;		/* of outliers: its end */
 	uint32_t answers;	/* of all servers */
@@ -120,7 +123,7 @@ struct wservice {
 	struct list left;	  /* groups that clients still point to */
 	struct list clients;
 	size_t n_clients;
-	unsigned n_queue;	     /* clients in the queues of groups */
+	struct limit *waiting;	     /* of clients in the queues of groups */
 	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
 	struct tls_peer *server_tls; /* the same */
 	unsigned budget;	     /* hundredths of requests that may be sent twice */

@@ -126,6 +126,7 @@ gen_unref(struct gen *g)
 		struct gen_service *s = &g->service[i];
 
 		limit_unref(s->limit);
+		limit_unref(s->waiting);
 		meter_unref(s->meter);
 		gen_tls_free(s);
 		for (size_t j = 0; s->server != NULL && j < s->conf->n_servers; j++)

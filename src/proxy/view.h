@@ -60,7 +60,8 @@ struct gen_service {
 	const struct service *conf;
 	bool here; /* this host serves it */
 	struct limit *limit;
-	struct meter *meter; /* NULL: sources may have what they want */
+	struct limit *waiting; /* for a server */
+	struct meter *meter;   /* NULL: sources may have what they want */
 	stats_t **counter;
 	struct gen_server *server;   /* conf->n_servers */
 	size_t first;		     /* of its servers in view.server */

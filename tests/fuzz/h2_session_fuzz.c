@@ -257,7 +257,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	limit = o->service->up[0]->limit;
 	MUST(limit_take(limit, 1, 0));
 	play(o, &(struct input){data + 1, len - 1, 0, data[0], false});
-	MUST(o->service->n_clients == 0 && o->service->n_queue == 0);
+	MUST(o->service->n_clients == 0 && o->service->group[0]->queue.n == 0);
 	MUST(list_empty(&o->service->clients) && list_empty(&w->ready));
 	MUST(list_empty(&w->h2->dirty));
 	bury(w);

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is served when there is too little for all: queues with turns, breakers, backups
+that join, and each way of balancing with real connections.
+
+      clients 10.9.0.9, 10.9.0.12, 10.9.0.13 ──> lb1 10.9.0.1:80 (nines, one worker)
+                                                   ──> web1..web3 10.9.0.11..13
+
+One worker, since each counts for itself.
+"""
+import collections
+import json
+import os
+import queue
+import socket
+import threading
+
+import pytest
+
+import proxylab
+from proxylab import CLIENT, LB, NINES, WEB, Lab, Stream, echo, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+
+A, B, C = CLIENT, WEB["web2"], WEB["web3"]
+
+
+class OneWorker(Lab):
+    def write(self, services):
+        with open(self.file, "w", encoding="utf-8") as f:
+            f.write(proxylab.HEAD.replace("workers: 2", "workers: 1") + services)
+
+    def connect_from(self, source, port=80):
+        with self.inside():
+            s = socket.socket()
+        s.settimeout(proxylab.DEADLINE)
+        s.bind((source, 0))
+        s.connect((LB, port))
+        return Stream(s)
+
+    def counters(self, service="site"):
+        status = json.loads(self.at(NINES, "status", "--json", "--run-dir", self.run_dir,
+                                    check=False))
+        return status["counters"][f"proxy_service service={service}"]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    it = OneWorker(tmp_path)
+    yield it
+    it.close()
+
+
+class Gate:
+    """A server that answers the next request when it is told to."""
+
+    def __init__(self, name):
+        self.name = name
+        self.asked = queue.Queue()
+        self.free = threading.Semaphore(0)
+
+    def script(self, stream, _n):
+        while True:
+            head = stream.head()
+            self.asked.put(head["x-who"])
+            self.free.acquire()
+            stream.send(f"HTTP/1.1 200 OK\r\nX-Server: {self.name}\r\nContent-Length: 0\r\n\r\n")
+
+    def next(self):
+        return self.asked.get(timeout=proxylab.DEADLINE)
+
+
+def ask(lab, source, who):
+    stream = lab.connect_from(source)
+    stream.send(f"GET / HTTP/1.1\r\nHost: a\r\nX-Who: {who}\r\n\r\n")
+    return stream
+
+
+LIMITED = ('  site: {listen: "lb1:80", check: none, servers: [{at: "web1:8080", '
+           'max_connections: 1}], queue: {size: %d, timeout: 1m}}\n')
+
+
+def waiting(lab, n):
+    until(lambda: lab.counters().get("queue") == n, f"{n} wait")
+
+
+def test_sources_take_turns(lab):
+    gate = Gate("web1")
+    lab.serve("web1", 8080, gate.script)
+    lab.start(LIMITED % 100)
+    streams = [ask(lab, A, "a")]
+    assert gate.next() == "a"
+    for i in range(8):
+        streams.append(ask(lab, A, "a"))
+        waiting(lab, i + 1)
+    for i, (source, who) in enumerate([(B, "b"), (B, "b"), (C, "c")]):
+        streams.append(ask(lab, source, who))
+        waiting(lab, i + 9)
+    order = ""
+    for _ in range(11):
+        gate.free.release()
+        order += gate.next()
+    gate.free.release()
+    # First come, first served would be aaaaaaaabbc.
+    assert order == "abcabaaaaaa"
+    assert all(s.answer()[0].status == 200 for s in streams)
+    waiting(lab, 0)
+
+
+def test_one_source_cannot_have_all_places(lab):
+    gate = Gate("web1")
+    lab.serve("web1", 8080, gate.script)
+    lab.start(LIMITED % 4)
+    streams = [ask(lab, A, "a")]
+    gate.next()
+    for i in range(4):
+        streams.append(ask(lab, A, "a"))
+        waiting(lab, i + 1)
+    late = ask(lab, A, "late")
+    assert late.answer()[0].status == 503  # the source's own places are taken
+    other = ask(lab, B, "b")
+    assert streams[-1].answer()[0].status == 503  # its last one made room
+    waiting(lab, 4)
+    gate.free.release()
+    assert gate.next() == "a"
+    gate.free.release()
+    assert gate.next() == "b"
+    for _ in range(4):
+        gate.free.release()
+    assert other.answer()[0].status == 200
+    assert all(s.answer()[0].status == 200 for s in streams[:-1])
+
+
+def test_who_gives_up_leaves_the_queue(lab):
+    gate = Gate("web1")
+    lab.serve("web1", 8080, gate.script)
+    lab.start(LIMITED % 2)
+    first = ask(lab, A, "a")
+    gate.next()
+    for n in (1, 2):
+        gone = ask(lab, B, "b")
+        waiting(lab, n)
+    gone.reset()
+    waiting(lab, 1)
+    last = ask(lab, C, "c")
+    waiting(lab, 2)
+    for who in "bc":
+        gate.free.release()
+        assert gate.next() == who
+    gate.free.release()
+    assert first.answer()[0].status == 200 and last.answer()[0].status == 200
+    waiting(lab, 0)
+
+
+def test_breaker(lab):
+    state = {"status": "500 No", "asked": 0}
+
+    def script(stream, _n):
+        while True:
+            stream.head()
+            state["asked"] += 1
+            stream.send(f"HTTP/1.1 {state['status']}\r\nX-Server: s\r\nContent-Length: 0\r\n\r\n")
+
+    for web in ("web1", "web2"):
+        lab.serve(web, 8080, script)
+    lab.start('  site: {listen: "lb1:80", check: none, servers: ["web1:8080", "web2:8080"], '
+              'breaker: {requests: 5, open: 400ms, trials: 2}}\n'
+              '  none: {listen: "lb1:81", check: none, servers: ["web1:8080"]}\n')
+    got = [lab.get(80)[0].status for _ in range(20)]
+    assert got == [500] * 5 + [503] * 15 and state["asked"] == 5
+    assert lab.get(81)[0].status == 500  # of another service
+    counters = lab.counters()
+    assert counters["breaker_opened"] == 1 and counters["breaker_refused"] == 15
+    # A trial that fails opens it again: one request of the servers, and no more.
+    until(lambda: lab.get(80)[0].status == 500, "a trial")
+    assert lab.get(80)[0].status == 503
+    assert lab.counters()["breaker_opened"] == 2
+    state["status"] = "200 OK"
+    until(lambda: lab.get(80)[0].status == 200, "a trial")
+    until(lambda: [lab.get(80)[0].status for _ in range(10)] == [200] * 10, "it closes")
+
+
+def test_breaker_of_a_group(lab):
+    def script(stream, _n):
+        while True:
+            stream.head()
+            stream.send("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+    lab.serve("web1", 8080, script)
+    lab.serve("web2", 8080, echo("web2"))
+    lab.start('  site: {listen: "lb1:80", check: none, servers: ["web1:8080"], '
+              'groups: {api: ["web2:8080"]}, routes: [{prefix: /api, to: api}], '
+              'breaker: {requests: 3, open: 1h}}\n')
+    assert [lab.get(80)[0].status for _ in range(5)] == [500] * 3 + [503] * 2
+    assert lab.get(80, "/api")[0].status == 200
+
+
+def test_backup_when_full(lab):
+    gate, spare = Gate("web1"), Gate("web2")
+    lab.serve("web1", 8080, gate.script)
+    lab.serve("web2", 8080, spare.script)
+    lab.start('  site: {listen: "lb1:80", check: none, backup_when_full: true, servers: '
+              '[{at: "web1:8080", max_connections: 2}, {at: "web2:8080", backup: true}]}\n')
+    streams = [ask(lab, A, str(i)) for i in range(2)]
+    assert {gate.next(), gate.next()} == {"0", "1"}
+    streams.append(ask(lab, A, "2"))
+    assert spare.next() == "2"
+    for _ in range(2):
+        gate.free.release()
+    assert [s.answer()[0]["x-server"] for s in streams[:2]] == ["web1"] * 2
+    streams.append(ask(lab, A, "3"))
+    assert gate.next() == "3"
+    gate.free.release()
+    spare.free.release()
+    assert [s.answer()[0]["x-server"] for s in streams[2:]] == ["web2", "web1"]
+
+
+def test_slow_server_is_ejected(lab):
+    """Of three, two of which are five times as fast."""
+    def slow(stream, _n):
+        while True:
+            stream.head()
+            threading.Event().wait(0.1)
+            stream.send("HTTP/1.1 200 OK\r\nX-Server: web3\r\nContent-Length: 0\r\n\r\n")
+
+    for web in ("web1", "web2"):
+        lab.serve(web, 8080, echo(web))
+    lab.serve("web3", 8080, slow)
+    lab.start('  site: {listen: "lb1:80", check: none, outlier: {slow: 5, every: 1s, eject: 1h}, '
+              'servers: ["web1:8080", "web2:8080", "web3:8080"]}\n')
+
+    def left_out():
+        return "web3" not in [lab.get(80)[0]["x-server"] for _ in range(9)]
+    until(left_out, "web3 is left out")
+    assert left_out()
+
+
+def test_bound_of_a_hot_key(lab):
+    """One key for all requests: with a bound no server gets more than its part and a
+    quarter, without one a single server gets everything."""
+    gates = {web: Gate(web) for web in WEB}
+    for web, gate in gates.items():
+        lab.serve(web, 8080, gate.script)
+    three = 'servers: ["web1:8080", "web2:8080", "web3:8080"]'
+    lab.start('  site: {listen: "lb1:80", check: none, balance: {hash: {by: header X-Key, '
+              f'bound: 1.25}}}}, {three}}}\n'
+              '  free: {listen: "lb1:81", check: none, balance: {hash: header X-Key}, '
+              f'{three}}}\n')
+    for port, most in ((80, 5), (81, 12)):  # of 12: 4 each, and a quarter more
+        streams = []
+        for _ in range(12):
+            streams.append(lab.connect_from(A, port))
+            streams[-1].send("GET / HTTP/1.1\r\nHost: a\r\nX-Key: hot\r\nX-Who: x\r\n\r\n")
+            until(lambda n=len(streams): sum(g.asked.qsize() for g in gates.values()) == n,
+                  "a server is asked")
+        counts = sorted(g.asked.qsize() for g in gates.values())
+        assert counts[-1] == most and sum(counts) == 12, counts
+        for gate in gates.values():
+            while not gate.asked.empty():
+                gate.asked.get()
+                gate.free.release()
+        assert all(s.answer()[0].status == 200 for s in streams)
+        for s in streams:
+            s.close()
+
+
+def shares(lab, n, fields=""):
+    return collections.Counter(lab.get(80, fields=fields)[0]["x-server"] for _ in range(n))
+
+
+THREE = '[{at: "web1:8080", weight: 2}, "web2:8080", "web3:8080"]'
+
+
+@pytest.mark.parametrize("balance, spread", [
+    ("round-robin", True), ("random", True), ("idle-capacity", True), ("hash", False), ("{hash: path}", False)])
+def test_every_way(lab, balance, spread):
+    for web in WEB:
+        lab.serve(web, 8080, echo(web))
+    lab.start(f'  site: {{listen: "lb1:80", check: none, balance: {balance}, '
+              f'servers: {THREE}}}\n')
+    got = shares(lab, 80)
+    if not spread:
+        assert len(got) == 1  # one client, one path
+        return
+    assert set(got) == set(WEB)
+    if balance in ("round-robin", "idle-capacity"):
+        assert got["web1"] > max(got["web2"], got["web3"])
+    if balance == "round-robin":
+        assert got == {"web1": 40, "web2": 20, "web3": 20}
+
+
+def test_least_connections_avoids_the_busy_one(lab):
+    gate = Gate("web1")
+    lab.serve("web1", 8080, gate.script)
+    lab.serve("web2", 8080, echo("web2"))
+    lab.start('  site: {listen: "lb1:80", check: none, balance: least-connections, '
+              'servers: ["web1:8080", "web2:8080"]}\n')
+    busy = [ask(lab, A, "x")]
+    while gate.asked.empty():  # the first may be web2
+        busy.append(ask(lab, A, "x"))
+    assert shares(lab, 10) == {"web2": 10}
+    gate.free.release()
+
+
+def test_hash_by_path(lab):
+    for web in WEB:
+        lab.serve(web, 8080, echo(web))
+    lab.start('  site: {listen: "lb1:80", check: none, balance: {hash: path}, servers: '
+              '["web1:8080", "web2:8080", "web3:8080"]}\n')
+    where = {}
+    for i in range(40):
+        first = lab.get(80, f"/page{i}?a")[0]["x-server"]
+        assert lab.get(80, f"/page{i}?b")[0]["x-server"] == first
+        where[i] = first
+    assert set(where.values()) == set(WEB)
