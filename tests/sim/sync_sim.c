@@ -2,13 +2,13 @@
 /*
  * Hosts that share connections over a bad network, in virtual time.
  *
- * One seed gives one run. Each host has a kernel (a table of flows with states, room for
- * a limited number), a queue of events that overflows, a dump whose answers are written
- * before they are read, and the core. Connections begin, advance and end on the host
- * that acts, and stragglers on others; entries expire on hosts that stand by; datagrams
- * are lost, doubled, delayed, replayed; links are cut; roles move, with nobody or two
- * acting for a while; processes restart and hosts lose everything. Then faults cease and
- * the hosts must settle:
+ * One seed gives one run. Each host has a kernel (a table of flows with states, room
+ * for a limited number), a queue of events that overflows, a dump whose answers are
+ * written before they are read, and the core. Connections begin, advance and end on the
+ * host that acts, and stragglers on others; entries expire on hosts that stand by;
+ * datagrams are lost, doubled, delayed, replayed; links are cut; roles move, with
+ * nobody or two acting for a while; processes restart and hosts lose everything. Then
+ * faults cease and the hosts must settle:
  *
  *   - every kernel has the same flows in the same state;
  *   - what then ends on the acting host ends everywhere, what begins is everywhere;
@@ -337,8 +337,8 @@ post(struct sim *s, const struct msg *m)
 		if (copy == NULL)
 			abort();
 		*copy = *m;
-		copy->at = mono_add(s->now,
-		    (int64_t)(s->calm ? 100 : below(s, DELAY_US)) * US_NS);
+		copy->at = mono_add(
+		    s->now, (int64_t)(s->calm ? 100 : below(s, DELAY_US)) * US_NS);
 		if (!s->calm && below(s, 200) == 0) /* kept, and said again later */
 			copy->at = mono_add(copy->at, 700 * MS_NS);
 		s->msg[s->n_msgs++] = copy;
@@ -397,11 +397,9 @@ hear(struct sim *s, const struct msg *m)
 		if (sync_hello_decode(&hello, m->payload, m->len) != 0)
 			fail(s, "a greeting that makes no sense");
 		sync_greeted(&t->core, s->now, k, &m->head.from, &hello);
-	} else if (p->open &&
-		   memcmp(&p->epoch, &m->head.from, sizeof(p->epoch)) == 0 &&
+	} else if (p->open && memcmp(&p->epoch, &m->head.from, sizeof(p->epoch)) == 0 &&
 		   memcmp(&t->core.epoch, &m->sealed_for, sizeof(p->epoch)) == 0) {
-		err = sync_heard(
-		    &t->core, s->now, k, m->head.seq, m->payload, m->len);
+		err = sync_heard(&t->core, s->now, k, m->head.seq, m->payload, m->len);
 		if (err != 0 && err != -EALREADY)
 			fail(s, "a datagram that makes no sense");
 	} else {
