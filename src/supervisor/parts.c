@@ -157,7 +157,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.realtime = 50,
 	.writes = vip_writes,
 	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
-	    "vip ", "gateway ", "firewall "},
+	    "vip ", "gateway ", "firewall ", "sync state"},
 	.publish = {"vip "},
 	.stop_order = 0},
     {.name = "proxy",

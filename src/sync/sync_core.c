@@ -105,6 +105,32 @@ add(struct sync *s, const struct flow *f)
 	return i;
 }
 
+/* Whatever is under way is told again. */
+static void
+recall(struct sync *s, struct sync_peer *p)
+{
+	for (; p->flying > 0; p->flying--, p->first = (p->first + 1) % SYNC_WINDOW) {
+		struct sync_list *flows = &p->slot[p->first].flows;
+
+		while (flows->first != 0)
+			sync_table_move(
+			    &s->table, side_of(s, p), flows->first, &p->news);
+	}
+}
+
+/* Everything is to be told anew, and what the peer has beyond that is to go. */
+static void
+snapshot_begin(struct sync *s, struct sync_peer *p)
+{
+	if (!s->acting || !s->complete || !p->open)
+		return; /* it follows when that is so */
+	recall(s, p);
+	p->snapshot++;
+	p->scan = 1;
+	p->speak = true;
+	p->figures.snapshots++;
+}
+
 /* ---- what the kernel reports ---------------------------------------------------- */
 
 static void
@@ -257,6 +283,11 @@ sync_dump_end(struct sync *s, bool whole)
 	s->dumping = false;
 	s->dump_whole = whole;
 	s->sweep_dump = 1;
+	if (!whole || s->complete)
+		return;
+	s->complete = true;
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++)
+		snapshot_begin(s, &s->peer[k]);
 }
 
 /* A flow that neither the dump had nor an event has told of since. */
@@ -324,19 +355,6 @@ retry_refused(struct sync *s)
 
 /* ---- sessions ------------------------------------------------------------------- */
 
-/* Whatever is under way is told again. */
-static void
-recall(struct sync *s, struct sync_peer *p)
-{
-	for (; p->flying > 0; p->flying--, p->first = (p->first + 1) % SYNC_WINDOW) {
-		struct sync_list *flows = &p->slot[p->first].flows;
-
-		while (flows->first != 0)
-			sync_table_move(
-			    &s->table, side_of(s, p), flows->first, &p->news);
-	}
-}
-
 static void
 session_close(struct sync *s, struct sync_peer *p)
 {
@@ -351,17 +369,6 @@ session_close(struct sync *s, struct sync_peer *p)
 	}
 	p->scan = p->waiting = p->rx_snapshot = p->rx_useless = 0;
 	p->unacked = 0;
-}
-
-/* Everything is to be told anew, and what the peer has beyond that is to go. */
-static void
-snapshot_begin(struct sync *s, struct sync_peer *p)
-{
-	recall(s, p);
-	p->snapshot++;
-	p->scan = 1;
-	p->speak = true;
-	p->figures.snapshots++;
 }
 
 static bool
@@ -383,8 +390,7 @@ session_open(
 	p->opened = p->heard = p->spoke = now;
 	p->rtt_ns = 0;
 	p->rto_ns = RTO_MIN_NS;
-	if (s->acting)
-		snapshot_begin(s, p);
+	snapshot_begin(s, p);
 }
 
 /* It was this peer once in our life; who says so now repeats what it heard then. */
@@ -652,7 +658,7 @@ sync_heard(struct sync *s, mono_t now, unsigned peer, uint64_t seq,
 	p->heard = now;
 	p->acting = d.acting;
 	hear_ack(s, now, p, &d);
-	if (s->acting && p->snapshot != 0 && d.useless == p->snapshot)
+	if (p->snapshot != 0 && d.useless == p->snapshot)
 		snapshot_begin(s, p);
 	hear_snapshot(s, p, &d);
 	for (unsigned i = 0; i < d.n; i++) {
@@ -846,8 +852,7 @@ sync_role(struct sync *s, mono_t now, bool acting)
 		p->speak = p->open;
 		if (!acting) /* who acts believes nobody */
 			p->rx_useless = p->rx_snapshot;
-		if (acting && p->open)
-			snapshot_begin(s, p);
+		snapshot_begin(s, p);
 	}
 	(void)now;
 }

@@ -89,6 +89,7 @@ struct sync {
 	uint32_t marks; /* of snapshots heard */
 	uint32_t dump;	/* of the kernel's table */
 	bool dumping, dump_whole;
+	bool complete; /* all that the kernel had at our start is in the table */
 	uint32_t sweep_snapshot, sweep_dump; /* next entry; 0: nothing to sweep */
 	uint32_t sweep_mark;
 	unsigned sweep_side; /* whose snapshot it was */

@@ -137,8 +137,10 @@ static void
 end_dump(struct sync_shell *sh, int err)
 {
 	sh->dumping = false;
-	if (err != 0)
+	if (err != 0) {
 		log_event(LOG_WARN, "dump", "why=\"%s\"", strerror(-err));
+		sh->audit = mono_add(loop_now(sh->loop), SEC_NS);
+	}
 	sync_dump_end(&sh->core, err == 0 && !sh->dump_again);
 	if (sh->dump_again)
 		sync_kernel_dump(sh);

@@ -11,8 +11,37 @@
 #include "sync/sync.h"
 #include "sync/sync_shell.h"
 
-#define AUDIT_NS (60 * SEC_NS) /* between dumps that nothing asks for */
-#define LEAVE_NS (500 * MS_NS) /* for the last news, when we go */
+#define AUDIT_NS    (60 * SEC_NS) /* between dumps that nothing asks for */
+#define LEAVE_NS    (500 * MS_NS) /* for the last news, when we go */
+#define PATIENCE_NS SEC_NS	  /* for the first word of peers */
+
+/*
+ * A host that does not know the connections yet had better not get the addresses. It
+ * may have them all the same if nobody else is there: this never delays a takeover.
+ */
+static void
+publish_state(struct sync_shell *sh)
+{
+	char state[SYNC_WHY_LEN] = "up";
+	mono_t now = loop_now(sh->loop);
+
+	for (unsigned k = 0; k < SYNC_PEERS_MAX && !sh->core.acting; k++) {
+		const struct sync_peer *p = &sh->core.peer[k];
+
+		if (!p->present)
+			continue;
+		if (p->open ? p->rx_seq == 0 : mono_before(now, sh->patience))
+			(void)snprintf(state, sizeof(state),
+			    "behind no word from %s yet", sh->host[k].name);
+		else if (p->open && p->acting && !p->rx_end)
+			(void)snprintf(state, sizeof(state),
+			    "behind learning connections from %s", sh->host[k].name);
+	}
+	if (strcmp(state, sh->state) == 0)
+		return;
+	memcpy(sh->state, state, sizeof(state));
+	part_publish(sh->part, "sync state", "%s", state);
+}
 
 void
 sync_shell_pump(struct sync_shell *sh)
@@ -26,6 +55,7 @@ sync_shell_pump(struct sync_shell *sh)
 	sync_tick(&sh->core, now);
 	sync_kernel_orders(sh);
 	sync_net_send(sh);
+	publish_state(sh);
 	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++)
 		settled = settled && sync_settled(&sh->core, k);
 	if (sh->stopping && (settled || !mono_before(now, sh->stop_by))) {
@@ -274,6 +304,7 @@ configure(struct sync_shell *sh)
 		sync_net_config(sh, f);
 	judge_role(sh);
 	publish(sh);
+	publish_state(sh);
 	sync_shell_pump(sh);
 }
 
@@ -303,8 +334,10 @@ op_activate(void *self)
 		    "no connection tracking in this kernel: %s", strerror(-err));
 		log_event(LOG_ERR, "no_sync", "why=\"%s\"", sh->why_not);
 		part_publish(sh->part, "sync key", "down %s", sh->why_not);
+		part_publish(sh->part, "sync state", "up");
 		return;
 	}
+	sh->patience = mono_add(now, PATIENCE_NS);
 	configure(sh);
 	sh->audit = mono_add(now, AUDIT_NS);
 	sync_kernel_dump(sh);

@@ -69,6 +69,8 @@ struct sync_shell {
 	uint8_t secret[SEAL_SECRET_LEN];
 	bool has_secret;
 	char why_not[SYNC_WHY_LEN]; /* there is no session */
+	char state[SYNC_WHY_LEN];   /* as published */
+	mono_t patience;	    /* until then, peers may be about to answer */
 	struct ip self;
 	int fd;
 	struct loop_fd *watch;

@@ -440,6 +440,24 @@ rules_level(const struct vip_router *r, char *why, size_t size)
 	return VIP_BROKEN;
 }
 
+/*
+ * A firewall that does not know the connections yet had better not get the address from
+ * one that does. Without the other it takes it at once.
+ */
+static bool
+knows_connections(const struct vip_router *r, char *why, size_t size)
+{
+	const struct vip_shell *sh = r->shell;
+	const char *state = vip_shell_fact(sh, "sync", "state");
+
+	if (!r->plan.needs_rules || sh->cluster->firewall.sync == NULL ||
+	    fact_is(state, "up") || fact_is(vip_shell_fact(sh, "part", "sync"), "down"))
+		return true;
+	(void)snprintf(why, size, "connections %.200s",
+	    state[0] != '\0' ? state : "not known yet");
+	return false;
+}
+
 /* How well this host can serve this address, and why not better. */
 static enum vip_level
 own_level(const struct vip_router *r, char *why, size_t size)
@@ -480,6 +498,8 @@ own_level(const struct vip_router *r, char *why, size_t size)
 			return VIP_WEAK;
 		}
 	}
+	if (!knows_connections(r, why, size))
+		return VIP_WEAK;
 	if (for_gateways(sh, f) &&
 	    !fact_is(vip_shell_fact(sh, "gateway", "forward"), "up")) {
 		(void)snprintf(why, size, "this gateway does not forward");

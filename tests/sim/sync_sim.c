@@ -616,6 +616,23 @@ check_same(const struct sim *s, unsigned acting, const char *when)
 	}
 }
 
+/* The process of the host that acts dies and comes back, and does not know yet what its
+ * kernel has: nobody may forget anything because of that. */
+static void
+reborn(struct sim *s, unsigned acting)
+{
+	start(s, acting, false);
+	for (unsigned ms = 0; ms < 1500; ms++) {
+		run_until(s, mono_add(s->now, MS_NS));
+		for (unsigned i = 0; i < FLOWS * s->hosts; i++) {
+			if (s->host[acting].cell[i % FLOWS].there &&
+			    !s->host[i / FLOWS].cell[i % FLOWS].there)
+				fail(s, "a process came back, and a flow is gone");
+		}
+	}
+	check_same(s, acting, "kernels differ after a process came back");
+}
+
 static void
 settle(struct sim *s)
 {
@@ -634,6 +651,7 @@ settle(struct sim *s)
 		begin_dump(s, h);
 	run_until(s, mono_add(s->now, 3 * SEC_NS));
 	check_same(s, acting, "kernels differ");
+	reborn(s, acting);
 	for (unsigned i = 0; i < FLOWS; i++) {
 		if (below(s, 2) == 0)
 			end_flow(s, acting, i);

@@ -246,6 +246,45 @@ class Lab:
                 found.add((words[2], *tuple_))
         return found
 
+    def states(self, host):
+        return [line for line in self.at(host, "conntrack", "-L", check=False).splitlines()
+                if "src=10.20.0.10" in line or "fd00:20::10" in line]
+
+    def part_pid(self, host, part):
+        try:
+            parts = json.loads(self.order(host, "status", "--json", check=False))["parts"]
+        except (ValueError, KeyError):
+            return 0
+        return next((p["pid"] for p in parts if p["name"] == part and p["state"] == "up"), 0)
+
+    def capture(self, host, n):
+        """The payloads of datagrams that arrive at `host`."""
+        script = ("import socket,sys\n"
+                  "s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))\n"
+                  "s.bind(('sync', 0)); s.settimeout(10); n = 0\n"
+                  f"while n < {n}:\n"
+                  "    p, a = s.recvfrom(4096)\n"
+                  "    if a[2] == 0 and p[9] == 17:\n"
+                  "        print(p[28:].hex()); n += 1\n")
+        return [bytes.fromhex(line) for line in
+                self.at(host, sys.executable, "-c", script).split()]
+
+    def inject(self, source, to, payloads):
+        """Sends them to `to` as if from `source`, past the real sender's socket."""
+        script = ("import socket,struct,sys\n"
+                  "s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)\n"
+                  "for line in sys.stdin:\n"
+                  "    b = bytes.fromhex(line)\n"
+                  "    u = struct.pack('>4H', 3781, 3781, 8 + len(b), 0) + b\n"
+                  f"    src = socket.inet_aton('{source}')\n"
+                  f"    dst = socket.inet_aton('10.40.0.{HOSTS.index(to) + 1}')\n"
+                  "    h = struct.pack('>BBHHHBBH4s4s', 69, 0, 20 + len(u), 0, 0, 64, 17, 0,"
+                  " src, dst)\n"
+                  "    s.sendto(h + u, (socket.inet_ntoa(dst), 0))\n")
+        other = HOSTS[1 - HOSTS.index(to)]
+        run("ip", "netns", "exec", self.prefix + other, sys.executable, "-c", script,
+            stdin="".join(p.hex() + "\n" for p in payloads))
+
     def log(self, host):
         return pathlib.Path(f"{self.folder}/{host}.log").read_text(encoding="utf-8")
 

@@ -66,3 +66,122 @@ def test_graceful_stop(lab, client):
     lab.order("fw1", "stop")
     until(lambda: lab.acts("fw2"), "fw2 takes over")
     all_alive(client)
+
+
+def test_failback_at_once(tmp_path):
+    """fw1 goes, comes back empty and wants its addresses: not before it knows."""
+    lab = open_lab(tmp_path, failback=True)
+    try:
+        lab.both_up()
+        c = synclab.Client(lab)
+        for row in MIX:
+            c.open(*row)
+        same(lab)
+        lab.off("fw1")
+        lab.on("fw1")
+        until(lambda: lab.acts("fw1") and lab.in_step(), "fw1 is back in its place")
+        all_alive(c)
+        same(lab)
+    finally:
+        lab.close()
+
+
+def test_right_after_they_began(lab):
+    """No time between the last handshake and the end of fw1."""
+    c = synclab.Client(lab)
+    c.open("tcp", "10.30.0.10", 9000, 300)
+    lab.ip("fw1", "link", "set", "sync", "down")
+    lab.off("fw1")
+    until(lambda: lab.acts("fw2"), "fw2 takes over")
+    assert c.check() == {"alive": 300, "reset": 0, "silent": 0}
+
+
+def test_link_cut_and_back(lab, client):
+    lab.ip("fw2", "link", "set", "sync", "down")
+    until(lambda: lab.facts("fw1").get("sync fw2", "").startswith("down no answer"), "noticed")
+    gone = lab.flows("fw1")
+    client.ask("close")
+    until(lambda: all("ESTABLISHED" not in line for line in lab.states("fw1")), "closed on fw1")
+    lab.at("fw1", "conntrack", "-F")  # two minutes later
+    for row in MIX:
+        client.open(*row)
+    lab.ip("fw2", "link", "set", "sync", "up")
+    until(lab.in_step, "in step again")
+    same(lab)
+    assert not gone & lab.flows("fw2")
+    lab.off("fw1")
+    until(lambda: lab.acts("fw2"), "fw2 takes over")
+    all_alive(client)
+
+
+def test_part_dies(lab, client):
+    """Neither side forgets anything when a process comes back."""
+    same(lab)
+    for host in ("fw1", "fw2"):
+        before = lab.flows(host)
+        pid = lab.part_pid(host, "sync")
+        lab.at(host, "kill", "-9", str(pid))
+        until(lambda h=host, p=pid: lab.part_pid(h, "sync") not in (0, p), "a new process")
+        until(lab.in_step, "in step again")
+        assert lab.flows("fw1") == lab.flows("fw2") == before
+    all_alive(client)
+
+
+def test_end_of_connections(lab, client):
+    """What ends on fw1 ends on fw2, and what fw2 loses by itself is put back."""
+    same(lab)
+    lab.at("fw2", "conntrack", "-F")
+    same(lab)
+    assert len(lab.flows("fw2")) == TOTAL
+    lab.at("fw1", "conntrack", "-D", "-s", "10.20.0.10")
+    until(lambda: not [f for f in lab.flows("fw2") if "src=10.20.0.10" in f], "gone on fw2")
+    same(lab)
+
+
+def test_bad_datagrams(lab, client):
+    """Noise, forgeries, replays, other versions: one line each, and nothing is lost."""
+    same(lab)
+    packets = lab.capture("fw2", 40)
+    assert packets
+    data = [p for p in packets if p[5] == 2]
+    bad = [b"", b"x", b"9syn" + bytes(70), data[0][:31], data[0][:-1], data[0] + b"!",
+           data[0][:4] + b"\x02" + data[0][5:], data[0][:-1] + bytes([data[0][-1] ^ 1]),
+           data[0][:24] + bytes(8) + data[0][32:], bytes(1400), *packets]
+    for _ in range(20):
+        lab.inject("10.40.0.1", "fw2", bad)
+    lab.inject("10.40.0.77", "fw2", bad)
+    until(lambda: lab.log("fw2").count("refused_datagram") >= 4, "they were refused")
+    for why in ("truncated", "another version", "forged", "replayed", "no host of the firewall"):
+        until(lambda w=why: w in lab.log("fw2"), why)
+        assert lab.log("fw2").count(why) == 1
+    assert lab.flows("fw1") == lab.flows("fw2")
+    assert lab.in_step()
+    lab.off("fw1")
+    until(lambda: lab.acts("fw2"), "fw2 takes over")
+    all_alive(client)
+
+
+def test_no_key(tmp_path):
+    """Without a usable key it says what to do, and works once there is one."""
+    lab = open_lab(tmp_path)
+    try:
+        key = tmp_path / "sync.key"
+        key.unlink()
+        lab.start("fw1")
+        until(lambda: "openssl rand -hex 32" in lab.facts("fw1").get("sync key", ""), "missing")
+        until(lambda: lab.acts("fw1"), "it takes the addresses all the same")
+        key.write_text("5a" * 32, encoding="ascii")
+        key.chmod(0o644)
+        lab.order("fw1", "reload")
+        until(lambda: "chmod 600" in lab.facts("fw1").get("sync key", ""), "readable by all")
+        key.chmod(0o600)
+        key.write_text("5a" * 31, encoding="ascii")
+        lab.order("fw1", "reload")
+        until(lambda: "64 hexadecimal" in lab.facts("fw1").get("sync key", ""), "too short")
+        key.write_text("5a" * 32 + "\n", encoding="ascii")
+        lab.order("fw1", "reload")
+        until(lambda: "sync key" not in lab.facts("fw1"), "good")
+        lab.start("fw2")
+        until(lab.in_step, "both")
+    finally:
+        lab.close()
