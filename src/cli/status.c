@@ -491,7 +491,7 @@ add_counter(void *arg, const char *name, const char *label, unsigned writer,
 static void
 add_counters(json_t *answer, const char *run_dir)
 {
-	struct stats *stats = control_stats(run_dir);
+	struct stats *stats = control_stats(run_dir, "proxy");
 	json_t *all = json_object();
 
 	if (stats != NULL)
