@@ -72,6 +72,10 @@ op_fact(void *self, const char *key, const char *value)
 
 	if (!fact_split(&w, key) || w.n != 2 || strcmp(w.word[0], "vip") != 0)
 		return;
+	/* Said by a process of the part `vip` that has just taken over from another and
+	 * is about to find the address where it was: no reason to end sessions. */
+	if (fact_is(value, "init"))
+		return;
 	remember(sh, w.word[1], fact_is(value, "active"));
 	if (!sh->acting)
 		return;

@@ -50,6 +50,11 @@ def go_on(lab, why):
     until(lambda: lab.answers() > before + 20, why)
 
 
+def handshake(lab):
+    """When the client began its session."""
+    return lab.at("client", "wg", "show", "wgc", "latest-handshakes").split()[-1]
+
+
 def wireguard_of(lab, name):
     for pid in run("ip", "netns", "pids", lab.prefix + name).split():
         try:
@@ -134,6 +139,7 @@ def test_add_and_revoke(pair):
 def test_sessions_survive_the_part(tunnel):
     """The part dies, the tunnel stays; wireguard-go dies, and comes back."""
     lab = tunnel
+    before = handshake(lab)
     status = json.loads(lab.nines("gw1", "status", "--json"))
     pid = next(p["pid"] for p in status["parts"] if p["name"] == "vpn")
     go = wireguard_of(lab, "gw1")
@@ -143,6 +149,11 @@ def test_sessions_survive_the_part(tunnel):
     until(lambda: "ann" in known(lab, "gw1"), "and knows its clients")
     assert wireguard_of(lab, "gw1") == go, "the same process"
     assert lab.ping()
+    lab.nines("gw1", "upgrade")
+    until(lambda: lab.fact("gw1", "part vpn") == "up" and lab.fact("gw1") == "active",
+          "the next version serves")
+    assert lab.ping()
+    assert wireguard_of(lab, "gw1") == go and handshake(lab) == before, "the same session"
     os.kill(go, signal.SIGKILL)
     until(lambda: wireguard_of(lab, "gw1") not in (0, go), "another wireguard-go")
     until(lab.ping, "the tunnel works again")
