@@ -13,6 +13,7 @@
 #include <linux/veth.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -137,7 +138,8 @@ find(const struct list *l, uint32_t id)
 		if (l->nexthop[i].id == id)
 			return &l->nexthop[i];
 	}
-	return NULL;
+	fail_msg("there is no next hop %u", id);
+	abort(); /* which fail_msg() does not tell the compiler */
 }
 
 /* ---- tests --------------------------------------------------------------------- */
