@@ -22,6 +22,7 @@
 #define RETRY_NS    (10 * SEC_NS)     /* rules that did not load are tried again */
 #define WATCH_NS    (100 * MS_NS)     /* after somebody changed tables ... */
 #define CALM_NS	    (2 * SEC_NS)      /* ... and no more often than so */
+#define GRACE_S	    300		      /* seconds, for connections that were there */
 #define FACT_KEY    "firewall rules"
 
 /* A cluster and what it comes to on this host. */
@@ -193,7 +194,8 @@ load(struct firewall *f, enum fw_action action, const struct nft_state *counts,
 	struct nft_load l = {.rules = &f->now.rules,
 	    .host = &f->now.rules,
 	    .digest = f->digest,
-	    .counts = counts};
+	    .counts = counts,
+	    .grace_s = counts != NULL && !counts->present ? GRACE_S : 0};
 	struct sbuf text;
 	size_t n = 0;
 	int err;

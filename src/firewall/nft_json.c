@@ -391,22 +391,45 @@ put_mark(struct sbuf *out, const char *what, const char *digest)
 	sbuf_printf(out, "\"name\":\"%s_%s\"}}}", what, digest);
 }
 
+/* A set that holds for both families, for a time: the kernel's own clock. */
+static void
+put_while(struct sbuf *out, const char *name, unsigned seconds)
+{
+	begin(out, "set");
+	sbuf_printf(out,
+	    "\"name\":\"%s\",\"type\":\"nf_proto\",\"flags\":[\"timeout\"],"
+	    "\"elem\":[{\"elem\":{\"val\":\"ipv4\",\"timeout\":%u}},"
+	    "{\"elem\":{\"val\":\"ipv6\",\"timeout\":%u}}]}}}",
+	    name, seconds, seconds);
+}
+
+#define WHILE(name)                                                                 \
+	"{\"match\":{\"op\":\"==\",\"left\":" META("nfproto") ",\"right\":\"@" name \
+							      "\"}},"
+
+#define MATCH(op, left, right) \
+	"{\"match\":{\"op\":\"" op "\",\"left\":" left ",\"right\":" right "}},"
+
+/* Without SYN nothing begins; the host's own answer to what it does not know is a
+ * reset. */
+static void
+put_grace(struct sbuf *out, unsigned seconds)
+{
+	put_while(out, "grace", seconds);
+	put_goto(out,
+	    WHILE("grace") MATCH("in", CT("state"), "\"new\"")
+		MATCH("!=", TCP_FLAGS, "\"syn\""),
+	    "{\"accept\":null}");
+}
+
 /* The elements of `trial` leave it when its time is over: the kernel's own clock. */
 static void
 put_trial(struct sbuf *out, const struct nft_load *l)
 {
 	bool back = l->before != NULL && l->before->count[RULES_HOST] > 0;
 
-	begin(out, "set");
-	sbuf_printf(out,
-	    "\"name\":\"trial\",\"type\":\"nf_proto\",\"flags\":[\"timeout\"],"
-	    "\"elem\":[{\"elem\":{\"val\":\"ipv4\",\"timeout\":%u}},"
-	    "{\"elem\":{\"val\":\"ipv6\",\"timeout\":%u}}]}}}",
-	    l->trial_s, l->trial_s);
-	put_goto(out,
-	    "{\"match\":{\"op\":\"==\",\"left\":" META(
-		"nfproto") ",\"right\":\"@trial\"}},",
-	    "{\"goto\":{\"target\":\"" CHAIN_NOW "\"}}");
+	put_while(out, "trial", l->trial_s);
+	put_goto(out, WHILE("trial"), "{\"goto\":{\"target\":\"" CHAIN_NOW "\"}}");
 	if (back) {
 		put_chain(out, CHAIN_BEFORE);
 		put_rules(out, l->before, RULES_HOST, CHAIN_BEFORE, l->counts);
@@ -424,6 +447,8 @@ put_host(struct sbuf *out, const struct nft_load *l)
 	put_base(out, RULES_HOST);
 	put_chain(out, CHAIN_NOW);
 	put_rules(out, l->host, RULES_HOST, CHAIN_NOW, l->counts);
+	if (l->grace_s > 0)
+		put_grace(out, l->grace_s);
 	if (l->trial_s > 0)
 		put_trial(out, l);
 	else

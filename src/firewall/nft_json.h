@@ -59,6 +59,9 @@ struct nft_load {
 	unsigned trial_s;
 	const struct rule_list *before;
 	const struct nft_state *counts; /* to go on from; or NULL */
+	/* The first rules in this kernel: for so long TCP in the middle passes to the
+	 * host, until the kernel knows the connections that were there before. */
+	unsigned grace_s;
 };
 
 /* One transaction for `nft -j -f -`; returns how many rules it makes. */

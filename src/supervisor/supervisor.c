@@ -158,9 +158,6 @@ take_environment(struct tree *t)
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)unsetenv("WATCHDOG_USEC");
 	(void)unsetenv("WATCHDOG_PID");
-	/* Several on one machine must not share what they keep. */
-	if (strcmp(t->run_dir, DEFAULT_RUN_DIR) != 0 && getenv(STATE_FOLDER) == NULL)
-		(void)setenv(STATE_FOLDER, t->run_dir, 1);
 }
 
 static int
@@ -353,6 +350,9 @@ supervisor_main(int argc, char **argv)
 		free(t);
 		return EXIT_BAD_USE;
 	}
+	/* Several on one machine must not share what they keep. */
+	if (strcmp(t->run_dir, DEFAULT_RUN_DIR) != 0 && getenv(STATE_FOLDER) == NULL)
+		(void)setenv(STATE_FOLDER, t->run_dir, 1);
 	log_init("supervisor", (enum log_level)tree_log_level(t->log_level));
 	facts_init(&t->facts);
 	sockets_init(&t->sockets);
