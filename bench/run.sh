@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 mkdir -p build/bench
 {
 	bench/config.sh
+	bench/spof.sh
 	HEARTBEAT=100ms bench/failover.sh
 	HEARTBEAT=10ms CASES=host-off bench/failover.sh
 	[ ! -x bench/proxy.sh ] || bench/proxy.sh

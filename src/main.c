@@ -60,7 +60,7 @@ const struct verb verbs[] = {
     {"spof", cli_spof, "[OPTION...] [FILE]",
 	"find every single point of failure of a cluster file",
 	"  --without NAME,...  what if these hosts, zones, networks were gone already\n"
-	"  --order 1           leave out pairs of failures\n"
+	"  --order N           1: leave out pairs of failures; 3 to 8: count cut sets\n"
 	"  --picture FILE.svg  draw hosts, networks and addresses, weak spots in red\n"
 	"  --rates KIND=BETWEEN/REPAIR,...  instead of the file's `availability`\n"
 	"  --measured FILE     outages of failovers as `nines drill --json` found "

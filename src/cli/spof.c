@@ -47,8 +47,8 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'w')
 			a->without = optarg;
-		else if (c == 'o' &&
-			 (strcmp(optarg, "1") == 0 || strcmp(optarg, "2") == 0))
+		else if (c == 'o' && optarg[0] >= '1' &&
+			 optarg[0] <= '0' + SPOF_ORDER_MAX && optarg[1] == '\0')
 			a->order = (unsigned)(optarg[0] - '0');
 		else if (c == 'r')
 			a->rates = optarg;

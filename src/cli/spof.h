@@ -14,6 +14,7 @@
 #include "topology/topology.h"
 
 #define SPOF_WITHOUT_MAX 1000
+#define SPOF_ORDER_MAX	 8
 #define SPOF_OUTPUT_MAX	 ((size_t)256 << 20)
 
 struct spof {
@@ -24,7 +25,7 @@ struct spof {
 	struct findings findings;
 	size_t without[SPOF_WITHOUT_MAX]; /* failures that are taken as given */
 	size_t n_without;
-	unsigned order;
+	unsigned order;		     /* 1 .. SPOF_ORDER_MAX */
 	struct failure_pairs *pairs; /* of each goal; NULL: of no interest */
 	struct availability_conf rates;
 	struct failover_outage outage; /* all -1: nothing was measured */

@@ -95,6 +95,25 @@ put_pairs(const struct spof *s, size_t goal, struct sbuf *out)
 }
 
 static void
+put_cuts(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	uint64_t count[SPOF_ORDER_MAX + 1];
+
+	if (s->order <= 2)
+		return;
+	if (cuts_count(s->topology, goal, s->without, s->n_without, s->order, count) !=
+	    0) {
+		sbuf_puts(out, ",\"cut_sets\":null");
+		return;
+	}
+	sbuf_puts(out, ",\"cut_sets\":[");
+	for (unsigned i = 1; i <= s->order; i++)
+		sbuf_printf(
+		    out, "%s%llu", i > 1 ? "," : "", (unsigned long long)count[i]);
+	sbuf_puts(out, "]");
+}
+
+static void
 put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 {
 	const struct avail *a = &s->avail[goal];
@@ -149,6 +168,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	sbuf_puts(out, "],");
 	put_survival(s, i, out);
 	put_pairs(s, i, out);
+	put_cuts(s, i, out);
 	put_avail(s, i, out);
 	sbuf_puts(out, "}");
 }

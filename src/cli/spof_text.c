@@ -100,6 +100,26 @@ put_pairs(const struct spof *s, size_t goal, struct sbuf *out)
 	sbuf_puts(out, "\n");
 }
 
+/* "minimal cut sets: 1 of one, 16 of two, 36 of three" */
+static void
+put_cuts(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	uint64_t count[SPOF_ORDER_MAX + 1];
+
+	if (s->order <= 2)
+		return;
+	if (cuts_count(s->topology, goal, s->without, s->n_without, s->order, count) !=
+	    0) {
+		sbuf_puts(out, "  its cut sets are beyond what can be computed here\n");
+		return;
+	}
+	sbuf_puts(out, "  minimal cut sets:");
+	for (unsigned i = 1; i <= s->order; i++)
+		sbuf_printf(out, "%s %llu of %u", i > 1 ? "," : "",
+		    (unsigned long long)count[i], i);
+	sbuf_puts(out, "\n");
+}
+
 /* One digit, since the rates have no more. */
 static void
 put_avail(const struct spof *s, size_t goal, struct sbuf *out)
@@ -156,6 +176,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	sbuf_puts(out, shown == 0 ? "goes on only while nothing fails\n" : "\n");
 	put_ends(s, i, out);
 	put_pairs(s, i, out);
+	put_cuts(s, i, out);
 	put_avail(s, i, out);
 }
 

@@ -8,13 +8,21 @@
 
 #define SOON_DAYS 30
 
+/* What a finding is about: its name, where it stands. */
+struct spot {
+	struct place place;
+	const char *name;
+};
+
+#define AT(thing) ((struct spot){(thing)->place, (thing)->name})
+
 static void
 say(struct drafts *d, enum finding_level level, enum finding_code code,
-    struct place place, const char *name, const char *reason, const char *change)
+    struct spot spot, const char *reason, const char *change)
 {
 	const struct cause cause = {.code = code,
-	    .place = place,
-	    .width = name != NULL ? (unsigned)strlen(name) : 1,
+	    .place = spot.place,
+	    .width = (unsigned)strlen(spot.name),
 	    .reason = reason,
 	    .change = change};
 
@@ -34,19 +42,19 @@ advise_backups(struct drafts *d, const struct service *s, const struct server_gr
 		if (!server->backup)
 			continue;
 		if (s->check.type == CHECK_NONE)
-			say(d, FINDING_WARNING, N204, server->place, server->name,
+			say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d,
 				"backup %s never serves: without a check no other "
 				"server is ever found dead",
 				server->name),
 			    draft_text(d, "give %s a check", s->name));
 		else if (server->weight == 0)
-			say(d, FINDING_WARNING, N204, server->place, server->name,
+			say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d, "backup %s never serves: its weight is 0",
 				server->name),
 			    "give it a weight");
 		else if (!topology_backups_count(s, g, needs))
-			say(d, FINDING_WARNING, N204, server->place, server->name,
+			say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d,
 				"backup %s joins too late: %s needs %u servers, "
 				"backups wait until fewer are left",
@@ -62,7 +70,7 @@ advise_service(struct drafts *d, const struct service *s)
 	for (size_t k = 0; k < s->n_groups; k++)
 		advise_backups(d, s, &s->group[k]);
 	if (s->mode == MODE_HTTP && s->check.type == CHECK_TCP)
-		say(d, FINDING_NOTE, N212, s->place, s->name,
+		say(d, FINDING_NOTE, N212, AT(s),
 		    draft_text(d,
 			"the check of %s is content when the port opens: an "
 			"application that hangs or answers 500 stays in rotation",
@@ -94,7 +102,7 @@ advise_follow(struct drafts *d, const struct floating_ip *f)
 
 	for (size_t i = 0; i < f->n_follow; i++) {
 		if (!serves_at(c, f->follow[i], f))
-			say(d, FINDING_WARNING, N211, f->place, f->name,
+			say(d, FINDING_WARNING, N211, AT(f),
 			    draft_text(d,
 				"%s follows %s, which is not served at it: it would "
 				"move for nothing",
@@ -105,7 +113,7 @@ advise_follow(struct drafts *d, const struct floating_ip *f)
 		const struct service *s = &c->service[i];
 
 		if (serves_at(c, s, f) && !topology_follows(c, f, s))
-			say(d, FINDING_WARNING, N211, f->place, f->name,
+			say(d, FINDING_WARNING, N211, AT(f),
 			    draft_text(d,
 				"%s follows others but not %s, which is served at it: "
 				"when %s fails on one host, the address stays there",
@@ -183,7 +191,7 @@ advise_heartbeat(struct drafts *d, const struct floating_ip *f)
 			return; /* said there */
 	}
 	if (other != NULL)
-		say(d, FINDING_NOTE, N302, f->place, f->name,
+		say(d, FINDING_NOTE, N302, AT(f),
 		    draft_text(d,
 			"the heartbeat of %s has one path, %s, which carries the "
 			"clients' traffic too; %s, which its hosts share, does not "
@@ -191,7 +199,7 @@ advise_heartbeat(struct drafts *d, const struct floating_ip *f)
 			all_names(d, f), f->network->name, other->name),
 		    NULL);
 	if (f->n_hosts == 2 && !has_witness(d->t->cluster, f))
-		say(d, FINDING_NOTE, N301, f->place, f->name,
+		say(d, FINDING_NOTE, N301, AT(f),
 		    draft_text(d,
 			"%s: two hosts and no witness; while %s and %s live but do not "
 			"hear each other on %s, both have the address",
@@ -222,12 +230,12 @@ advise_zones(struct drafts *d)
 	if (n == 0 || c->n_hosts < 2)
 		return;
 	if (n == c->n_hosts)
-		say(d, FINDING_NOTE, N303, c->host[0].place, c->host[0].name,
+		say(d, FINDING_NOTE, N303, AT(&c->host[0]),
 		    "the file has no zones: hosts are taken to fail one by one, also "
 		    "where they share power, a rack or a hypervisor",
 		    "say zones: [...], and each host's zone");
 	else
-		say(d, FINDING_NOTE, N303, without->place, without->name,
+		say(d, FINDING_NOTE, N303, AT(without),
 		    draft_text(d, "%s%s no zone: taken to share nothing with others",
 			without->name,
 			n > 1 ? draft_text(d, " and %zu more have", n - 1) : " has"),

@@ -111,19 +111,17 @@ rank(const struct topology *t, const struct failure *f)
  * Diagrams are as large as their order is bad. With zones, networks and the owners of
  * floating addresses asked first, what is left are servers, each with its own.
  */
-static int
-put_in_order(struct work *w)
+int
+avail_order(const struct topology *t, struct arena *a, struct graph_cone *cone)
 {
-	struct graph_cone *cone = &w->cone;
-	uint32_t *order =
-	    arena_array(w->arena, (size_t)cone->n_leaves + 1, sizeof(*order));
+	uint32_t *order = arena_array(a, (size_t)cone->n_leaves + 1, sizeof(*order));
 	uint32_t n = 0;
 
 	if (order == NULL)
 		return -ENOMEM;
 	for (unsigned r = 0; r <= 2; r++) {
 		for (uint32_t i = 0; i < cone->n_leaves; i++) {
-			if (rank(w->t, &w->t->failure[cone->leaf[i]]) == r)
+			if (rank(t, &t->failure[cone->leaf[i]]) == r)
 				order[n++] = cone->leaf[i];
 		}
 	}
@@ -144,10 +142,10 @@ open_goal(struct work *w, size_t goal)
 		err =
 		    graph_cone(&w->t->graph, w->t->goal[goal].root, w->arena, &w->cone);
 	if (err == 0)
-		err = put_in_order(w);
+		err = avail_order(w->t, w->arena, &w->cone);
 	if (err == 0)
 		err = bdd_build(
-		    &w->bdd, &w->t->graph, &w->cone, w->arena, AVAIL_NODES_MAX);
+		    &w->bdd, &w->t->graph, &w->cone, NULL, w->arena, AVAIL_NODES_MAX);
 	if (err == 0)
 		set_rates(w);
 	else

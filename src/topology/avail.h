@@ -13,6 +13,7 @@
 #ifndef NINES_TOPOLOGY_AVAIL_H
 #define NINES_TOPOLOGY_AVAIL_H
 
+#include "topology/graph.h"
 #include "topology/topology.h"
 
 #define AVAIL_NODES_MAX 1000000U /* of a goal's decision diagram */
@@ -48,6 +49,10 @@ struct avail {
 int avail_work_out(const struct topology *t, const struct availability_conf *rates,
     const struct failover_outage *outage, const size_t *failed, size_t n_failed,
     struct avail *avail) MUST_CHECK;
+
+/* Puts the leaves in an order that keeps diagrams small. In `a`; -ENOMEM. */
+int avail_order(
+    const struct topology *t, struct arena *a, struct graph_cone *cone) MUST_CHECK;
 
 /* What it comes to, in one digit: "99.97 %" and "3 h a year". Return `text`. */
 const char *avail_percent(double down, char text[static AVAIL_TEXT_LEN]);

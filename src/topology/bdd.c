@@ -196,7 +196,7 @@ find_reached(struct bdd *b)
 
 int
 bdd_build(struct bdd *b, const struct graph *g, const struct graph_cone *cone,
-    struct arena *a, uint32_t max)
+    const uint8_t *failed, struct arena *a, uint32_t max)
 {
 	*b = (struct bdd){.arena = a, .cone = cone, .max = max};
 	if (cone->n_leaves > BDD_LEAVES_MAX)
@@ -210,10 +210,13 @@ bdd_build(struct bdd *b, const struct graph *g, const struct graph_cone *cone,
 	for (uint32_t i = 0; i < cone->n && b->err == 0; i++) {
 		const struct graph_node *node = &g->node[cone->node[i]];
 
-		b->root = node->k == GRAPH_LEAF
-			      ? node_of(b, &b->goal, b->level[node->first], END_FALSE,
-				    END_TRUE)
-			      : at_least(b, g, node);
+		if (node->k != GRAPH_LEAF)
+			b->root = at_least(b, g, node);
+		else if (failed != NULL && failed[node->first])
+			b->root = END_FALSE;
+		else
+			b->root = node_of(
+			    b, &b->goal, b->level[node->first], END_FALSE, END_TRUE);
 		b->of_node[cone->node[i]] = b->root;
 	}
 	return b->err != 0 ? b->err : find_reached(b);

@@ -56,9 +56,12 @@ struct bdd {
 	int err;
 };
 
-/* `cone` must outlive it. 0, -ENOMEM, -E2BIG. */
+/*
+ * `cone` must outlive it. `failed` (one flag per leaf of `g`, or NULL) has failed
+ * already: cut sets are what is needed beyond that. 0, -ENOMEM, -E2BIG.
+ */
 int bdd_build(struct bdd *b, const struct graph *g, const struct graph_cone *cone,
-    struct arena *a, uint32_t max) MUST_CHECK;
+    const uint8_t *failed, struct arena *a, uint32_t max) MUST_CHECK;
 
 /* The probability that the goal does not work; q[leaf]: that this leaf does not. */
 double bdd_unavailability(struct bdd *b, const double *q);

@@ -147,30 +147,36 @@ cause_at_entry(struct drafts *d, const struct service *s, const struct failure *
 
 /* ---- the way in ---------------------------------------------------------------- */
 
+struct routers {
+	const struct host *const *host;
+	size_t n;
+	struct place place;
+	enum finding_code alone; /* what it is to have one of them */
+	const char *what;	 /* of one */
+};
+
 static bool
-cause_at_routers(struct drafts *d, const struct failure *f,
-    const struct host *const *list, size_t n, struct place place, bool firewall,
+cause_at_routers(struct drafts *d, const struct failure *f, const struct routers *r,
     struct cause *out)
 {
-	const char *what = firewall ? "firewall" : "gateway";
 	size_t taken = 0;
 
-	for (size_t i = 0; i < n; i++)
-		taken += takes_host(f, list[i]) ||
-			 (f->host == list[i] && f->kind != AVAIL_SERVER);
-	if (n == 0 || taken < n)
+	for (size_t i = 0; i < r->n; i++)
+		taken += takes_host(f, r->host[i]) ||
+			 (f->host == r->host[i] && f->kind != AVAIL_SERVER);
+	if (r->n == 0 || taken < r->n)
 		return false;
-	if (n == 1) {
-		put(out, firewall ? N213 : N208, place, NULL);
-		out->reason = draft_text(d, "%s is the only %s", list[0]->name, what);
-		out->change = draft_text(d, "add a second host to the %s%s", what,
-		    firewall ? "'s hosts" : "s' hosts");
+	if (r->n == 1) {
+		put(out, r->alone, r->place, NULL);
+		out->reason =
+		    draft_text(d, "%s is the only %s", r->host[0]->name, r->what);
+		out->change = draft_text(d, "add a second %s to \"hosts\"", r->what);
 	} else {
-		put(out, N207, place, NULL);
-		out->reason = draft_text(d, "all %ss are in zone %s", what,
+		put(out, N207, r->place, NULL);
+		out->reason = draft_text(d, "all %ss are in zone %s", r->what,
 		    f->zone != NULL ? f->zone->name : "?");
 		out->change =
-		    draft_text(d, "move %s to another zone", list[n - 1]->name);
+		    draft_text(d, "move %s to another zone", r->host[r->n - 1]->name);
 	}
 	return true;
 }
@@ -178,19 +184,22 @@ cause_at_routers(struct drafts *d, const struct failure *f,
 static bool
 cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
 {
-	const struct cluster *c = d->t->cluster;
+	const struct gateways *gw = &d->t->cluster->gateways;
+	const struct firewall_conf *fw = &d->t->cluster->firewall;
+	const struct routers firewall = {
+	    fw->host, fw->n_hosts, fw->place, N213, "firewall"};
+	const struct routers gateway = {
+	    gw->host, gw->n_hosts, gw->place, N208, "gateway"};
 
-	if (f->kind == AVAIL_OUTSIDE && c->gateways.upstream.n_hops == 1 &&
+	if (f->kind == AVAIL_OUTSIDE && gw->upstream.n_hops == 1 &&
 	    (f->survive & SURVIVE_NETWORK) != 0) {
-		put(out, N209, c->gateways.place, NULL);
+		put(out, N209, gw->place, NULL);
 		out->reason = "all gateways use this one router";
 		out->change = "add a second router to \"upstream\"";
 		return true;
 	}
-	return cause_at_routers(d, f, c->firewall.host, c->firewall.n_hosts,
-		   c->firewall.place, true, out) ||
-	       cause_at_routers(d, f, c->gateways.host, c->gateways.n_hosts,
-		   c->gateways.place, false, out);
+	return cause_at_routers(d, f, &firewall, out) ||
+	       cause_at_routers(d, f, &gateway, out);
 }
 
 /* ---- servers ------------------------------------------------------------------- */

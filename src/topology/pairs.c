@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "topology/avail.h"
+#include "topology/bdd.h"
 #include "topology/cutsets.h"
 #include "topology/model.h"
 
@@ -131,4 +133,30 @@ pairs_done(struct failure_pairs *p)
 {
 	arena_free(p->arena);
 	*p = (struct failure_pairs){0};
+}
+
+int
+cuts_count(const struct topology *t, size_t goal, const size_t *failed, size_t n_failed,
+    unsigned order, uint64_t *count)
+{
+	struct arena *a = arena_new(TOPOLOGY_MAX);
+	uint8_t *down = a != NULL ? arena_alloc(a, t->n_failures + 1) : NULL;
+	struct graph_cone cone;
+	struct bdd bdd;
+	int err = -ENOMEM;
+
+	for (size_t i = 0; i < n_failed && down != NULL; i++)
+		down[failed[i]] = 1;
+	if (down != NULL)
+		err = graph_cone(&t->graph, t->goal[goal].root, a, &cone);
+	if (err == 0)
+		err = avail_order(t, a, &cone);
+	if (err == 0)
+		err = bdd_build(&bdd, &t->graph, &cone, down, a, AVAIL_NODES_MAX);
+	if (err == 0)
+		err = bdd_cuts(&bdd);
+	if (err == 0)
+		err = bdd_count_cuts(&bdd, order, count);
+	arena_free(a);
+	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pairs.h - what ends a goal in pairs, told in a few lines.
+ * pairs.h - what ends a goal in pairs, told in a few lines; and how many sets do.
  *
  * lb1's power, link, vip and proxy with those of lb2 are sixteen minimal cut sets and
  * one fact. Failures of a host are told as that host where its loss does the same, and
@@ -25,6 +25,12 @@ struct failure_pairs {
 /* Of goal `goal`, when `failed` has failed. -ENOMEM. Freed by pairs_done(). */
 int pairs_collect(const struct topology *t, size_t goal, const size_t *failed,
     size_t n_failed, struct failure_pairs *out) MUST_CHECK;
+/*
+ * How many minimal cut sets goal `goal` has of 0 (it is down) to `order` leaves, all
+ * links, parts and programs counted. -E2BIG: too large to say.
+ */
+int cuts_count(const struct topology *t, size_t goal, const size_t *failed,
+    size_t n_failed, unsigned order, uint64_t *count) MUST_CHECK;
 void pairs_done(struct failure_pairs *p);
 
 #endif /* NINES_TOPOLOGY_PAIRS_H */

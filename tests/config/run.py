@@ -111,6 +111,9 @@ def pair():
     check(result["goals"][0]["ends_with"] == ["network main"], f"pair.yaml: {result['goals']}")
     check(result["goals"][0]["ends_with_two"] == [["host lb1", "host lb2"]],
           f"pair.yaml: {result['goals']}")
+    answer = nines("spof", "--json", "--order", "3", str(ROOT / "examples/pair.yaml"))
+    # lb1's host, link, vip, proxy with lb2's; of each of three servers host, link, program
+    check(json.loads(answer.stdout)["goals"][0]["cut_sets"] == [1, 16, 27], "pair.yaml --order 3")
     answer = nines("spof", "--without", "lb2", str(ROOT / "examples/pair.yaml"))
     check(answer.returncode == 1 and "host lb1" in answer.stdout, "pair.yaml --without lb2")
     answer = nines("spof", "--without", "lb3", str(ROOT / "examples/pair.yaml"))

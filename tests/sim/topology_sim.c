@@ -221,8 +221,12 @@ run(uint64_t seed)
 	if (graph_cone(&g, build(&s, &g), a, &cone) != 0 || graph_failed(&g))
 		fail(&s, "graph");
 	check_small_cuts(&s, &g, &cone, a);
+	if (bdd_build(&b, &g, &cone, s.failed, a, 100000) != 0)
+		fail(&s, "bdd_build with failures");
+	check_all_cuts(&s, &b);
+	memset(s.seen, 0, sizeof(s.seen));
 	brute_force(&s, 0);
-	if (bdd_build(&b, &g, &cone, a, 100000) != 0)
+	if (bdd_build(&b, &g, &cone, NULL, a, 100000) != 0)
 		fail(&s, "bdd_build");
 	got = bdd_unavailability(&b, s.q);
 	real = brute_probability(&s);

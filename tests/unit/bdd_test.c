@@ -100,7 +100,7 @@ check_tree(const struct tree *tree)
 	root = load(tree->name, &g, q);
 	assert_false(graph_failed(&g));
 	assert_int_equal(graph_cone(&g, root, a, &cone), 0);
-	assert_int_equal(bdd_build(&b, &g, &cone, a, NODES_MAX), 0);
+	assert_int_equal(bdd_build(&b, &g, &cone, NULL, a, NODES_MAX), 0);
 	p = bdd_unavailability(&b, q);
 	assert_int_equal(bdd_cuts(&b), 0);
 	assert_int_equal(bdd_count_cuts(&b, BDD_ORDER_MAX, count), 0);
@@ -138,13 +138,13 @@ test_bounded(void **state)
 	assert_non_null(a);
 	graph_init(&g, a);
 	assert_int_equal(graph_cone(&g, load("das9206", &g, q), a, &cone), 0);
-	assert_int_equal(bdd_build(&b, &g, &cone, a, 1000), -E2BIG);
+	assert_int_equal(bdd_build(&b, &g, &cone, NULL, a, 1000), -E2BIG);
 	arena_free(a);
 	a = arena_new(1 << 17);
 	assert_non_null(a);
 	graph_init(&g, a);
 	assert_int_equal(graph_cone(&g, load("das9206", &g, q), a, &cone), 0);
-	assert_int_equal(bdd_build(&b, &g, &cone, a, NODES_MAX), -ENOMEM);
+	assert_int_equal(bdd_build(&b, &g, &cone, NULL, a, NODES_MAX), -ENOMEM);
 	arena_free(a);
 }
 
