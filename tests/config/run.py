@@ -120,6 +120,27 @@ def pair():
     check(answer.returncode == 2 and "lb3" in answer.stderr, "pair.yaml --without lb3")
 
 
+def rates():
+    """Rates and measured outages are heard, and refused where they are none."""
+    path = str(ROOT / "examples/pair.yaml")
+
+    def availability(*options):
+        answer = nines("spof", "--json", *options, path)
+        return json.loads(answer.stdout)["goals"][0]["availability"] if answer.stdout else answer
+    check(availability()["mostly"] == "network main", "rates: the network decides")
+    check(availability("--rates", "network=36000d/0s,server=1d/12h")["mostly"].startswith("server"),
+          "rates: servers that are off a third of the time do not decide")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        json.dump({"cases": [{"case": "host-off", "outage_ms": {"median": 3600000.0}}]}, f)
+        f.flush()
+        one = availability("--measured", f.name, "--rates", "host=99h/1h")["failovers"]
+        check(one == 0.01, f"rates: an hour's outage of a hundred is {one}")
+    for options in (["--rates", "host=1d"], ["--rates", "disk=1d/1h"], ["--rates", "host=1d/1"],
+                    ["--measured", path], ["--order", "9"]):
+        answer = nines("spof", *options, path)
+        check(answer.returncode == 2 and answer.stderr, f"spof {options}: exit {answer.returncode}")
+
+
 def picture(path, hosts):
     """Every host is in the picture, inside it and not upon another."""
     with tempfile.TemporaryDirectory() as folder:
@@ -197,6 +218,7 @@ def main():
     generated()
     examples()
     pair()
+    rates()
     pictures()
     manual()
     json.loads(nines("schema").stdout)
