@@ -15,6 +15,7 @@
 #include "supervisor/parts.h"
 
 #define BATCH_MAX ((size_t)1 << 20)
+#define CLIENTS	  16 /* addresses of the client outside */
 
 static size_t
 network_index(const struct world *w, const struct network *net)
@@ -146,7 +147,7 @@ sees_to_forwarding(const struct cluster *c, const struct host *h)
 	       has_part(c, h, "firewall");
 }
 
-/* A network of nobody's, for the client outside; .1 and .2 of it are used. */
+/* A network of nobody's, for the router outside (.1) and the client behind it. */
 static const char *
 client_subnet(const struct cluster *c)
 {
@@ -504,9 +505,13 @@ lay_outside(struct world *w, struct sbuf *why)
 		err = set_up_kernel(w, ns, false);
 	sbuf_init(&text, BATCH_MAX);
 	sbuf_printf(&text,
-	    "link set lo up\naddress add %s.2/24 dev eth0\nlink set eth0 up\n"
+	    "link set lo up\nlink set eth0 up\naddress add %s.2/24 dev eth0\n"
 	    "route add default congctl cubic via %s.1\n",
 	    subnet, subnet);
+	/* Many clients: one alone would use its ports again within a minute, sooner
+	 * than firewalls forget what was cut off. */
+	for (unsigned i = 3; i < 2 + CLIENTS; i++)
+		sbuf_printf(&text, "address add %s.%u/24 dev eth0\n", subnet, i);
 	if (err == 0)
 		err = batch(ns, &text, why);
 	sbuf_done(&text);

@@ -373,7 +373,9 @@ record(struct drill *d, struct drill_round *r)
 	mono_t from = r->phase[0].from, to = r->phase[1].to;
 
 	for (size_t i = 0; i < ARRAY_LEN(r->phase); i++) {
-		if (r->phase[i].probes.pause_ns > PAUSE_NS)
+		/* The prober is served first; the clients wait as programs do. */
+		if (r->phase[i].probes.pause_ns > PAUSE_NS ||
+		    r->phase[i].load.pause_ns > PAUSE_NS)
 			r->doubtful = true;
 	}
 	if (count_drops() != d->drops)

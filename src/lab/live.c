@@ -16,7 +16,7 @@
 
 #define TARGETS_MAX 16
 #define STEPS_MAX   256
-#define NAME_LEN    (2 * CLUSTER_NAME_MAX)
+#define NAME_LEN    ((size_t)2 * CLUSTER_NAME_MAX)
 #define TEXT_LEN    (4 * NAME_LEN)
 #define CONNECT_MS  200
 #define EVERY_MS    20

@@ -258,7 +258,7 @@ run(void *arg)
 	static const struct timespec wait = {0, TICK_NS};
 	struct epoll_event ev[EVENTS_BATCH];
 	struct load *l = arg;
-	mono_t now;
+	mono_t now, before = probe_clock();
 	int n;
 
 	if (netns_enter(l->conf.netns) != 0)
@@ -267,6 +267,9 @@ run(void *arg)
 		n = epoll_pwait2(l->ep, ev, EVENTS_BATCH, &wait, NULL);
 		now = probe_clock();
 		(void)pthread_mutex_lock(&l->lock);
+		if (mono_sub(now, before) > l->sum.pause_ns)
+			l->sum.pause_ns = mono_sub(now, before);
+		before = now;
 		for (int i = 0; i < n; i++) {
 			struct client *c = ev[i].data.ptr;
 

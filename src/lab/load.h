@@ -41,6 +41,7 @@ struct load_sum {
 	uint64_t retried;
 	uint64_t broken; /* kept connections that ended without our doing */
 	uint64_t slowest_us;
+	int64_t pause_ns; /* the longest that the clients themselves stood still */
 };
 
 struct load;

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@
 #define PRIORITY     30
 #define LATE_NS	     (5 * MS_NS) /* later than that, sending starts a new rhythm */
 #define EVENTS_BATCH 64
+#define SOURCES	     16
 #define SLOW_NS	     (120 * MS_NS) /* an answer may take so long, and all is well */
 
 struct slot {
@@ -43,6 +47,8 @@ struct prober {
 	pthread_t thread;
 	const char *netns; /* until the thread has entered it */
 	struct probe_sample *sample;
+	struct ip_endpoint source[SOURCES]; /* taken in turn, if there are several */
+	size_t n_sources;
 	struct slot slot[SLOTS];
 };
 
@@ -119,6 +125,44 @@ finish(struct prober *p, uint64_t id, enum probe_result r)
 	atomic_store_explicit(&s->result, (uint8_t)r, memory_order_release);
 }
 
+/* The addresses of this namespace, for probes to come from. */
+static void
+find_sources(struct prober *p)
+{
+	struct ifaddrs *list, *a;
+
+	if (getifaddrs(&list) != 0)
+		return;
+	for (a = list; a != NULL && p->n_sources < SOURCES; a = a->ifa_next) {
+		struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
+
+		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET ||
+		    p->to.ss_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) != 0)
+			continue;
+		memcpy(&ss, a->ifa_addr, sizeof(struct sockaddr_in));
+		p->source[p->n_sources++] = ip_from_sockaddr(&ss);
+	}
+	freeifaddrs(list);
+}
+
+/* Without a choice the kernel chooses. The port is found when it connects. */
+static void
+choose_source(const struct prober *p, int fd, uint64_t id)
+{
+	static const int one = 1;
+	struct ip_endpoint from;
+	struct sockaddr_storage ss;
+	socklen_t len;
+
+	if (p->n_sources < 2)
+		return;
+	from = p->source[id % p->n_sources];
+	from.port = 0;
+	len = ip_to_sockaddr(&from, &ss);
+	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	(void)!bind(fd, (const struct sockaddr *)&ss, len);
+}
+
 static void
 send_probe(struct prober *p, mono_t now)
 {
@@ -143,6 +187,7 @@ send_probe(struct prober *p, mono_t now)
 	}
 	(void)setsockopt(
 	    slot->fd, SOL_SOCKET, SO_LINGER, &abort_at_close, sizeof(abort_at_close));
+	choose_source(p, slot->fd, id);
 	if (connect(slot->fd, (const struct sockaddr *)&p->to, p->to_len) != 0 &&
 	    errno != EINPROGRESS)
 		finish(p, id, errno == ECONNREFUSED ? PROBE_REFUSED : PROBE_LOCAL);
@@ -242,6 +287,7 @@ run(void *arg)
 
 	if (netns_enter(p->netns) != 0)
 		return NULL;
+	find_sources(p);
 	probe_realtime();
 	now = next = probe_clock();
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {

@@ -220,16 +220,20 @@ show(const struct game *g, size_t event, mono_t now)
 	    isatty(STDERR_FILENO) != 0 ? "" : "\n");
 }
 
-/*
- * The events of which `keep` says so (NULL: all). 1: a rule was broken, 0: none was,
- * or -EINTR.
- */
-static int
-play(struct game *g, const bool *keep)
+static bool
+is_working(const struct game *g)
 {
-	int err = drill_until(g->d, drill_well, SETTLE_NS);
+	for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++) {
+		if (g->working[i] != SIZE_MAX)
+			return true;
+	}
+	return false;
+}
+
+static void
+reset(struct game *g)
+{
 	struct load_sum load;
-	size_t next = 0;
 
 	g->broken[0] = '\0';
 	g->wrong = 0;
@@ -241,40 +245,54 @@ play(struct game *g, const bool *keep)
 	load_take(g->d->load, &load);
 	flows_take(g->d->flows, g->flows);
 	g->start = probe_clock();
-	while (err == 0 && next < g->n && g->broken[0] == '\0') {
-		mono_t now = probe_clock();
+}
 
-		err = end_due(g, now, false);
-		if (err == 0 &&
-		    mono_sub(now, g->start) >= g->event[next].at_ms * MS_NS) {
-			if (keep == NULL || keep[next]) {
-				show(g, next, now);
-				err = begin(g, next);
-			}
-			next++;
+/* What is due, the rules, and a moment's wait. `next`: the event to come. */
+static int
+step(struct game *g, const bool *keep, size_t *next)
+{
+	mono_t now = probe_clock();
+	int err = end_due(g, now, false);
+
+	if (err == 0 && *next < g->n &&
+	    mono_sub(now, g->start) >= g->event[*next].at_ms * MS_NS) {
+		if (keep == NULL || keep[*next]) {
+			show(g, *next, now);
+			err = begin(g, *next);
 		}
-		check_rules(g);
-		if (err == 0)
-			err = drill_until(g->d, NULL, STEP_NS);
+		(*next)++;
 	}
-	while (err == 0 && g->broken[0] == '\0') {
-		bool over = true;
+	check_rules(g);
+	return err == 0 ? drill_until(g->d, NULL, STEP_NS) : err;
+}
 
-		for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++)
-			over &= g->working[i] == SIZE_MAX;
-		if (over)
-			break;
-		err = end_due(g, probe_clock(), false);
-		check_rules(g);
-		if (err == 0)
-			err = drill_until(g->d, NULL, STEP_NS);
+/*
+ * The events of which `keep` says so (NULL: all). 1: a rule was broken, 0: none was,
+ * or -EINTR.
+ */
+static int
+play(struct game *g, const bool *keep)
+{
+	int err = drill_until(g->d, drill_well, SETTLE_NS);
+	size_t next = 0;
+
+	reset(g);
+	if (err == -ETIMEDOUT) {
+		break_rule(g, "not all was well at the start");
+		return 1;
 	}
+	while (err == 0 && g->broken[0] == '\0' && (next < g->n || is_working(g)))
+		err = step(g, keep, &next);
 	if (g->broken[0] != '\0' && g->d->keep)
 		return 1;
-	if (err == 0 || err == -ETIMEDOUT)
+	if (err == 0)
 		err = end_due(g, probe_clock(), true);
-	if (err == 0 && drill_until(g->d, drill_well, SETTLE_NS) == -ETIMEDOUT)
+	if (err == 0)
+		err = drill_until(g->d, drill_well, SETTLE_NS);
+	if (err == -ETIMEDOUT) {
 		break_rule(g, "not all was well 20 s after the last repair");
+		err = 0;
+	}
 	if (err < 0)
 		return err;
 	return g->broken[0] != '\0';
