@@ -48,11 +48,13 @@ tunnel_new(struct vpn_shell *sh, const struct vpn *v)
 	return t;
 }
 
+/* With it go its sessions: whatever comes next begins them anew. */
 static void
 lose_device(struct tunnel *t)
 {
 	wg_dev_close(t->dev);
 	t->dev = NULL;
+	(void)vpn_core_role(&t->core, loop_now(t->shell->loop), false);
 }
 
 static void
@@ -74,6 +76,7 @@ tunnel_free(struct tunnel *t, bool remove)
 	loop_timer_clear(t->shell->loop, &t->timer);
 	list_remove(&t->link);
 	explicit_bzero(t->key, sizeof(t->key));
+	explicit_bzero(t->state.key, sizeof(t->state.key));
 	free(t->place);
 	free(t->state.peer);
 	free(t);
@@ -229,8 +232,6 @@ on_gone(void *arg)
 	log_event(LOG_WARN, "wireguard-go", "vpn=%s event=ended", t->vpn->name);
 	lose_device(t);
 	(void)snprintf(t->why, sizeof(t->why), "wireguard-go has ended");
-	/* Sessions are gone: the next one begins them anew. */
-	(void)vpn_core_role(&t->core, now, false);
 	if (mono_sub(now, t->lost) > REOPEN_NS)
 		set_up_device(t);
 	t->lost = now;
@@ -299,13 +300,17 @@ set_up_device(struct tunnel *t)
 {
 	const struct vpn *v = t->vpn;
 
-	if (t->interface[0] != '\0' && strcmp(t->interface, v->interface) != 0)
+	if (t->interface[0] != '\0' &&
+	    (strcmp(t->interface, v->interface) != 0 ||
+		!ip_equal(&t->address, &v->address) || t->bits != v->subnet.bits))
 		remove_device(t);
 	if (t->dev == NULL)
 		t->dev = wg_dev_open(t->shell->loop, v->interface, on_gone, t, t->why);
 	if (t->dev == NULL)
 		return;
 	(void)snprintf(t->interface, sizeof(t->interface), "%s", v->interface);
+	t->address = v->address;
+	t->bits = v->subnet.bits;
 	t->why[0] = '\0';
 	fail(t, "cannot configure WireGuard", configure(t));
 	fail(t, "cannot set the tunnel's MTU", wglink_set_mtu(v->interface, v->mtu));
@@ -470,6 +475,11 @@ on_timer(void *arg)
 	mono_t now = loop_now(t->shell->loop);
 
 	wg_go_reap();
+	if (t->dev != NULL && wg_dev_is_broken(t->dev)) {
+		log_event(
+		    LOG_WARN, "wireguard-go", "vpn=%s event=silent", t->vpn->name);
+		lose_device(t);
+	}
 	if (t->has_key && (t->dev == NULL || t->why[0] != '\0'))
 		set_up_device(t); /* try again: somebody may have helped */
 	if (t->core.active)

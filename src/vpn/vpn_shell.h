@@ -30,11 +30,13 @@ struct tunnel {
 	bool has_key; /* `key` is the file's */
 	uint8_t key[VPN_KEY_LEN];
 	uint8_t public_key[VPN_KEY_LEN];
-	struct wg_dev *dev; /* NULL: there is none, tunnel_fault() says why */
+	struct wg_dev *dev; /* NULL: there is none, and `why` tells */
 	char why[WG_WHY_LEN];
 	mono_t started;
 	mono_t lost;	    /* when a wireguard-go has ended */
-	char interface[16]; /* the name under which it was made */
+	char interface[16]; /* the name under which it was made, "": it was not */
+	struct ip address;  /* and what it was given */
+	uint8_t bits;
 	struct vpn_core core;
 	struct vpn_place *place;
 	struct wg_state state; /* as it was read last */

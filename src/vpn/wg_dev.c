@@ -17,6 +17,7 @@
 struct wg_dev {
 	char name[IF_NAMESIZE];
 	int fd; /* of a wireguard-go; -1: it is the kernel's */
+	bool broken;
 	struct loop_fd *watch;
 	void (*gone)(void *arg);
 	void *arg;
@@ -72,6 +73,15 @@ find_or_make(const char *name, int *fd, char why[static WG_WHY_LEN])
 	return go >= 0 ? 0 : go;
 }
 
+/* What a WireGuard program is told and says has the private key in it. */
+static void
+forget(struct sbuf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->len);
+	sbuf_done(b);
+}
+
 /* Waits until a wireguard-go that has just started has its interface. */
 static int
 meet(struct wg_dev *d, char why[static WG_WHY_LEN])
@@ -81,7 +91,7 @@ meet(struct wg_dev *d, char why[static WG_WHY_LEN])
 
 	sbuf_init(&answer, WG_UAPI_MAX(2 * VPN_PEERS_MAX));
 	err = wg_go_ask(d->fd, WG_UAPI_GET, strlen(WG_UAPI_GET), &answer);
-	sbuf_done(&answer);
+	forget(&answer);
 	if (err != 0)
 		(void)snprintf(why, WG_WHY_LEN,
 		    "wireguard-go does not answer (%s): its log says why; is "
@@ -145,9 +155,18 @@ wg_dev_remove(const char *name)
 }
 
 bool
-wg_dev_is_kernel(const struct wg_dev *d)
+wg_dev_is_broken(const struct wg_dev *d)
 {
-	return d->fd < 0;
+	return d->broken;
+}
+
+static int
+ask(struct wg_dev *d, const char *text, size_t len, struct sbuf *answer)
+{
+	int err = d->broken ? -EPIPE : wg_go_ask(d->fd, text, len, answer);
+
+	d->broken = d->broken || err != 0;
+	return err;
 }
 
 int
@@ -159,10 +178,10 @@ wg_dev_state(struct wg_dev *d, struct wg_state *s)
 	if (d->fd < 0)
 		return wg_genl_state(d->name, s);
 	sbuf_init(&answer, WG_UAPI_MAX(s->room));
-	err = wg_go_ask(d->fd, WG_UAPI_GET, strlen(WG_UAPI_GET), &answer);
+	err = ask(d, WG_UAPI_GET, strlen(WG_UAPI_GET), &answer);
 	if (err == 0)
 		err = wg_uapi_state(s, sbuf_text(&answer), answer.len);
-	sbuf_done(&answer);
+	forget(&answer);
 	return err;
 }
 
@@ -179,11 +198,10 @@ wg_dev_change(struct wg_dev *d, const struct wg_change *c)
 	sbuf_init(&text, WG_UAPI_MAX(c->n_peers));
 	sbuf_init(&answer, WG_UAPI_MAX(1));
 	wg_uapi_set(c, &text);
-	err =
-	    text.bad ? -ENOMEM : wg_go_ask(d->fd, sbuf_text(&text), text.len, &answer);
+	err = text.bad ? -ENOMEM : ask(d, sbuf_text(&text), text.len, &answer);
 	if (err == 0)
 		err = wg_uapi_result(sbuf_text(&answer), answer.len);
-	sbuf_done(&text);
-	sbuf_done(&answer);
+	forget(&text);
+	forget(&answer);
 	return err;
 }

@@ -31,6 +31,8 @@ void wg_dev_remove(const char *name);
 int wg_dev_state(struct wg_dev *d, struct wg_state *s) MUST_CHECK;
 int wg_dev_change(struct wg_dev *d, const struct wg_change *c) MUST_CHECK;
 
-bool wg_dev_is_kernel(const struct wg_dev *d);
+/* True if a wireguard-go did not answer as it should. What it says later would be taken
+ * for the answer to something else, so every further call fails: close it. */
+bool wg_dev_is_broken(const struct wg_dev *d);
 
 #endif /* NINES_VPN_WG_DEV_H */

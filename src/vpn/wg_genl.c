@@ -90,6 +90,7 @@ genl_close(struct genl *g)
 {
 	if (g->sock != NULL)
 		(void)mnl_socket_close(g->sock);
+	explicit_bzero(g->buf, sizeof(g->buf)); /* the private key was in it */
 }
 
 /* -ENOENT: this kernel has no WireGuard, or its module is not loaded. */
