@@ -330,18 +330,13 @@ send_to_https(struct worker *w, const struct client *c, const char *p, unsigned 
 	return https_answer(c, &w->head, p, w->out, HTTP1_HEAD_MAX, status);
 }
 
-/* A whole head stands at the start of `b`. */
+/* What an exchange begins with: nothing of the one before, and what the head at `p`
+ * says by itself. */
 static void
-request(struct worker *w, struct client *c, struct buf *b)
+begin_exchange(struct worker *w, struct client *c, const char *p)
 {
-	const char *p = buf_bytes(b);
+	const struct service *conf = c->service->conf;
 	const struct http1_head *h = &w->head;
-	const struct guard_conf *guard = &c->service->conf->guard;
-	struct route_text body = {0};
-	unsigned status = 0, refused = 0;
-	const char *why = "";
-	bool own;
-	int r;
 
 	count(c->service->counter, SVC_REQUESTS);
 	c->started = w->now;
@@ -357,10 +352,25 @@ request(struct worker *w, struct client *c, struct buf *b)
 	c->body_due = (mono_t){0};
 	c->https = c->secure;
 	c->coding = CODING_IDENTITY;
-	if (c->service->conf->compression.on && h->minor > 0)
-		c->coding =
-		    (uint8_t)coding_accepted(&c->service->conf->compression, h, p);
+	if (conf->compression.on && h->minor > 0)
+		c->coding = (uint8_t)coding_accepted(&conf->compression, h, p);
 	c->group = c->service->group[c->service->active];
+}
+
+/* A whole head stands at the start of `b`. */
+static void
+request(struct worker *w, struct client *c, struct buf *b)
+{
+	const char *p = buf_bytes(b);
+	const struct http1_head *h = &w->head;
+	const struct guard_conf *guard = &c->service->conf->guard;
+	struct route_text body = {0};
+	unsigned status = 0, refused = 0;
+	const char *why = "";
+	bool own;
+	int r;
+
+	begin_exchange(w, c, p);
 	if (guard->any || c->trusted)
 		refused = guard_request(w, c, p, &why);
 	if (c->service->routing != NULL)
@@ -655,6 +665,35 @@ hold_head(struct worker *w, struct client *c, size_t head)
 	c->down.out = b;
 }
 
+/* The head in w->out, and what stands behind the server's in `b` of the body. Returns
+ * how much of that was taken. */
+static size_t
+send_first(struct worker *w, struct client *c, struct buf *b, size_t head)
+{
+	char *body = buf_bytes(b) + w->head.len;
+	/* Together they have to fit the buffer that may have to keep them. */
+	size_t used = b->len - w->head.len, n = 0;
+
+	if (c->down.press != NULL) {
+		hold_head(w, c, head);
+		return 0;
+	}
+	if (used > BUF_LARGE - head)
+		used = BUF_LARGE - head;
+	if (c->down.body.done)
+		used = 0;
+	else if (c->down.dechunk)
+		used = http1_body_dechunk(&c->down.body, body, used, &n);
+	else
+		n = used = http1_body_pass(&c->down.body, body, used);
+	c->down.bytes += n;
+	/* One packet less: pump_down(), which is next, closes or shuts. */
+	c->s.last = !c->keep && c->down.body.done;
+	send_answer(w, c, head, body, n);
+	c->s.last = false;
+	return used;
+}
+
 /* A final head stands at the start of `b`: it goes on with what is here of the body. */
 static void
 answer(struct worker *w, struct client *c, struct buf *b)
@@ -663,8 +702,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	const struct http1_head *h = &w->head;
 	struct http1_answer a = {.minor = c->minor};
 	struct recoding r = recode(w, c, buf_bytes(b));
-	size_t used = 0, n = 0, head;
-	char *body = buf_bytes(b) + h->len;
+	size_t used, head;
 
 	a.dechunk = h->framing == HTTP1_CHUNKED && (c->minor == 0 || r.press != NULL);
 	if (r.press == NULL && (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk))
@@ -688,25 +726,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	c->down.body.padded = true;
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
-	/* Head and body together have to fit the buffer that may have to keep them. */
-	used = b->len - h->len;
-	if (used > BUF_LARGE - head)
-		used = BUF_LARGE - head;
-	if (c->down.body.done || r.press != NULL)
-		used = 0;
-	else if (a.dechunk)
-		used = http1_body_dechunk(&c->down.body, body, used, &n);
-	else
-		n = used = http1_body_pass(&c->down.body, body, used);
-	c->down.bytes += n;
-	if (r.press != NULL) {
-		hold_head(w, c, head);
-	} else {
-		/* One packet less: pump_down(), which is next, closes or shuts. */
-		c->s.last = !c->keep && c->down.body.done;
-		send_answer(w, c, head, body, n);
-		c->s.last = false;
-	}
+	used = send_first(w, c, b, head);
 	c->first = sc->up->heard = w->now;
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);

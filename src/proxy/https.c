@@ -93,6 +93,7 @@ https_add_hsts(const struct client *c, const struct http1_head *h, const char *p
 	/* In place of the empty line, which follows again. */
 	len -= 2;
 	len += https_hsts(c, out + len, size - len - 2);
-	memcpy(out + len, "\r\n", 2);
-	return len + 2;
+	out[len++] = '\r';
+	out[len++] = '\n';
+	return len;
 }

@@ -10,7 +10,7 @@
 
 #define TURN	   ((uint64_t)128 * 1024) /* bytes in; a few milliseconds */
 #define CHUNK_HEAD 7			  /* "1ffff\r\n" */
-#define CHUNK_END  2
+#define CHUNK_END  2			  /* "\r\n" */
 _Static_assert(BUF_LARGE <= 0x1ffff, "CHUNK_HEAD has room for its length");
 #define LAST_CHUNK "0\r\n\r\n"
 #define ROOM_MIN   512 /* less is not worth a chunk, and flushing needs some */
@@ -130,8 +130,10 @@ frame(char *at, size_t n)
 	ASSERT(len <= CHUNK_HEAD);
 	memmove(at + len, at + CHUNK_HEAD, n);
 	memcpy(at, head, len);
-	memcpy(at + len + n, "\r\n", CHUNK_END);
-	return len + n + CHUNK_END;
+	len += n;
+	at[len++] = '\r';
+	at[len++] = '\n';
+	return len;
 }
 
 /* Compresses what the source has into the flow's buffer, as far as there is room and
