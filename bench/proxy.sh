@@ -27,7 +27,7 @@ for name in haproxysplice haproxybuf64k; do
 done
 rows=$work/rows
 : >"$rows"
-for scenario in ${SCENARIOS:-small conn tls tlsconn tcp big64k big1m tcp64k tcp1m idle idleused}; do
+for scenario in ${SCENARIOS:-small conn tls tlsconn h2 h2tls tcp big64k big1m tcp64k tcp1m idle idleused}; do
 	case $scenario in
 	small | conn) others="haproxy nginx floor" ;;
 	big*) others="haproxy haproxysplice nginx floorsplice" ;;

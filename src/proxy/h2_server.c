@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/h2_trunk.h"
+#include "proxy/tls.h"
 
 #define SPARE_PLACES 1024 /* freed ones that a worker keeps */
 
@@ -208,7 +209,7 @@ ask(struct h2_place *p, const char *text, size_t len)
 	 */
 	if (http1_parse_request(h, text, len) != 0)
 		return -1;
-	n = h2_request_fields(h, text, t->s.via != NULL, hw->nv);
+	n = h2_request_fields(h, text, tls_under(&t->s), hw->nv);
 	http1_body_init(&p->out.body, h->framing, h->length);
 	p->out.complete = p->out.body.done;
 	p->to_head = h->method == HTTP1_HEAD;

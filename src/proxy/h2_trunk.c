@@ -314,8 +314,8 @@ stands(struct h2_trunk *t)
 	}
 }
 
-static int
-begin_session(struct h2_trunk *t)
+int
+h2_trunk_begin(struct h2_trunk *t)
 {
 	const nghttp2_settings_entry settings[] = {
 	    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -323,7 +323,7 @@ begin_session(struct h2_trunk *t)
 	};
 	struct h2_worker *hw = t->w->h2;
 
-	if (t->s.via != NULL && tls_protocol(&t->s) != TLS_PROTOCOL_HTTP2)
+	if (tls_under(&t->s) && tls_protocol(&t->s) != TLS_PROTOCOL_HTTP2)
 		return -EPROTO;
 	if (nghttp2_session_client_new2(&t->ng, hw->trunk_callbacks, t, hw->option) !=
 		0 ||
@@ -349,7 +349,7 @@ connecting(struct h2_trunk *t)
 	if (t->s.via != NULL)
 		r = tls_handshake(&t->s);
 	if (r == 0)
-		r = begin_session(t);
+		r = h2_trunk_begin(t);
 	if (r == 0)
 		t->s.readable = true;
 	else if (r != -EAGAIN)

@@ -70,5 +70,7 @@ extern const struct transport h2_place_transport;
 nghttp2_session_callbacks *h2_trunk_callbacks(void);
 void h2_trunks_flush(struct worker *w);
 void h2_trunk_dirty(struct h2_trunk *t);
+/* Speaks HTTP/2 on what is connected. 0, -EPROTO or -ENOMEM. */
+int h2_trunk_begin(struct h2_trunk *t) MUST_CHECK;
 
 #endif /* NINES_PROXY_H2_TRUNK_H */
