@@ -59,14 +59,14 @@ check_certificate(const struct service *s, const char *path, struct diag_list *d
 }
 
 static void
-check_page(const struct route *r, struct diag_list *diags)
+check_readable(const char *path, const struct place *at, struct diag_list *diags)
 {
-	FILE *f = fopen(r->answer.body_file, "re");
+	FILE *f = fopen(path, "re");
 
 	if (f == NULL)
-		diag_hint(diag_add(diags, DIAG_WARNING, "file-unreadable",
-			      r->place.line, r->place.column, "%s cannot be read: %s",
-			      r->answer.body_file, strerror(errno)),
+		diag_hint(
+		    diag_add(diags, DIAG_WARNING, "file-unreadable", at->line,
+			at->column, "%s cannot be read: %s", path, strerror(errno)),
 		    "the load balancers need it");
 	if (f != NULL)
 		(void)fclose(f);
@@ -84,9 +84,12 @@ check_files(const struct cluster *c, struct diag_list *diags)
 			check_certificate(s, s->tls.client_ca, diags);
 		if (s->server_tls.ca != NULL)
 			check_certificate(s, s->server_tls.ca, diags);
+		if (s->balancing.sticky_secret != NULL)
+			check_readable(s->balancing.sticky_secret, &s->place, diags);
 		for (size_t k = 0; k < s->n_routes; k++) {
 			if (s->route[k].answer.body_file != NULL)
-				check_page(&s->route[k], diags);
+				check_readable(s->route[k].answer.body_file,
+				    &s->route[k].place, diags);
 		}
 	}
 }

@@ -208,14 +208,20 @@ read_sticky(struct reader *r, const struct yaml *node, void *base)
 	const struct key cookie_key = {.name = "cookie",
 	    .kind = VALUE_TOKEN,
 	    FIELD(struct service, balancing.sticky)};
+	const struct key secret_key = {.name = "secret_file",
+	    .kind = VALUE_FILE,
+	    FIELD(struct service, balancing.sticky_secret)};
 	const struct yaml *cookie = yaml_get(node, "cookie");
+	const struct yaml *secret = yaml_get(node, "secret_file");
 	struct service *s = base;
 
 	if (node->kind == YAML_SCALAR && strcmp(node->text, "source") == 0) {
 		s->balancing.sticky_source = true;
 	} else if (node->kind == YAML_MAP && cookie != NULL) {
-		unknown_keys(r, node, "sticky", cookie, NULL);
+		unknown_keys(r, node, "sticky", cookie, secret);
 		read_value(r, &cookie_key, cookie, s);
+		if (secret != NULL)
+			read_value(r, &secret_key, secret, s);
 		if (s->balancing.sticky != NULL &&
 		    strlen(s->balancing.sticky) > STICKY_NAME_MAX)
 			(void)reader_error(r, cookie, "bad-text",
@@ -235,8 +241,14 @@ write_sticky(const void *base, struct sbuf *out)
 
 	if (s->balancing.sticky_source)
 		sbuf_puts(out, "source");
-	else if (s->balancing.sticky != NULL)
-		sbuf_printf(out, "{cookie: \"%s\"}", s->balancing.sticky);
+	if (s->balancing.sticky == NULL)
+		return;
+	sbuf_printf(out, "{cookie: \"%s\"", s->balancing.sticky);
+	if (s->balancing.sticky_secret != NULL) {
+		sbuf_puts(out, ", secret_file: ");
+		write_text(out, s->balancing.sticky_secret);
+	}
+	sbuf_puts(out, "}");
 }
 
 const struct form sticky_form = {
@@ -244,8 +256,9 @@ const struct form sticky_form = {
     .write = write_sticky,
     .schema = "{\"anyOf\":[{\"enum\":[\"source\"]},{\"type\":\"object\",\"required\":"
 	      "[\"cookie\"],\"additionalProperties\":false,\"properties\":{\"cookie\":"
-	      "{\"type\":\"string\"}}}]}",
-    .syntax = "source or {cookie: NAME}",
+	      "{\"type\":\"string\"},\"secret_file\":{\"type\":\"string\","
+	      "\"pattern\":\"^/\"}}}]}",
+    .syntax = "source or {cookie: NAME, secret_file: FILE}",
 };
 
 /* ---- outlier ------------------------------------------------------------------- */

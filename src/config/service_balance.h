@@ -46,11 +46,12 @@ struct hedge_conf {
 struct balance_conf {
 	/* BALANCE_HASH */
 	enum hash_key hash_key;
-	const char *hash_name; /* of the header or cookie */
-	unsigned hash_bound;   /* per cent of the average load; 0: no bound */
-	const char *sticky;    /* name of the cookie; or NULL */
-	bool sticky_source;    /* `sticky: source`, which is BALANCE_HASH */
-	int64_t slow_start_ns; /* 0: all at once */
+	const char *hash_name;	   /* of the header or cookie */
+	unsigned hash_bound;	   /* per cent of the average load; 0: no bound */
+	const char *sticky;	   /* name of the cookie; or NULL */
+	const char *sticky_secret; /* file that its values are made with; or NULL */
+	bool sticky_source;	   /* `sticky: source`, which is BALANCE_HASH */
+	int64_t slow_start_ns;	   /* 0: all at once */
 	unsigned backup_below; /* per cent of active servers; 0: when none is left */
 	bool backup_full;      /* and when all active ones are full */
 	unsigned panic_below;  /* per cent of servers; 0: never */

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "proxy/counters.h"
 #include "proxy/gen_page.h"
+#include "proxy/gen_stick.h"
 #include "proxy/gen_tls.h"
 #include "proxy/meter.h"
 #include "proxy/route.h"
@@ -145,6 +146,7 @@ build_service(struct builder *b, size_t i)
 	build_servers(b, gs, old);
 	build_routes(b, gs);
 	gen_tls_build(g, gs, old, b->files);
+	gen_stick_build(g, gs, old, b->files);
 	if (conf->n_routes > 0)
 		gen_page_build(g, gs, old, b->files);
 }

@@ -21,6 +21,7 @@
 #include "proxy/counters.h"
 #include "proxy/gen.h"
 #include "proxy/gen_page.h"
+#include "proxy/gen_stick.h"
 #include "proxy/gen_tls.h"
 #include "proxy/proxy.h"
 #include "proxy/tls_memory.h"
@@ -466,16 +467,15 @@ open_file(void *arg, const char *path)
 	return part_file(p->part, path);
 }
 
-/* Publishes what there is to say about files of the service. */
+/* What there is to say about files of the service; "": nothing. */
 static void
-publish_files(struct proxy *p, const char *service, const char *tls, const char *page)
+publish_file(
+    struct proxy *p, const char *what, const struct service *service, const char *text)
 {
 	char key[FACT_KEY_LEN];
 
-	(void)snprintf(key, sizeof(key), "proxy tls %s", service);
-	part_publish(p->part, key, "%s", tls);
-	(void)snprintf(key, sizeof(key), "proxy page %s", service);
-	part_publish(p->part, key, "%s", page);
+	(void)snprintf(key, sizeof(key), "proxy %s %s", what, service->name);
+	part_publish(p->part, key, "%s", text);
 }
 
 /* What `old` had and is not here any more is no fact. */
@@ -484,12 +484,14 @@ withdraw_files(struct proxy *p, const struct gen *old)
 {
 	for (size_t i = 0; p->active && old != NULL && i < old->cluster->n_services;
 	     i++) {
-		const char *name = old->cluster->service[i].name;
-		const struct service *s = cluster_service(p->cluster, name);
+		const struct service *was = &old->cluster->service[i];
+		const struct service *s = cluster_service(p->cluster, was->name);
 
 		if (!old->service[i].here || (s != NULL && service_on_host(s, p->me)))
 			continue;
-		publish_files(p, name, "", "");
+		publish_file(p, "tls", was, "");
+		publish_file(p, "page", was, "");
+		publish_file(p, "sticky", was, "");
 	}
 }
 
@@ -497,14 +499,19 @@ static void
 tell_files(struct proxy *p)
 {
 	const struct gen *g = p->gen;
-	char tls[TLS_FACT_LEN], page[PAGE_FACT_LEN];
+	char tls[TLS_FACT_LEN], page[PAGE_FACT_LEN], stick[STICK_FACT_LEN];
 
 	for (size_t i = 0; p->active && g != NULL && i < g->cluster->n_services; i++) {
-		if (!g->service[i].here)
+		const struct gen_service *gs = &g->service[i];
+
+		if (!gs->here)
 			continue;
-		gen_tls_fact(&g->service[i], tls);
-		gen_page_fact(&g->service[i], page);
-		publish_files(p, g->service[i].conf->name, tls, page);
+		gen_tls_fact(gs, tls);
+		gen_page_fact(gs, page);
+		gen_stick_fact(gs, stick);
+		publish_file(p, "tls", gs->conf, tls);
+		publish_file(p, "page", gs->conf, page);
+		publish_file(p, "sticky", gs->conf, stick);
 	}
 }
 

@@ -19,7 +19,7 @@ compare(const void *a, const void *b)
 void
 stick_update(struct wservice *s)
 {
-	struct sticky_key key;
+	const struct sticky_key *key = &s->gen->service[s->conf->index].stick_key;
 
 	free(s->sticky);
 	s->sticky = NULL;
@@ -27,10 +27,9 @@ stick_update(struct wservice *s)
 		return;
 	s->sticky = calloc(s->n_up + 1, sizeof(*s->sticky));
 	ASSERT(s->sticky != NULL);
-	key = sticky_derive(s->gen->cluster->name, s->conf->name);
 	for (size_t i = 0; i < s->n_up; i++) {
 		s->up[i]->token =
-		    sticky_hash(&key, s->up[i]->name, strlen(s->up[i]->name));
+		    sticky_hash(key, s->up[i]->name, strlen(s->up[i]->name));
 		s->sticky[i] = (struct sticky_server){
 		    .token = s->up[i]->token, .place = (uint32_t)i};
 	}

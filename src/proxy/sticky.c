@@ -78,12 +78,18 @@ sticky_hash(const struct sticky_key *key, const void *bytes, size_t len)
 }
 
 struct sticky_key
-sticky_derive(const char *cluster, const char *service)
+sticky_derive(
+    const char *cluster, const char *service, const void *secret, size_t secret_len)
 {
-	const struct sticky_key none = {{0, 0}};
-	struct sticky_token t = sticky_hash(&none, cluster, strlen(cluster));
-	struct sticky_key k = {{t.t[0], t.t[1]}};
+	struct sticky_key k = {{0, 0}};
+	struct sticky_token t;
 
+	if (secret_len > 0) {
+		t = sticky_hash(&k, secret, secret_len);
+		k = (struct sticky_key){{t.t[0], t.t[1]}};
+	}
+	t = sticky_hash(&k, cluster, strlen(cluster));
+	k = (struct sticky_key){{t.t[0], t.t[1]}};
 	t = sticky_hash(&k, service, strlen(service));
 	return (struct sticky_key){{t.t[0], t.t[1]}};
 }

@@ -29,8 +29,10 @@ struct sticky_token {
 struct sticky_token sticky_hash(
     const struct sticky_key *key, const void *bytes, size_t len);
 
-/* The key of a service in a cluster without a secret: the same on every host. */
-struct sticky_key sticky_derive(const char *cluster, const char *service);
+/* The key of a service: the same on every host that has the same secret, or none (of no
+ * bytes). */
+struct sticky_key sticky_derive(
+    const char *cluster, const char *service, const void *secret, size_t secret_len);
 
 bool sticky_equal(const struct sticky_token *a, const struct sticky_token *b);
 

@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/stats.h"
 #include "config/cluster.h"
+#include "proxy/sticky.h"
 
 #define WORKERS_CAP 64 /* threads; a set of them is one word */
 
@@ -74,6 +75,8 @@ struct gen_service {
 	    *page;	      /* what routes answer, by their index; p NULL: nothing */
 	const char *page_why; /* what could not be read, "" if nothing */
 	bool page_failed;
+	struct sticky_key stick_key; /* what cookies that name servers are made with */
+	const char *stick_why;	     /* as page_why */
 };
 
 struct arena;

@@ -521,8 +521,9 @@ list_troubles(const struct tree *t, struct sbuf *out)
 {
 	static const struct {
 		const char *key, *what;
-	} told[] = {
-	    {"proxy tls ", "TLS of service"}, {"proxy page ", "a page of service"}};
+	} told[] = {{"proxy tls ", "TLS of service"},
+	    {"proxy page ", "a page of service"},
+	    {"proxy sticky ", "the sticky secret of service"}};
 
 	LIST_EACH(n, tmp, &t->facts.all)
 	{

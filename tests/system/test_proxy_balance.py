@@ -303,6 +303,42 @@ def test_sticky_cookie(lab):
     lab.order("enable", f"{first}:8080")
 
 
+def test_sticky_secret(lab):
+    """Two services of one name on two hosts would agree; another secret does not."""
+    named(lab, "web1")
+    path = os.path.join(lab.folder, "sticky.key")
+
+    def secret(text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, 0o600)
+
+    def cookie():
+        return lab.get(80)[0]["set-cookie"].split(";")[0]
+    plain = '  site: {listen: "lb1:80", sticky: {cookie: s}, check: none, servers: ["web1:8080"]}\n'
+    lab.start(plain)
+    without = cookie()
+    lab.write(plain.replace("cookie: s", f"cookie: s, secret_file: {path}"))
+    assert "the sticky secret of service site" in lab.control("reload")["error"]
+    until(lambda: "No such file" in lab.fact("proxy sticky site"), "it is told")
+    assert cookie() == without, "a missing secret refuses nobody"
+    secret("0123456789abcdef")
+    lab.order("reload")
+    until(lambda: cookie() != without, "it is taken")
+    assert lab.fact("proxy sticky site") == ""
+    one = cookie()
+    secret("short")
+    assert "what was there before stays" in lab.control("reload")["error"]
+    until(lambda: "16 to 4096 bytes" in lab.fact("proxy sticky site"), "it is told")
+    assert cookie() == one, "what was there before stays"
+    secret("another secret of bytes")
+    lab.order("reload")
+    until(lambda: cookie() not in (one, without), "the new one is taken")
+    secret("0123456789abcdef")
+    lab.order("reload")
+    until(lambda: cookie() == one, "it depends on nothing else")
+
+
 def test_sticky_server_goes(lab):
     """Who loses his server gets another one, and a new cookie."""
     named(lab, "web1")

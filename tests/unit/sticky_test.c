@@ -42,8 +42,8 @@ hash_vectors(void **state)
 static void
 hash_differs(void **state)
 {
-	struct sticky_key key = sticky_derive("shop", "site");
-	struct sticky_key other = sticky_derive("shop", "api");
+	struct sticky_key key = sticky_derive("shop", "site", "", 0);
+	struct sticky_key other = sticky_derive("shop", "api", "", 0);
 	struct sticky_token seen[40];
 	char text[40] = "";
 	size_t n = 0;
@@ -55,6 +55,26 @@ hash_differs(void **state)
 		for (size_t i = 0; i + 1 < n; i++)
 			assert_false(sticky_equal(&seen[i], &seen[n - 1]));
 	}
+}
+
+/* No secret is what there was before secrets; one byte more is another key. */
+static void
+secrets_differ(void **state)
+{
+	struct sticky_key seen[33];
+	char secret[32] = "";
+	const struct sticky_key zero = {{0, 0}};
+	struct sticky_token t = sticky_hash(&zero, "shop", 4);
+	struct sticky_key k = {{t.t[0], t.t[1]}};
+
+	(void)state;
+	t = sticky_hash(&k, "site", 4);
+	for (size_t len = 0; len < ARRAY_LEN(seen); len++) {
+		seen[len] = sticky_derive("shop", "site", secret, len);
+		for (size_t i = 0; i < len; i++)
+			assert_true(seen[i].k[0] != seen[len].k[0]);
+	}
+	assert_true(seen[0].k[0] == t.t[0] && seen[0].k[1] == t.t[1]);
 }
 
 static void
@@ -127,6 +147,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hash_vectors),
 	    cmocka_unit_test(hash_differs),
+	    cmocka_unit_test(secrets_differ),
 	    cmocka_unit_test(text_and_back),
 	    cmocka_unit_test(cookies),
 	};
