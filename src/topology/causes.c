@@ -260,7 +260,7 @@ cause_in_group(struct drafts *d, const struct service *s, const struct server_gr
 	if (s->check.type == CHECK_NONE) {
 		put(out, N203, s->place, s->name);
 		out->reason = draft_text(d,
-		    "nobody checks the servers of %s: a dead one keeps its share",
+		    "nobody checks the servers of %s: what is dead keeps its share",
 		    s->name);
 		out->change = s->mode == MODE_HTTP
 				  ? "say check: with a path such as /health"

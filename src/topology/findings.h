@@ -15,36 +15,37 @@
 
 /* Code, name, whether it is a single point of failure, and what it says. N1: what a
  * kind of thing comes to; N2: redundancy that is none; N3: worth knowing. */
-#define FINDING_RULES(X)                                                              \
-	X(N101, "host", "A host without which a goal ends.")                          \
-	X(N102, "part", "A part of nines without which a goal ends.")                 \
-	X(N103, "link", "A host's link without which a goal ends.")                   \
-	X(N104, "network", "A network that everything of a goal goes over.")          \
-	X(N105, "zone", "A zone without which a goal ends.")                          \
-	X(N106, "server", "A server program without which a goal ends.")              \
-	X(N107, "outside", "Something outside the file without which a goal ends.")   \
-	X(N201, "one-host", "A floating address that only one host can have.")        \
-	X(N202, "no-follow",                                                          \
-	    "A floating address stays on a host that has lost its servers.")          \
-	X(N203, "no-check", "Servers that nobody checks keep their share when dead.") \
-	X(N204, "idle-backup", "A backup that never serves when it is needed.")       \
-	X(N205, "one-server", "A service, or a group of it, with one server.")        \
-	X(N206, "no-spare-capacity",                                                  \
-	    "With one server less, the rest cannot carry the load.")                  \
-	X(N207, "one-zone", "What looks redundant shares one zone.")                  \
-	X(N208, "one-gateway", "All traffic goes through one gateway.")               \
-	X(N209, "one-upstream", "All gateways use one router outside.")               \
-	X(N210, "own-address",                                                        \
-	    "A service at a host's own address, which cannot move.")                  \
-	X(N211, "watches-other",                                                      \
-	    "A floating address follows something else than what is served at it.")   \
-	X(N212, "shallow-check", "A check that a hung application passes.")           \
-	X(N213, "one-firewall", "All traffic goes through one firewall.")             \
-	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")    \
-	X(N302, "heartbeat-path",                                                     \
-	    "The heartbeat has one path, shared with the traffic.")                   \
-	X(N303, "no-zones", "The file does not say what shares power or a rack.")     \
-	X(N304, "certificate-expires", "A certificate that ends soon.")               \
+#define FINDING_RULES(X)                                                            \
+	X(N101, "host", "A host without which a goal ends.")                        \
+	X(N102, "part", "A part of nines without which a goal ends.")               \
+	X(N103, "link", "A host's link without which a goal ends.")                 \
+	X(N104, "network", "A network that everything of a goal goes over.")        \
+	X(N105, "zone", "A zone without which a goal ends.")                        \
+	X(N106, "server", "A server program without which a goal ends.")            \
+	X(N107, "outside", "Something outside the file without which a goal ends.") \
+	X(N201, "one-host", "A floating address that only one host can have.")      \
+	X(N202, "no-follow",                                                        \
+	    "A floating address stays on a host that has lost its servers.")        \
+	X(N203, "no-check",                                                         \
+	    "Nobody checks the servers: what is dead keeps its share.")             \
+	X(N204, "idle-backup", "A backup that never serves when it is needed.")     \
+	X(N205, "one-server", "A service, or a group of it, with one server.")      \
+	X(N206, "no-spare-capacity",                                                \
+	    "With one server less, the rest cannot carry the load.")                \
+	X(N207, "one-zone", "What looks redundant shares one zone.")                \
+	X(N208, "one-gateway", "All traffic goes through one gateway.")             \
+	X(N209, "one-upstream", "All gateways use one router outside.")             \
+	X(N210, "own-address",                                                      \
+	    "A service at a host's own address, which cannot move.")                \
+	X(N211, "watches-other",                                                    \
+	    "A floating address follows something else than what is served at it.") \
+	X(N212, "shallow-check", "A check that a hung application passes.")         \
+	X(N213, "one-firewall", "All traffic goes through one firewall.")           \
+	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
+	X(N302, "heartbeat-path",                                                   \
+	    "The heartbeat has one path, shared with the traffic.")                 \
+	X(N303, "no-zones", "The file does not say what shares power or a rack.")   \
+	X(N304, "certificate-expires", "A certificate that ends soon.")             \
 	X(N305, "certificate-expired", "A certificate that has ended.")
 
 enum finding_code {

@@ -319,15 +319,37 @@ counts(const struct service *s, const struct server_group *g, size_t i, unsigned
 	       (!server->backup || topology_backups_count(s, g, needs));
 }
 
-/* Enough of the servers pushed since `mark`. */
+/*
+ * Enough of the servers pushed since `mark`. Without a check only clients find out:
+ * that a program is gone from the refusal, and a retry helps them; that a host is gone
+ * by waiting, again and again. So all hosts are needed then, and without retries all
+ * programs.
+ */
 static uint32_t
-enough(struct build *b, const struct service *s, uint32_t mark, unsigned needs)
+enough(struct build *b, const struct service *s, const struct server_group *g,
+    uint32_t mark, unsigned needs)
 {
-	uint32_t n = graph_pending(b->g, mark);
+	uint32_t n = graph_pending(b->g, mark), node;
 
-	if (s->check.type == CHECK_NONE && n > 0) /* a dead one keeps its share */
-		needs = n;
-	return graph_at_least(b->g, mark, needs);
+	if (s->check.type != CHECK_NONE || n == 0)
+		return graph_at_least(b->g, mark, needs);
+	node = graph_at_least(b->g, mark, s->retries > 0 ? needs : n);
+	mark = graph_open(b->g);
+	graph_push(b->g, node);
+	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
+		const struct server *server = &s->server[i];
+		struct seat seat = {.host = server->host};
+
+		if (!counts(s, g, i, needs) || server->unix_path != NULL)
+			continue;
+		if (server->host == NULL) {
+			graph_push(b->g, server_base(b, s, i));
+			continue;
+		}
+		push_host(b, seat);
+		push_link(b, seat, topology_network_of(b->c, server));
+	}
+	return graph_all(b->g, mark);
 }
 
 /* The network that all servers of `g` are on, none of them on `h`; or NULL. */
@@ -366,7 +388,7 @@ shared_group(struct build *b, const struct service *s, size_t k, unsigned needs)
 		if (b->twin != NULL && s->server[i].host == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
-	b->group_base[at] = enough(b, s, mark, needs) + 1;
+	b->group_base[at] = enough(b, s, g, mark, needs) + 1;
 	return b->group_base[at] - 1;
 }
 
@@ -393,7 +415,7 @@ push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
 		if (b->twin != NULL && s->server[i].host == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
-	graph_push(b->g, enough(b, s, mark, needs));
+	graph_push(b->g, enough(b, s, g, mark, needs));
 }
 
 /* All groups of `s` that requests are sent to. */

@@ -87,8 +87,13 @@ static const struct row rows[] = {
 	"    servers: [web1:80, web2:80, {at: web3:80, backup: true}]\n    needs: 2\n"
 	"    backup_below: 100%\n",
 	"zone b, network front, network back"},
-    {"nobody looks whether servers are there",
+    {"nobody looks whether servers are there: clients find out by waiting",
 	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n    check: none\n",
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back"},
+    {"and nobody helps them",
+	HEAD FOLLOWED SITE
+	"    servers: [web1:80, web2:80]\n    check: none\n    retries: 0\n",
 	"zone a, zone b, network front, network back, host web1, host web2, "
 	"link web1 back, link web2 back, server site web1:80, server site web2:80"},
     {"a server without weight is none",
