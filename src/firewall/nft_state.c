@@ -157,7 +157,10 @@ nft_state_read(const char *json, size_t len, struct nft_state *out)
 		json_decref(root);
 		return -ENOMEM;
 	}
-	json_array_foreach(list, i, item) read_item(item, &s);
+	json_array_foreach(list, i, item)
+	{
+		read_item(item, &s);
+	}
 	json_decref(root);
 	join(&s);
 	*out = s;

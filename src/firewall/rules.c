@@ -99,7 +99,7 @@ of_family(
 
 		for (size_t j = 0; j < l->n && keep; j++)
 			keep = j == i || !covers(&l->net[j], &l->net[i]) ||
-			       (l->net[j].bits == l->net[i].bits && j > i);
+			       (j > i && l->net[j].bits == l->net[i].bits);
 		if (keep)
 			out->net[out->n++] = l->net[i];
 	}

@@ -53,7 +53,7 @@ confine_writes(const struct part_row *row)
 
 	if (row->state && mkdir(state_folder(), 0700) != 0 && errno != EEXIST)
 		warn("state_folder", -errno);
-	for (; row->writes[n] != NULL && n < WRITES_MAX; n++)
+	for (; n < WRITES_MAX && row->writes[n] != NULL; n++)
 		writes[n] = row->writes[n];
 	if (row->state)
 		writes[n] = state_folder();
