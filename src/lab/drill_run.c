@@ -383,7 +383,7 @@ rehearse(struct drill *d, const struct options *o)
 		err = play_all(d, &plan, o, &report);
 	if (report.round != NULL)
 		good = present(&report, o);
-	for (size_t i = 0; i < report.n; i++)
+	for (size_t i = 0; report.round != NULL && i < report.n; i++)
 		good &= report.round[i].settled;
 	free_rounds(&report);
 	report_old_done_with(&report.resumed);

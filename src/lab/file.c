@@ -116,7 +116,8 @@ file_span(const char *text, int64_t *ns)
 	static const struct {
 		const char *unit;
 		int64_t ns;
-	} units[] = {{"s", SEC_NS}, {"m", 60 * SEC_NS}, {"h", 3600 * SEC_NS}};
+	} units[] = {
+	    {"s", SEC_NS}, {"m", INT64_C(60) * SEC_NS}, {"h", INT64_C(3600) * SEC_NS}};
 	size_t digits = strspn(text, "0123456789");
 	char number[12];
 	int64_t n;
@@ -129,7 +130,7 @@ file_span(const char *text, int64_t *ns)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (strcmp(text + digits, units[i].unit) != 0 ||
-		    n * units[i].ns > 24 * 3600 * SEC_NS)
+		    n * units[i].ns > INT64_C(24) * 3600 * SEC_NS)
 			continue;
 		*ns = n * units[i].ns;
 		return true;

@@ -27,7 +27,7 @@
 #include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
-#define KEY_LEN	 32
+#define KEY_LEN	 ((size_t)32)
 #define DISK_MIB 16 /* of each host */
 
 int
