@@ -457,7 +457,8 @@ client_progress(struct worker *w, struct client *c)
 	if (!c->up.body.done) {
 		mono_t body = body_due(w, c);
 
-		if (mono_before(body, due))
+		/* A server owes nothing before it has all of the request. */
+		if (!mono_is_never(body))
 			due = body;
 	}
 	wheel_set(&w->wheel, &c->timer, due);

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 
 import pytest
 
@@ -45,6 +46,7 @@ SERVICES = """
     servers: ["web1:8080"]
     check: none
     log: full
+  owing:  {listen: "lb1:73", servers: ["web1:8083"], check: none, timeouts: {body: 300ms}}
   sampled: {listen: "lb1:71", servers: ["web1:8080"], check: none, log: {sample: 10}}
   quick:   {mode: tcp, listen: "lb1:72", servers: ["web1:8080"], check: none, log: full}
 """
@@ -545,9 +547,24 @@ def test_504_when_the_server_does_not_read(lab, raw):
     assert head.status == 504
 
 
+def test_a_pause_of_the_client_is_not_the_servers(lab, raw):
+    """Longer than a server may take to answer, shorter than a body may take to come."""
+    def script(stream, _):
+        head = stream.head()
+        stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + stream.body(head))
+    raw(script, 8083)
+    stream = lab.connect(83)
+    stream.send(POST + "Content-Length: 4\r\n\r\n")
+    stream.send(b"ab")
+    time.sleep(0.7)
+    stream.send(b"cd")
+    assert stream.answer()[1] == b"abcd"
+    stream.close()
+
+
 def test_408_when_the_body_does_not_come(lab, raw):
     raw(lambda stream, _: stream.rest(), 8083)
-    head, _ = lab.ask(83, POST + "Content-Length: 10\r\n\r\nhello")
+    head, _ = lab.ask(73, POST + "Content-Length: 10\r\n\r\nhello")
     assert head.status == 408 and head["connection"] == "close"
 
 
