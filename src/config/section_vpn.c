@@ -816,7 +816,7 @@ derived_text(
 	struct sbuf text;
 	const char *copy;
 
-	sbuf_init(&text, 2 * CLUSTER_NAME_MAX);
+	sbuf_init(&text, (size_t)2 * CLUSTER_NAME_MAX);
 	derive(v, &text);
 	copy = arena_strndup(r->arena, sbuf_text(&text), text.len);
 	sbuf_done(&text);

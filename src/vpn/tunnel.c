@@ -281,14 +281,18 @@ leave(struct tunnel *t)
 		log_event(LOG_ERR, "no_memory", "of=\"%s\"", v->name);
 		return;
 	}
-	for (size_t i = 0; i < change.room; i++) {
-		const struct vpn_peer *p = &v->peer[i % v->n_peers];
+	for (size_t i = 0; i < v->n_peers; i++) {
 		struct wg_peer_change *c = &change.peer[change.n_peers++];
 
-		memcpy(c->key, p->key, sizeof(c->key));
-		c->remove = i < v->n_peers;
-		c->set_allowed = !c->remove;
-		c->allowed = p->address;
+		memcpy(c->key, v->peer[i].key, sizeof(c->key));
+		c->remove = true;
+	}
+	for (size_t i = 0; i < v->n_peers; i++) {
+		struct wg_peer_change *c = &change.peer[change.n_peers++];
+
+		memcpy(c->key, v->peer[i].key, sizeof(c->key));
+		c->set_allowed = true;
+		c->allowed = v->peer[i].address;
 		c->keepalive_s = WG_KEEPALIVE_STAYS;
 	}
 	fail(t, "cannot end the sessions", wg_dev_change(t->dev, &change));

@@ -89,7 +89,7 @@ meet(struct wg_dev *d, char why[static WG_WHY_LEN])
 	struct sbuf answer;
 	int err;
 
-	sbuf_init(&answer, WG_UAPI_MAX(2 * VPN_PEERS_MAX));
+	sbuf_init(&answer, WG_UAPI_MAX((size_t)2 * VPN_PEERS_MAX));
 	err = wg_go_ask(d->fd, WG_UAPI_GET, strlen(WG_UAPI_GET), &answer);
 	forget(&answer);
 	if (err != 0)

@@ -253,7 +253,7 @@ get_peer(struct wg_state *s, const struct nlattr *item)
 		known->n_allowed += p.n_allowed;
 		return 0;
 	}
-	if (s->n_peers == s->room)
+	if (s->peer == NULL || s->n_peers == s->room)
 		return -E2BIG;
 	s->peer[s->n_peers++] = p;
 	return 0;

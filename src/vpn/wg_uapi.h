@@ -14,7 +14,7 @@
 #define WG_UAPI_GET "get=1\n\n"
 
 /* Bytes of an answer about `n` peers with one address each, and some to spare. */
-#define WG_UAPI_MAX(n) ((size_t)4096 + (n)*1024)
+#define WG_UAPI_MAX(n) ((size_t)4096 + (size_t)(n)*1024)
 
 /* The request that carries out `c`. */
 void wg_uapi_set(const struct wg_change *c, struct sbuf *out);
