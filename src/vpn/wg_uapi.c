@@ -222,7 +222,7 @@ wg_uapi_state(struct wg_state *s, const char *text, size_t len)
 {
 	const char *end = text + len;
 	struct wg_peer *peer = NULL;
-	struct line l;
+	struct line l = {.key_len = 0};
 
 	memset(s->key, 0, sizeof(s->key));
 	s->port = 0;
@@ -249,7 +249,7 @@ int
 wg_uapi_result(const char *text, size_t len)
 {
 	const char *end = text + len;
-	struct line l;
+	struct line l = {.key_len = 0};
 
 	while (next_line(&text, end, &l)) {
 		if (is(&l, "errno"))
