@@ -147,6 +147,21 @@ drill_well(struct drill *d)
 	return true;
 }
 
+/* Why drill_well() says no. */
+static const char *
+unwell(struct drill *d)
+{
+	if (!drill_owner_right(d))
+		return "the address is not where it belongs";
+	if (!others_right(d))
+		return "a floating address has no owner, two, or another than it "
+		       "prefers";
+	if (!steady(d))
+		return "no steady answers";
+	return flows_steady(d->flows) ? "not all parts are up"
+				      : "downloads or pushes stand still";
+}
+
 static void
 complain(struct drill *d, const char *what)
 {
@@ -304,11 +319,7 @@ phase_mended(
 	if (err == 0)
 		err = drill_until(d, drill_well, SETTLE_NS);
 	if (err == -ETIMEDOUT)
-		complain(d, !drill_owner_right(d) ? "the address did not come back"
-			    : !steady(d)	  ? "no steady answers afterwards"
-			    : !others_right(d)
-				? "a floating address has no or two owners"
-				: "not all parts are up again");
+		complain(d, unwell(d));
 	finish(d, p);
 	return err == -EINTR ? err : 0;
 }
@@ -460,10 +471,12 @@ drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 	name_round(d, t, &h, r);
 	d->drops = count_drops();
 	if (err != 0) {
-		(void)snprintf(r->trouble, sizeof(r->trouble),
-		    "not begun: things had not settled before");
+		(void)snprintf(r->trouble, sizeof(r->trouble), "not begun: %s",
+		    err == -ETIMEDOUT ? unwell(d) : strerror(-err));
+		r->doubtful = true; /* what was before it is to blame */
 		return 0;
 	}
+	r->played = true;
 	err = phase_broken(d, t, &h, r);
 	if (err == 0 && d->keep && d->trouble[0] != '\0') {
 		r->phase[1].from = r->phase[1].to = r->phase[0].to;

@@ -131,6 +131,7 @@ struct drill_round {
 	char victim[MISHAP_NAME_LEN];
 	bool generated; /* a failure of the list */
 	enum forecast forecast;
+	bool played;   /* else things were not well before it */
 	bool survived; /* clients were served while it lasted */
 	bool settled;  /* all went as it should */
 	bool doubtful; /* the machine stood still while it measured */

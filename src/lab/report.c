@@ -74,6 +74,7 @@ add_round(struct report_group *g, const struct drill_round *k)
 	g->n++;
 	g->unsettled += !k->settled;
 	g->doubtful += k->doubtful;
+	g->played += k->played;
 	g->survived += k->survived;
 	for (size_t p = 0; p < ARRAY_LEN(k->phase); p++) {
 		const struct phase *phase = &k->phase[p];

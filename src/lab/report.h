@@ -15,7 +15,7 @@ struct spread {
 struct report_group {
 	const struct drill_round *first;
 	size_t n, unsettled, doubtful;
-	size_t survived; /* in how many rounds clients were served */
+	size_t played, survived; /* in how many rounds clients were served */
 	struct spread outage, back, two, two_back, none, recovery;
 	uint64_t failed, retried, broken, requests;
 	uint64_t probes_failed;
@@ -29,6 +29,9 @@ bool report_gather(
 
 /* "survives", "ends", "?": what the analysis says. */
 const char *report_forecast(enum forecast f);
+
+/* "survives", "ends", "both", or "nothing" where it was not played. */
+const char *report_seen(const struct report_group *g);
 
 /* The table of failures that were made from the file. */
 void report_failures(const struct drill_report *r, FILE *f, bool colour);

@@ -19,10 +19,12 @@ report_forecast(enum forecast f)
 	return "?";
 }
 
-static const char *
-seen(const struct report_group *g)
+const char *
+report_seen(const struct report_group *g)
 {
-	if (g->survived == g->n)
+	if (g->played == 0)
+		return "nothing";
+	if (g->survived == g->played)
 		return "survives";
 	return g->survived == 0 ? "ends" : "both";
 }
@@ -39,7 +41,7 @@ row(const struct drill_report *r, const struct report_group *g, FILE *f)
 		(void)snprintf(before, sizeof(before), "%.0f", was);
 	(void)fprintf(f,
 	    "%-32s %-9s %-9s %20s %6s %7llu %7llu %5llu %5llu %5llu %7.0f %8.0f%s\n",
-	    g->first->name, report_forecast(g->first->forecast), seen(g), outage,
+	    g->first->name, report_forecast(g->first->forecast), report_seen(g), outage,
 	    before, (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
 	    (unsigned long long)g->broken,
 	    (unsigned long long)g->flows[FLOW_DOWNLOAD].broken,
@@ -55,7 +57,7 @@ row(const struct drill_report *r, const struct report_group *g, FILE *f)
 static void
 conclude(const struct drill_report *r, FILE *f)
 {
-	size_t failures = 0, ended = 0, wrong = 0, unknown = 0;
+	size_t failures = 0, ended = 0, wrong = 0, unknown = 0, idle = 0;
 	struct report_group g;
 	double worst = 0;
 
@@ -64,15 +66,18 @@ conclude(const struct drill_report *r, FILE *f)
 			continue;
 		failures++;
 		wrong += g.unsettled > 0;
-		ended += g.survived < g.n;
+		ended += g.survived < g.played;
+		idle += g.played == 0;
 		unknown += g.first->forecast == FORECAST_NONE;
-		if (g.survived == g.n && g.outage.max > worst)
+		if (g.survived == g.played && g.outage.max > worst)
 			worst = g.outage.max;
 	}
 	(void)fprintf(f,
 	    "%zu failures: %zu ended the service, %zu were survived, with an outage of "
 	    "at most %.0f ms\n",
-	    failures, ended, failures - ended, worst);
+	    failures, ended, failures - ended - idle, worst);
+	if (idle > 0)
+		(void)fprintf(f, "%zu could not be played\n", idle);
 	if (unknown > 0)
 		(void)fprintf(f, "%zu of them the analysis says nothing of\n", unknown);
 	if (wrong == 0 && unknown < failures)

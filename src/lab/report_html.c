@@ -296,17 +296,14 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 static void
 failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
 {
-	bool ends = g->survived < g->n;
+	bool ends = g->survived < g->played;
 	double was;
 
 	(void)fprintf(f, "<tr><td><a href='#%s'>%s</a>%s<td>%s<td%s>%s<td>%.0f",
 	    g->first->name, g->first->name,
 	    g->unsettled > 0 ? " <b class=bad>!</b>" : "",
 	    report_forecast(g->first->forecast), ends ? " class=bad" : "",
-	    g->survived == g->n ? "survives"
-	    : g->survived == 0	? "ends"
-				: "both",
-	    g->outage.median);
+	    report_seen(g), g->outage.median);
 	if (r->before.all != NULL &&
 	    report_old_outage(&r->before, g->first->name, &was))
 		(void)fprintf(f, " <small>(%.0f)</small>", was);
