@@ -77,12 +77,13 @@ test_lines(void **state)
 static void
 test_long_reason(void **state)
 {
+	static const char down[] = {'d', 'o', 'w', 'n', ' ', '#'};
 	char line[HEALTH_AGENT_LINE_MAX];
 	struct health_agent a;
 
 	(void)state;
 	memset(line, 'x', sizeof(line));
-	memcpy(line, "down #", 6);
+	memcpy(line, down, sizeof(down));
 	health_agent_init(&a);
 	assert_false(health_agent_whole(line, sizeof(line)));
 	assert_int_equal(health_agent_decode(&a, line, sizeof(line)), 0);
