@@ -6,6 +6,7 @@
 
 #include "base/mono.h"
 #include "config/firewall_parts.h"
+#include "config/host_list.h"
 #include "config/section_firewall.h"
 #include "config/sections.h"
 
@@ -13,41 +14,17 @@
 
 /* ---- hosts, sync, outside ------------------------------------------------------ */
 
-static bool
-lists_host(const struct firewall_conf *f, const struct host *h)
-{
-	for (size_t i = 0; i < f->n_hosts; i++) {
-		if (f->host[i] == h)
-			return true;
-	}
-	return false;
-}
-
 static void
 read_hosts(struct reader *r, const struct yaml *node, void *base)
 {
+	static const struct host_list_rule rule = {
+	    .one_to = "a firewall has", .what = "hosts", .max = HOSTS_MAX};
 	struct firewall_conf *f = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct host **list, *h;
+	struct host_list list;
+	size_t n = host_list_read(r, node, &rule, NULL, &list);
 
-	if (n == 0 || n > HOSTS_MAX || node->kind == YAML_EMPTY) {
-		(void)reader_error(
-		    r, node, "out-of-range", "a firewall has 1 to %d hosts", HOSTS_MAX);
-		return;
-	}
-	list = arena_array(r->arena, n, sizeof(*list));
-	if (list == NULL)
-		return;
-	f->host = list;
-	for (size_t i = 0; i < n; i++, item = item->next) {
-		h = look_up(r, item, NAME_HOST);
-		if (h != NULL && lists_host(f, h))
-			(void)reader_error(r, item, "duplicate-host",
-			    "host \"%s\" is listed twice", h->name);
-		else if (h != NULL)
-			list[f->n_hosts++] = h;
-	}
+	f->host = list.host;
+	f->n_hosts = list.n;
 	if (n == 1)
 		diag_hint(reader_warning(
 			      r, node, "one-host", "the firewall has only one host"),
@@ -59,16 +36,14 @@ write_hosts(const void *base, struct sbuf *out)
 {
 	const struct firewall_conf *f = base;
 
-	for (size_t i = 0; i < f->n_hosts; i++)
-		sbuf_printf(out, "%s%s", i > 0 ? ", " : "[", f->host[i]->name);
-	sbuf_puts(out, "]");
+	host_list_write(f->host, f->n_hosts, out);
 }
 
 static const struct form hosts_form = {
     .read = read_hosts,
     .write = write_hosts,
-    .schema = "{\"$ref\":\"#/$defs/names\"}",
-    .syntax = "[HOST, ...]",
+    .schema = HOST_LIST_SCHEMA,
+    .syntax = HOST_LIST_SYNTAX,
 };
 
 static void
@@ -249,7 +224,7 @@ find_floating_ips(struct reader *r, struct firewall_conf *f)
 		bool ours = ip->n_hosts > 0;
 
 		for (size_t j = 0; j < ip->n_hosts; j++)
-			ours = ours && lists_host(f, ip->host[j]);
+			ours = ours && host_list_has(f->host, f->n_hosts, ip->host[j]);
 		if (ours)
 			list[f->n_floating_ips++] = ip;
 	}

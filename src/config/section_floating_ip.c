@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mono.h"
+#include "config/host_list.h"
 #include "config/reader.h"
 #include "config/sections.h"
 
@@ -89,47 +90,33 @@ static const struct form addresses_form = {
 };
 
 static void
-add_host(struct reader *r, struct floating_ip *f, const struct host **list,
-    const struct yaml *node)
+look_at_host(
+    struct reader *r, const struct yaml *node, const struct host *h, const void *base)
 {
-	const struct host *h = look_up(r, node, NAME_HOST);
-	struct diag *d;
+	const struct floating_ip *f = base;
 
-	if (h == NULL)
-		return;
-	if (floating_ip_rank(f, h) >= 0) {
-		(void)reader_error(
-		    r, node, "duplicate-host", "host \"%s\" is listed twice", h->name);
-		return;
-	}
-	list[f->n_hosts++] = h;
 	if (f->network == NULL || host_address_on(h, f->network) != NULL ||
 	    host_unclear(h))
 		return;
-	d = reader_error(r, node, "host-not-on-network",
-	    "host \"%s\" has no address on network \"%s\"", h->name, f->network->name);
-	diag_hint(d, "the network of %s's address", f->name);
+	diag_hint(reader_error(r, node, "host-not-on-network",
+		      "host \"%s\" has no address on network \"%s\"", h->name,
+		      f->network->name),
+	    "the network of %s's address", f->name);
 }
 
 static void
 read_hosts(struct reader *r, const struct yaml *node, void *base)
 {
+	static const struct host_list_rule rule = {.one_to = "a floating IP has",
+	    .what = "hosts",
+	    .max = HOSTS_MAX,
+	    .look = look_at_host};
 	struct floating_ip *f = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct host **list;
+	struct host_list list;
+	size_t n = host_list_read(r, node, &rule, f, &list);
 
-	if (n == 0 || n > HOSTS_MAX || node->kind == YAML_EMPTY) {
-		(void)reader_error(r, node, "out-of-range",
-		    "a floating IP has 1 to %d hosts", HOSTS_MAX);
-		return;
-	}
-	list = arena_array(r->arena, n, sizeof(*list));
-	if (list == NULL)
-		return;
-	f->host = list;
-	for (size_t i = 0; i < n; i++, item = item->next)
-		add_host(r, f, list, item);
+	f->host = list.host;
+	f->n_hosts = list.n;
 	if (n == 1)
 		diag_hint(reader_warning(r, node, "one-host",
 			      "floating IP \"%s\" has only one host", f->name),
@@ -141,16 +128,14 @@ write_hosts(const void *base, struct sbuf *out)
 {
 	const struct floating_ip *f = base;
 
-	for (size_t i = 0; i < f->n_hosts; i++)
-		sbuf_printf(out, "%s%s", i > 0 ? ", " : "[", f->host[i]->name);
-	sbuf_puts(out, "]");
+	host_list_write(f->host, f->n_hosts, out);
 }
 
 static const struct form hosts_form = {
     .read = read_hosts,
     .write = write_hosts,
-    .schema = "{\"$ref\":\"#/$defs/names\"}",
-    .syntax = "[HOST, ...]",
+    .schema = HOST_LIST_SCHEMA,
+    .syntax = HOST_LIST_SYNTAX,
 };
 
 static void

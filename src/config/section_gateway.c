@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mono.h"
+#include "config/host_list.h"
 #include "config/reader.h"
 #include "config/sections.h"
 
@@ -15,47 +16,16 @@
 /* ---- hosts, for ---------------------------------------------------------------- */
 
 static void
-add_host(struct reader *r, const struct yaml *node, const struct host **list, size_t *n)
-{
-	const struct host *h = look_up(r, node, NAME_HOST);
-
-	for (size_t i = 0; h != NULL && i < *n; i++) {
-		if (list[i] != h)
-			continue;
-		(void)reader_error(
-		    r, node, "duplicate-host", "host \"%s\" is listed twice", h->name);
-		return;
-	}
-	if (h != NULL)
-		list[(*n)++] = h;
-}
-
-static void
-write_host_list(const struct host *const *host, size_t n, struct sbuf *out)
-{
-	for (size_t i = 0; i < n; i++)
-		sbuf_printf(out, "%s%s", i > 0 ? ", " : "[", host[i]->name);
-	if (n > 0)
-		sbuf_puts(out, "]");
-}
-
-static void
 read_hosts(struct reader *r, const struct yaml *node, void *base)
 {
+	static const struct host_list_rule rule = {
+	    .one_to = "there are", .what = "gateways", .max = HOSTS_MAX};
 	struct gateways *g = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct host **list;
+	struct host_list list;
+	size_t n = host_list_read(r, node, &rule, NULL, &list);
 
-	if (n == 0 || n > HOSTS_MAX || node->kind == YAML_EMPTY) {
-		(void)reader_error(
-		    r, node, "out-of-range", "there are 1 to %d gateways", HOSTS_MAX);
-		return;
-	}
-	list = arena_array(r->arena, n, sizeof(*list));
-	for (size_t i = 0; i < n && list != NULL; i++, item = item->next)
-		add_host(r, item, list, &g->n_hosts);
-	g->host = list;
+	g->host = list.host;
+	g->n_hosts = list.n;
 	if (n == 1)
 		diag_hint(
 		    reader_warning(r, node, "one-host", "there is only one gateway"),
@@ -67,28 +37,30 @@ write_hosts(const void *base, struct sbuf *out)
 {
 	const struct gateways *g = base;
 
-	write_host_list(g->host, g->n_hosts, out);
+	host_list_write(g->host, g->n_hosts, out);
 }
 
 static const struct form hosts_form = {
     .read = read_hosts,
     .write = write_hosts,
-    .schema = "{\"$ref\":\"#/$defs/names\"}",
-    .syntax = "[HOST, ...]",
+    .schema = HOST_LIST_SCHEMA,
+    .syntax = HOST_LIST_SYNTAX,
 };
 
 static void
 read_for(struct reader *r, const struct yaml *node, void *base)
 {
+	static const struct host_list_rule rule = {.one_to = "gateways serve",
+	    .what = "hosts",
+	    .max = 65535,
+	    .may_be_empty = true};
 	struct gateways *g = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct host **list = arena_array(r->arena, n, sizeof(*list));
+	struct host_list list;
 
+	(void)host_list_read(r, node, &rule, NULL, &list);
 	g->clients_given = true;
-	for (size_t i = 0; i < n && list != NULL; i++, item = item->next)
-		add_host(r, item, list, &g->n_clients);
-	g->client = list;
+	g->client = list.host;
+	g->n_clients = list.n;
 }
 
 static void
@@ -96,7 +68,7 @@ write_for(const void *base, struct sbuf *out)
 {
 	const struct gateways *g = base;
 
-	write_host_list(g->client, g->n_clients, out);
+	host_list_write(g->client, g->n_clients, out);
 	if (g->clients_given && g->n_clients == 0)
 		sbuf_puts(out, "[]");
 }
@@ -107,7 +79,7 @@ derive_for(const void *base, struct sbuf *out)
 	const struct gateways *g = base;
 
 	if (!g->clients_given)
-		write_host_list(g->client, g->n_clients, out);
+		host_list_write(g->client, g->n_clients, out);
 }
 
 static const struct form for_form = {

@@ -8,6 +8,7 @@
 
 #include "base/base64.h"
 #include "base/mono.h"
+#include "config/host_list.h"
 #include "config/reader.h"
 #include "config/sections.h"
 #include "config/units.h"
@@ -19,11 +20,7 @@
 bool
 vpn_on_host(const struct vpn *v, const struct host *h)
 {
-	for (size_t i = 0; i < v->n_hosts; i++) {
-		if (v->host[i] == h)
-			return true;
-	}
-	return false;
+	return host_list_has(v->host, v->n_hosts, h);
 }
 
 /* ---- hosts, listen ------------------------------------------------------------- */
@@ -31,31 +28,14 @@ vpn_on_host(const struct vpn *v, const struct host *h)
 static void
 read_hosts(struct reader *r, const struct yaml *node, void *base)
 {
+	static const struct host_list_rule rule = {
+	    .one_to = "a VPN has", .what = "gateways", .max = HOSTS_MAX};
 	struct vpn *v = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct host **list;
+	struct host_list list;
+	size_t n = host_list_read(r, node, &rule, NULL, &list);
 
-	if (n == 0 || n > HOSTS_MAX || node->kind == YAML_EMPTY) {
-		(void)reader_error(
-		    r, node, "out-of-range", "a VPN has 1 to %d gateways", HOSTS_MAX);
-		return;
-	}
-	list = arena_array(r->arena, n, sizeof(*list));
-	if (list == NULL)
-		return;
-	v->host = list;
-	for (size_t i = 0; i < n; i++, item = item->next) {
-		const struct host *h = look_up(r, item, NAME_HOST);
-
-		if (h == NULL)
-			continue;
-		if (vpn_on_host(v, h))
-			(void)reader_error(r, item, "duplicate-host",
-			    "host \"%s\" is listed twice", h->name);
-		else
-			list[v->n_hosts++] = h;
-	}
+	v->host = list.host;
+	v->n_hosts = list.n;
 	if (n == 1)
 		diag_hint(reader_warning(r, node, "one-host",
 			      "VPN \"%s\" has only one gateway", v->name),
@@ -67,16 +47,14 @@ write_hosts(const void *base, struct sbuf *out)
 {
 	const struct vpn *v = base;
 
-	for (size_t i = 0; i < v->n_hosts; i++)
-		sbuf_printf(out, "%s%s", i > 0 ? ", " : "[", v->host[i]->name);
-	sbuf_puts(out, "]");
+	host_list_write(v->host, v->n_hosts, out);
 }
 
 static const struct form hosts_form = {
     .read = read_hosts,
     .write = write_hosts,
-    .schema = "{\"$ref\":\"#/$defs/names\"}",
-    .syntax = "[HOST, ...]",
+    .schema = HOST_LIST_SCHEMA,
+    .syntax = HOST_LIST_SYNTAX,
 };
 
 /* Who has the address that `listen` names; reports what no VPN can listen on. */
