@@ -53,6 +53,7 @@ mood_of(const char *value)
 	    {"backup", GOOD},
 	    {"standby", GOOD},
 	    {"syncing", WAITING},
+	    {"behind", WAITING},
 	    {"unknown", WAITING},
 	    {"init", WAITING},
 	    {"leaving", WAITING},
@@ -491,12 +492,16 @@ add_counter(void *arg, const char *name, const char *label, unsigned writer,
 static void
 add_counters(json_t *answer, const char *run_dir)
 {
-	struct stats *stats = control_stats(run_dir, "proxy");
+	static const char *const part[] = {"proxy", "sync"};
 	json_t *all = json_object();
 
-	if (stats != NULL)
-		stats_each(stats, add_counter, all);
-	stats_close(stats);
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		struct stats *stats = control_stats(run_dir, part[i]);
+
+		if (stats != NULL)
+			stats_each(stats, add_counter, all);
+		stats_close(stats);
+	}
 	(void)json_object_set_new(answer, "counters", all);
 }
 
