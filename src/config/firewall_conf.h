@@ -13,8 +13,9 @@
 #include "base/ip.h"
 #include "config/routing.h"
 
-#define FIREWALL_RULES_MAX 20000 /* of one list */
-#define FIREWALL_SYNC_PORT 3781	 /* UDP, between firewall hosts, on `sync` */
+#define FIREWALL_RULES_MAX  20000 /* of one list */
+#define FIREWALL_SYNC_HOSTS 4	  /* share their state */
+#define FIREWALL_SYNC_PORT  3781  /* UDP, between firewall hosts, on `sync` */
 
 struct network;
 struct host;

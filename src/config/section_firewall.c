@@ -52,6 +52,9 @@ read_sync(struct reader *r, const struct yaml *node, void *base)
 	struct firewall_conf *f = base;
 
 	f->sync = look_up(r, node, NAME_NETWORK);
+	if (f->n_hosts > FIREWALL_SYNC_HOSTS)
+		(void)reader_error(r, node, "out-of-range",
+		    "state is shared by at most %d hosts", FIREWALL_SYNC_HOSTS);
 	for (size_t i = 0; i < f->n_hosts && f->sync != NULL; i++) {
 		const struct host *h = f->host[i];
 

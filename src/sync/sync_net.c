@@ -15,7 +15,6 @@
 enum {
 	SOCKET_BUFFER = 16 << 20,
 	BATCH = 32, /* datagrams of one system call */
-	BATCHES = 1,
 	KEY_FILE_MAX = 256,
 	COMPLAINT_S = 30,
 };
@@ -50,16 +49,20 @@ complain(struct sync_shell *sh, struct complaints *c, enum complaint what,
 
 /* ---- the key -------------------------------------------------------------------- */
 
+/* Said in the log when it is new. */
 PRINTF(2, 3)
 static void
 refuse(struct sync_shell *sh, const char *fmt, ...)
 {
+	char before[SYNC_WHY_LEN];
 	va_list ap;
 
+	memcpy(before, sh->why_not, sizeof(before));
 	va_start(ap, fmt);
 	(void)vsnprintf(sh->why_not, sizeof(sh->why_not), fmt, ap);
 	va_end(ap);
-	log_event(LOG_ERR, "no_sync", "why=\"%s\"", sh->why_not);
+	if (strcmp(before, sh->why_not) != 0)
+		log_event(LOG_ERR, "no_sync", "why=\"%s\"", sh->why_not);
 }
 
 static int
@@ -254,7 +257,7 @@ hear(struct sync_shell *sh, const struct ip *from, const uint8_t *p, size_t n)
 	}
 }
 
-static bool
+static void
 receive(struct sync_shell *sh)
 {
 	uint8_t buf[BATCH][SYNC_DATAGRAM_MAX + 1];
@@ -276,7 +279,6 @@ receive(struct sync_shell *sh)
 
 		hear(sh, &at.ip, buf[i], msg[i].msg_len);
 	}
-	return n == BATCH;
 }
 
 static void
@@ -285,8 +287,7 @@ on_readable(void *arg, unsigned events)
 	struct sync_shell *sh = arg;
 
 	(void)events;
-	for (unsigned i = 0; i < BATCHES && receive(sh); i++)
-		;
+	receive(sh); /* the rest after these are in the kernel, and acknowledged */
 	sync_shell_pump(sh);
 }
 
@@ -374,6 +375,7 @@ open_socket(const struct ip *self)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &bulk, sizeof(bulk));
 	if (bind(fd, (struct sockaddr *)&ss, len) != 0) {
 		int err = errno;
@@ -382,6 +384,21 @@ open_socket(const struct ip *self)
 		return -err;
 	}
 	return fd;
+}
+
+static bool
+open_net(struct sync_shell *sh)
+{
+	sh->fd = open_socket(&sh->self);
+	if (sh->fd >= 0)
+		sh->watch = loop_watch(sh->loop, sh->fd, LOOP_IN, on_readable, sh);
+	if (sh->watch != NULL)
+		return true;
+	refuse(sh, "no socket: %s", sh->fd < 0 ? strerror(-sh->fd) : "no memory");
+	if (sh->fd >= 0)
+		(void)close(sh->fd);
+	sh->fd = -1;
+	return false;
 }
 
 static void
@@ -476,16 +493,8 @@ sync_net_config(struct sync_shell *sh, const struct firewall_conf *f)
 	if (!sh->has_secret)
 		return;
 	sh->self = self->ip;
-	if (sh->fd < 0) {
-		sh->fd = open_socket(&sh->self);
-		if (sh->fd >= 0)
-			sh->watch =
-			    loop_watch(sh->loop, sh->fd, LOOP_IN, on_readable, sh);
-		if (sh->watch == NULL) {
-			refuse(sh, "no socket: %s", strerror(errno));
-			return;
-		}
-	}
+	if (sh->fd < 0 && !open_net(sh))
+		return;
 	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
 		if (sh->core.peer[k].present && !still_peer(f, &sh->host[k]))
 			drop_host(sh, k);

@@ -180,6 +180,8 @@ on_second(void *arg)
 	struct sync_shell *sh = arg;
 	mono_t now = loop_now(sh->loop);
 
+	if (sh->has_secret && sh->fd < 0) /* its address may be there by now */
+		sync_net_config(sh, &sh->cluster->firewall);
 	publish(sh);
 	if (sh->refused > 0)
 		log_event(LOG_WARN, "refused", "n=%u why=\"%s%s\"", sh->refused,

@@ -13,6 +13,8 @@
 #include "sync/seal.h"
 #include "sync/sync_core.h"
 
+_Static_assert(SYNC_PEERS_MAX + 1 == FIREWALL_SYNC_HOSTS, "the file's limit is ours");
+
 #define SYNC_ROLES_MAX 64 /* floating addresses of a firewall */
 #define SYNC_WHY_LEN   200
 

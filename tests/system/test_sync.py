@@ -49,8 +49,10 @@ def all_alive(client):
 
 
 def test_host_off_and_back(lab, client):
+    for address in ("10.30.0.10", "fd00:30::10"):
+        lab.at("client", "ping", "-c1", "-W5", address)
     same(lab)
-    assert len(lab.flows("fw2")) == TOTAL
+    assert len(lab.flows("fw2")) == TOTAL + 2
     lab.off("fw1")
     until(lambda: lab.acts("fw2"), "fw2 takes over")
     all_alive(client)
