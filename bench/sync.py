@@ -229,6 +229,31 @@ def bulk(kind):
         p.close()
 
 
+def failover(kind):
+    """2,000 flows, half of them silent on the client's side; how many live on after each."""
+    p = Pair(kind)
+    n = int(os.environ.get("FLOWS", "2000"))
+    try:
+        p.lab.spawn("server", sys.executable, synclab.FLOWS, "server", log="server.log")
+        p.up()
+        c = synclab.Client(p.lab)
+        c.open("tcp", SERVER, 9000, n // 2)
+        c.open("tcp-push", SERVER, 9100, n - n // 2)
+        p.lab.off("fw1")
+        synclab.until(lambda: p.lab.acts("fw2"), "fw2 takes over")
+        off = c.check(60)["alive"]
+        p.lab.on("fw1")
+        synclab.until(lambda: p.lab.in_step("fw1", "fw2"), "fw1 is back")
+        p.lab.order("fw2", "move", "fw-in", "fw1")
+        synclab.until(lambda: p.lab.acts("fw1") and p.lab.in_step(), "fw1 acts")
+        back = c.check(60)["alive"]
+        p.lab.order("fw1", "stop")
+        synclab.until(lambda: p.lab.acts("fw2"), "fw2 takes over again")
+        return {"of": n, "host_off": off, "failback": back, "stop": c.check(60)["alive"]}
+    finally:
+        p.close()
+
+
 MEASURES = {"lag": lag, "cpu": cpu, "follow": follow, "bulk": bulk}
 
 
@@ -241,9 +266,13 @@ def show(name, kind, rows):
 
 
 def main():
-    names = sys.argv[2:] or list(MEASURES)
+    names = sys.argv[2:] or [*MEASURES, "failover"]
     kinds = os.environ.get("KINDS", "nines conntrackd").split()
     for name in names:
+        if name == "failover":  # conntrackd has no floating addresses of its own
+            rows = [failover("nines") for _ in range(ROUNDS)]
+            show(name, "nines", rows)
+            continue
         rows = {k: [] for k in kinds}
         for _ in range(ROUNDS):
             for k in kinds:

@@ -14,7 +14,7 @@
 
 enum {
 	SOCKET_BUFFER = 16 << 20,
-	BATCH = 32, /* datagrams of one system call */
+	BATCH = SYNC_BATCH,
 	KEY_FILE_MAX = 256,
 	COMPLAINT_S = 30,
 };
@@ -260,14 +260,13 @@ hear(struct sync_shell *sh, const struct ip *from, const uint8_t *p, size_t n)
 static void
 receive(struct sync_shell *sh)
 {
-	uint8_t buf[BATCH][SYNC_DATAGRAM_MAX + 1];
 	struct sockaddr_storage from[BATCH];
 	struct iovec iov[BATCH];
 	struct mmsghdr msg[BATCH];
 	int n;
 
 	for (size_t i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){buf[i], sizeof(buf[i])};
+		iov[i] = (struct iovec){sh->inbox[i], sizeof(sh->inbox[i])};
 		msg[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &from[i],
 					      .msg_namelen = sizeof(from[i]),
 					      .msg_iov = &iov[i],
@@ -277,7 +276,7 @@ receive(struct sync_shell *sh)
 	for (int i = 0; i < n; i++) {
 		const struct ip_endpoint at = ip_from_sockaddr(&from[i]);
 
-		hear(sh, &at.ip, buf[i], msg[i].msg_len);
+		hear(sh, &at.ip, sh->inbox[i], msg[i].msg_len);
 	}
 }
 

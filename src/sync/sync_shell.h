@@ -17,6 +17,7 @@ _Static_assert(SYNC_PEERS_MAX + 1 == FIREWALL_SYNC_HOSTS, "the file's limit is o
 
 #define SYNC_ROLES_MAX 64 /* floating addresses of a firewall */
 #define SYNC_WHY_LEN   200
+#define SYNC_BATCH     32 /* datagrams of one system call */
 
 /* What is wrong with datagrams: one line in the log tells of many. */
 enum complaint {
@@ -78,6 +79,7 @@ struct sync_shell {
 	struct loop_fd *watch;
 	struct sync_host host[SYNC_PEERS_MAX];
 	struct complaints complaints; /* about nobody we know */
+	uint8_t inbox[SYNC_BATCH][SYNC_DATAGRAM_MAX + 1];
 	/* facts */
 	char role[SYNC_ROLES_MAX][CLUSTER_NAME_MAX + 1];
 	bool role_active[SYNC_ROLES_MAX];

@@ -138,10 +138,10 @@ class Client:
                 dead += 1
                 continue
             waiting[s] = kind
+        sel = selectors.DefaultSelector()
+        for s in waiting:
+            sel.register(s, selectors.EVENT_READ)
         while waiting and time.monotonic() < end:
-            sel = selectors.DefaultSelector()
-            for s in waiting:
-                sel.register(s, selectors.EVENT_READ)
             for key, _ in sel.select(max(0.0, end - time.monotonic())):
                 try:
                     if not key.fileobj.recv(SMALL):
@@ -150,8 +150,9 @@ class Client:
                     continue
                 except OSError:
                     dead += 1
+                sel.unregister(key.fileobj)
                 del waiting[key.fileobj]
-            sel.close()
+        sel.close()
         return {"alive": len(self.flows) - dead - len(waiting), "reset": dead,
                 "silent": len(waiting)}
 
