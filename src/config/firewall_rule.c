@@ -299,8 +299,8 @@ firewall_read_rate(struct reader *r, const struct yaml *node, struct rate *out)
 	len = slash != NULL ? (size_t)(slash - node->text) : 0;
 	if (len > 0 && len < sizeof(text))
 		memcpy(text, node->text, len);
-	if (count_parse(&n, text) != 0 || n < 1 || n > RATE_MAX || strlen(slash) != 2 ||
-	    strchr("smh", slash[1]) == NULL) {
+	if (slash == NULL || count_parse(&n, text) != 0 || n < 1 || n > RATE_MAX ||
+	    strlen(slash) != 2 || strchr("smh", slash[1]) == NULL) {
 		diag_hint(reader_error(
 			      r, node, "bad-rate", "\"%.32s\" is no rate", node->text),
 		    "such as 10/s, 100/m or 1000/h, at most %d; or off", RATE_MAX);
