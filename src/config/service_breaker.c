@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/service_breaker.h"
 
-#include <string.h>
-
 #include "base/mono.h"
 #include "config/sections.h"
+#include "config/switch.h"
 
 static const struct key breaker_key[] = {
     {
@@ -58,21 +57,8 @@ static const struct key breaker_key[] = {
 static bool
 scalar_breaker(struct reader *r, const struct yaml *node, void *base)
 {
-	const struct yaml empty = {.kind = YAML_MAP,
-	    .line = node->line,
-	    .column = node->column,
-	    .width = node->width,
-	    .key = node->key};
-
-	if (node->kind != YAML_SCALAR)
-		return false;
-	if (strcmp(node->text, "true") == 0)
-		read_section(r, &breaker_section, &empty, base);
-	else if (strcmp(node->text, "false") != 0)
-		diag_hint(reader_error(r, node, "bad-flag",
-			      "\"breaker\" is either true or false, or a mapping"),
-		    "breaker: {errors: 50%%, open: 5s}");
-	return true;
+	return switch_read(
+	    r, &breaker_section, node, base, "breaker: {errors: 50%, open: 5s}");
 }
 
 static void
@@ -95,12 +81,7 @@ absent_breaker(const void *base)
 static bool
 brief_breaker(const void *base, struct sbuf *out)
 {
-	for (size_t i = 0; i < ARRAY_LEN(breaker_key); i++) {
-		if (!key_is_preset(&breaker_key[i], base))
-			return false;
-	}
-	sbuf_puts(out, "true");
-	return true;
+	return switch_write(&breaker_section, base, out);
 }
 
 const struct section breaker_section = {
@@ -108,8 +89,8 @@ const struct section breaker_section = {
     .doc = "Stops asking a group of servers that answers with errors.",
     KEYS(breaker_key),
     .scalar = scalar_breaker,
-    .scalar_schema = "{\"type\":\"boolean\"}",
-    .scalar_syntax = "true or false",
+    .scalar_schema = SWITCH_SCHEMA,
+    .scalar_syntax = SWITCH_SYNTAX,
     .finish = finish_breaker,
     .absent = absent_breaker,
     .brief = brief_breaker,

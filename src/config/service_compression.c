@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/sections.h"
+#include "config/switch.h"
 #include "config/units.h"
 
 #define MINIMUM_MAX (INT64_C(1) << 30)
@@ -161,21 +162,8 @@ static const struct key compression_key[] = {
 static bool
 scalar_compression(struct reader *r, const struct yaml *node, void *base)
 {
-	const struct yaml empty = {.kind = YAML_MAP,
-	    .line = node->line,
-	    .column = node->column,
-	    .width = node->width,
-	    .key = node->key};
-
-	if (node->kind != YAML_SCALAR)
-		return false;
-	if (strcmp(node->text, "true") == 0)
-		read_section(r, &compression_section, &empty, base);
-	else if (strcmp(node->text, "false") != 0)
-		diag_hint(reader_error(r, node, "bad-flag",
-			      "\"compression\" is either true or false, or a mapping"),
-		    "compression: {types: [text/*, application/json]}");
-	return true;
+	return switch_read(r, &compression_section, node, base,
+	    "compression: {types: [text/*, application/json]}");
 }
 
 static void
@@ -224,12 +212,7 @@ absent_compression(const void *base)
 static bool
 brief_compression(const void *base, struct sbuf *out)
 {
-	for (size_t i = 0; i < ARRAY_LEN(compression_key); i++) {
-		if (!key_is_preset(&compression_key[i], base))
-			return false;
-	}
-	sbuf_puts(out, "true");
-	return true;
+	return switch_write(&compression_section, base, out);
 }
 
 const struct section compression_section = {
@@ -237,8 +220,8 @@ const struct section compression_section = {
     .doc = "Compression of answers.",
     KEYS(compression_key),
     .scalar = scalar_compression,
-    .scalar_schema = "{\"type\":\"boolean\"}",
-    .scalar_syntax = "true or false",
+    .scalar_schema = SWITCH_SCHEMA,
+    .scalar_syntax = SWITCH_SYNTAX,
     .finish = finish_compression,
     .absent = absent_compression,
     .brief = brief_compression,

@@ -7,6 +7,7 @@
 #include "base/mono.h"
 #include "config/cluster_files.h"
 #include "config/sections.h"
+#include "config/switch.h"
 #include "config/units.h"
 
 #define CERTIFICATES_MAX 10000
@@ -324,21 +325,8 @@ static const struct key server_tls_key[] = {
 static bool
 scalar_server_tls(struct reader *r, const struct yaml *node, void *base)
 {
-	const struct yaml empty = {.kind = YAML_MAP,
-	    .line = node->line,
-	    .column = node->column,
-	    .width = node->width,
-	    .key = node->key};
-
-	if (node->kind != YAML_SCALAR)
-		return false;
-	if (strcmp(node->text, "true") == 0)
-		read_section(r, &server_tls_section, &empty, base);
-	else if (strcmp(node->text, "false") != 0)
-		diag_hint(reader_error(r, node, "bad-flag",
-			      "\"server_tls\" is either true or false, or a mapping"),
-		    "server_tls: {ca: /etc/ssl/ca.pem, name: web.example.com}");
-	return true;
+	return switch_read(r, &server_tls_section, node, base,
+	    "server_tls: {ca: /etc/ssl/ca.pem, name: web.example.com}");
 }
 
 static void
@@ -364,12 +352,7 @@ absent_server_tls(const void *base)
 static bool
 brief_server_tls(const void *base, struct sbuf *out)
 {
-	for (size_t i = 0; i < ARRAY_LEN(server_tls_key); i++) {
-		if (!key_is_preset(&server_tls_key[i], base))
-			return false;
-	}
-	sbuf_puts(out, "true");
-	return true;
+	return switch_write(&server_tls_section, base, out);
 }
 
 const struct section server_tls_section = {
@@ -377,8 +360,8 @@ const struct section server_tls_section = {
     .doc = "TLS towards servers.",
     KEYS(server_tls_key),
     .scalar = scalar_server_tls,
-    .scalar_schema = "{\"type\":\"boolean\"}",
-    .scalar_syntax = "true or false",
+    .scalar_schema = SWITCH_SCHEMA,
+    .scalar_syntax = SWITCH_SYNTAX,
     .finish = finish_server_tls,
     .absent = absent_server_tls,
     .brief = brief_server_tls,
