@@ -20,6 +20,7 @@ SERVICES = """
   raw:    {listen: "lb1:90", servers: ["web1:8090"], check: none, http2: true, server_http2: true}
   pair:   {listen: "lb1:94", servers: ["web1:8090", "web2:8090"], check: none, http2: true, server_http2: true}
   narrow: {listen: "lb1:95", servers: ["web1:8090"], check: none, http2: true, server_http2: true, server_streams: 2}
+  least:  {listen: "lb1:97", servers: ["web1:8090"], check: none, http2: true, server_http2: true}
   single: {listen: "lb1:96", servers: ["web1:8090"], check: none, http2: true, server_http2: true, pool: 0}
 """
 
@@ -109,7 +110,7 @@ def test_bodies_mix_without_harm(h2, raw):
     assert [c.answer(n).body for n in ids] == bodies
 
 
-@pytest.mark.parametrize("port, settings", [(90, [(h2wire.MAX_STREAMS, 2)]), (95, ())])
+@pytest.mark.parametrize("port, settings", [(97, [(h2wire.MAX_STREAMS, 2)]), (95, ())])
 def test_no_more_at_a_time_than_allowed(h2, raw, port, settings):
     most = []
     go = threading.Event()
@@ -233,37 +234,54 @@ def test_a_client_that_leaves_takes_only_its_own(h2, raw):
     assert c.answer(m).body == b"fine" and server.connections == 1
 
 
-def test_a_slow_client_holds_nobody_up(h2, raw):
-    """The window of the connection does not wait for it, only that of its stream."""
-    size = 300000
+def test_slow_clients_hold_nobody_up(h2, raw):
+    """The window of the connection does not wait for them, only those of their streams:
+    together they leave more unread than it has."""
+    ids = range(1, 41, 2)
+    full, quick = threading.Event(), 41
+    sent = dict.fromkeys(ids, 0)
 
     def script(s, _):
-        s.window = False
-        s.until(lambda: s.answers[1].ended)
-        s.reply(1, 200, end=False)
-        room = {0: 65535, 1: 65535}
-        sent = 0
-        while 3 not in s.asked:
-            k = min(16384, room[0], room[1], size - sent)
-            if k > 0:
-                s.data(1, b"x" * k)
-                room = {i: v - k for i, v in room.items()}
-                sent += k
-                continue
+        room = {0: 65535, **dict.fromkeys(ids, 65535)}
+
+        def take():
             f = s.read()
             if f.type == h2wire.WINDOW:
                 room[f.stream] += struct.unpack(">I", f.payload)[0]
-        stalled.append(sent)
-        s.reply(3, 200, body=b"quick")
+        s.window = False
+        while not all(s.answers[n].ended for n in ids):
+            take()
+        for n in ids:
+            s.reply(n, 200, end=False)
+        s.stream.sock.settimeout(0.5)
+        try:
+            while True:
+                n = max(ids, key=lambda n: min(room[n], 10 ** 6 - sent[n]))
+                k = min(16384, room[0], room[n], 10 ** 6 - sent[n])
+                if k == 0:
+                    take()
+                    continue
+                s.data(n, b"x" * k)
+                sent[n] += k
+                room[0] -= k
+                room[n] -= k
+        except TimeoutError:
+            full.set()
+        s.stream.sock.settimeout(10)
+        while quick not in s.asked or room[0] < 5:
+            take()
+        s.reply(quick, 200, body=b"quick")
         s.end()
-    stalled = []
     raw(script)
     c = h2(settings=[(h2wire.INITIAL_WINDOW, 10000)])
     c.window = False
-    slow = c.ask(request("GET", "/slow"))
-    c.until(lambda: len(c.answers[slow].body) == 10000)
+    c.send(h2wire.WINDOW, 0, 0, struct.pack(">I", 10 ** 7))
+    for _ in ids:
+        c.ask(request("GET", "/slow"))
+    c.until(lambda: all(len(c.answers[n].body) == 10000 for n in ids))
+    assert full.wait(10)
     assert c.get("/quick").body == b"quick"
-    assert stalled[0] < 250000
+    assert max(sent.values()) < 300000
 
 
 def test_a_silent_server(h2, raw):
