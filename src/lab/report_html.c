@@ -195,7 +195,7 @@ beat_lane(const struct plot *p)
 			continue;
 		(void)fprintf(p->f,
 		    "<rect x='%.1f' y='%.1f' width='%.2f' height='%.1f' "
-		    "fill='var(--bad)' data-t='%u of %u failed, +%.0f ms'/>\n",
+		    "fill='var(--bad)' data-t='%d of %d failed, +%.0f ms'/>\n",
 		    x_of(p, at), 18 + high * (1 - part), step < 1 ? 1 : step,
 		    high * part, b->failed, b->answered + b->failed,
 		    ms(mono_sub(at, r->phase[0].from)));
