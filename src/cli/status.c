@@ -338,7 +338,9 @@ show_sync(struct view *v)
 
 	json_array_foreach(facts, i, fact)
 	{
-		name = after(fact, "sync ");
+		name = after(fact, "sync peer ");
+		if (name == NULL)
+			name = after(fact, "sync ");
 		if (name == NULL)
 			continue;
 		if (!any)

@@ -223,7 +223,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.n_caps = 1,
 	.nice = -10,
 	.writes = sync_writes,
-	.subscribe = {"vip "},
+	.subscribe = {"vip ", "sync "},
 	.publish = {"sync "},
 	.stop_order = 3},
 };

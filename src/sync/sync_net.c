@@ -407,7 +407,7 @@ drop_host(struct sync_shell *sh, unsigned k)
 
 	if (!sh->core.peer[k].present)
 		return;
-	(void)snprintf(key, sizeof(key), "sync %s", sh->host[k].name);
+	(void)snprintf(key, sizeof(key), "sync peer %s", sh->host[k].name);
 	part_publish(sh->part, key, "%s", "");
 	sync_peer_drop(&sh->core, k);
 	forget_keys(&sh->host[k]);

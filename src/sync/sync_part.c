@@ -165,7 +165,7 @@ publish(struct sync_shell *sh)
 
 		if (!p->present)
 			continue;
-		(void)snprintf(key, sizeof(key), "sync %s", sh->host[k].name);
+		(void)snprintf(key, sizeof(key), "sync peer %s", sh->host[k].name);
 		describe(sh, k, value);
 		part_publish(sh->part, key, "%s", value);
 		count(sh, k, told);
@@ -226,6 +226,37 @@ is_role(const struct sync_shell *sh, const char *name)
 	return false;
 }
 
+static void
+note_peer(struct sync_shell *sh, const char *name)
+{
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		if (sh->told[k][0] != '\0' && strcmp(sh->told[k], name) != 0)
+			continue;
+		(void)snprintf(
+		    sh->told[k], sizeof(sh->told[k]), "%.*s", CLUSTER_NAME_MAX, name);
+		return;
+	}
+}
+
+/* What an earlier process said of peers that the file no longer has. */
+static void
+withdraw(struct sync_shell *sh)
+{
+	char key[FACT_KEY_LEN];
+
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		bool present = false;
+
+		for (unsigned i = 0; i < SYNC_PEERS_MAX; i++)
+			present |= sh->core.peer[i].present &&
+				   strcmp(sh->host[i].name, sh->told[k]) == 0;
+		(void)snprintf(key, sizeof(key), "sync peer %s", sh->told[k]);
+		if (sh->told[k][0] != '\0' && !present)
+			part_publish(sh->part, key, "%s", "");
+		sh->told[k][0] = '\0';
+	}
+}
+
 /* Facts may come before the configuration that makes them matter. */
 static void
 op_fact(void *self, const char *key, const char *value)
@@ -234,7 +265,12 @@ op_fact(void *self, const char *key, const char *value)
 	struct fact_words w;
 	size_t i = 0;
 
-	if (!fact_split(&w, key) || w.n != 2 || strcmp(w.word[0], "vip") != 0)
+	if (!fact_split(&w, key))
+		return;
+	if (w.n == 3 && strcmp(w.word[0], "sync") == 0 && !sh->active &&
+	    value[0] != '\0')
+		note_peer(sh, w.word[2]);
+	if (w.n != 2 || strcmp(w.word[0], "vip") != 0)
 		return;
 	if (sh->cluster != NULL && !is_role(sh, w.word[1]))
 		return;
@@ -305,6 +341,7 @@ configure(struct sync_shell *sh)
 	if (f->sync != NULL)
 		sync_net_config(sh, f);
 	judge_role(sh);
+	withdraw(sh);
 	publish(sh);
 	publish_state(sh);
 	sync_shell_pump(sh);

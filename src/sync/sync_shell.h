@@ -78,6 +78,8 @@ struct sync_shell {
 	int fd;
 	struct loop_fd *watch;
 	struct sync_host host[SYNC_PEERS_MAX];
+	/* Peers that an earlier process has published; "": none. */
+	char told[SYNC_PEERS_MAX][CLUSTER_NAME_MAX + 1];
 	struct complaints complaints; /* about nobody we know */
 	uint8_t inbox[SYNC_BATCH][SYNC_DATAGRAM_MAX + 1];
 	/* facts */

@@ -202,8 +202,8 @@ class Lab:
         return all(f.get(f"vip fw-{n}") == "active" for n in ("in", "out", "in6", "out6"))
 
     def in_step(self, to="fw2", acting="fw1"):
-        up = self.facts(acting).get(f"sync {to}", "")
-        here = self.facts(to).get(f"sync {acting}", "")
+        up = self.facts(acting).get(f"sync peer {to}", "")
+        here = self.facts(to).get(f"sync peer {acting}", "")
         return (up, here) == ("up to it", "up from it")
 
     def both_up(self):

@@ -100,7 +100,7 @@ def test_right_after_they_began(lab):
 
 def test_link_cut_and_back(lab, client):
     lab.ip("fw2", "link", "set", "sync", "down")
-    until(lambda: lab.facts("fw1").get("sync fw2", "").startswith("down no answer"), "noticed")
+    until(lambda: lab.facts("fw1").get("sync peer fw2", "").startswith("down no answer"), "noticed")
     gone = lab.flows("fw1")
     client.ask("close")
     until(lambda: all("ESTABLISHED" not in line for line in lab.states("fw1")), "closed on fw1")
