@@ -572,11 +572,11 @@ hear_flow(struct sync *s, mono_t now, struct sync_peer *p, const struct flow *f)
 	/* What passed here a moment ago is not known there yet. */
 	if (knew && e->link[side_of(s, p)].list != NULL && advances(f, &e->flow))
 		return;
-	if (e->life == SYNC_DEAD)
-		e->in_kernel =
-		    false; /* an order to remove it stood or was carried out */
-	else if (memcmp(&e->flow.reply, &f->reply, sizeof(f->reply)) != 0)
-		e->in_kernel = false; /* another translation: another flow */
+	/* It was to be removed, or is another one now, since it is translated
+	 * otherwise. */
+	if (e->life == SYNC_DEAD ||
+	    memcmp(&e->flow.reply, &f->reply, sizeof(f->reply)) != 0)
+		e->in_kernel = false;
 	e->flow = *f;
 	sync_table_life(&s->table, i, SYNC_LIVE);
 	order(s, i);

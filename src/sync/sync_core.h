@@ -118,11 +118,11 @@ void sync_dumped(struct sync *s, mono_t now, const struct flow *f);
 void sync_dump_end(struct sync *s, bool whole);
 
 /*
- * The next order to the kernel, into *f and *order; returns the flow's number, or 0 if
+ * The next order to the kernel, into *f and *what; returns the flow's number, or 0 if
  * there is none. An order counts as done unless sync_refused() is told its number
  * before anything else is: it is tried again after a while.
  */
-uint32_t sync_order(struct sync *s, enum ct_order *order, struct flow *f);
+uint32_t sync_order(struct sync *s, enum ct_order *what, struct flow *f);
 void sync_refused(struct sync *s, mono_t now, uint32_t i);
 
 /* A greeting of `peer`, sent in epoch *from. */

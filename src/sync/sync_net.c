@@ -54,15 +54,15 @@ PRINTF(2, 3)
 static void
 refuse(struct sync_shell *sh, const char *fmt, ...)
 {
-	char before[SYNC_WHY_LEN];
+	char text[SYNC_WHY_LEN];
 	va_list ap;
 
-	memcpy(before, sh->why_not, sizeof(before));
 	va_start(ap, fmt);
-	(void)vsnprintf(sh->why_not, sizeof(sh->why_not), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (strcmp(before, sh->why_not) != 0)
-		log_event(LOG_ERR, "no_sync", "why=\"%s\"", sh->why_not);
+	if (strcmp(text, sh->why_not) != 0)
+		log_event(LOG_ERR, "no_sync", "why=\"%s\"", text);
+	memcpy(sh->why_not, text, sizeof(text));
 }
 
 static int
