@@ -261,8 +261,11 @@ check_group(struct reader *r, const struct firewall_conf *f)
 static void
 check_networks(struct reader *r, const struct yaml *node, const struct firewall_conf *f)
 {
-	const struct host *first = f->n_hosts > 0 ? f->host[0] : NULL;
+	const struct host *first;
 
+	if (f->n_hosts == 0)
+		return;
+	first = f->host[0];
 	for (size_t i = 1; i < f->n_hosts; i++) {
 		const struct host *h = f->host[i];
 

@@ -64,7 +64,7 @@ begins(const char *prefix, const char *p, const struct http1_field *f)
 
 	if (prefix == NULL)
 		return false;
-	for (; prefix[i] != '\0' && i < f->name.len; i++) {
+	for (; i < f->name.len && prefix[i] != '\0'; i++) {
 		char c = p[f->name.off + i];
 
 		c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
