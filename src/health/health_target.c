@@ -52,10 +52,11 @@ say(struct target *t, const char *value)
 bool
 target_agent_key(const struct target *t, char key[static FACT_KEY_LEN])
 {
-	if (t->agent == NULL || t->site == NULL)
+	const struct service *s = t->site != NULL ? t->site->service : NULL;
+
+	if (t->agent == NULL || s == NULL)
 		return false;
-	(void)snprintf(
-	    key, FACT_KEY_LEN, "agent %s %s", t->site->service->name, t->server->name);
+	(void)snprintf(key, FACT_KEY_LEN, "agent %s %s", s->name, t->server->name);
 	return true;
 }
 

@@ -319,7 +319,7 @@ explain_start(const struct drill *d, int err)
 static void
 free_rounds(struct drill_report *report)
 {
-	for (size_t i = 0; i < report->n; i++)
+	for (size_t i = 0; report->round != NULL && i < report->n; i++)
 		free(report->round[i].beat);
 	free(report->round);
 }

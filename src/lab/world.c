@@ -339,7 +339,7 @@ world_fill(struct world *w, size_t host, bool full)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	for (size_t i = 0; i <= DISK_MIB * 16 && n > 0; i++)
+	for (size_t i = 0; i <= (size_t)DISK_MIB * 16 && n > 0; i++)
 		n = write(fd, zeros, sizeof(zeros));
 	err = n < 0 ? errno : 0;
 	(void)close(fd);
