@@ -25,7 +25,7 @@ SERVICES = """
     servers: ["web1:8080"]
     check: none
     http2: true
-    timeouts: {head: 200ms, idle: 300ms, server: 300ms}
+    timeouts: {head: 200ms, idle: 300ms, server: 300ms, body: 300ms}
   few:    {listen: "lb1:85", servers: ["web1:8080"], check: none, http2: true, max_streams: 2}
   logged: {listen: "lb1:86", servers: ["web1:8080"], check: none, http2: true, log: full}
   safe: {listen: "lb1:443", servers: ["web1:8080"], check: none, tls: DIR/site.pem}
