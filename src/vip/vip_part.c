@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/links.h"
 #include "part/fact.h"
 #include "vip/vip.h"
 #include "vip/vip_shell.h"
 
-enum { REALTIME_PRIORITY = 50, DUMP_TRIES = 3 };
+enum { REALTIME_PRIORITY = 50 };
 
 #define ROUTERS(r, sh)                                                         \
 	LIST_EACH(link_, next_, &(sh)->routers)                                \
@@ -34,62 +35,8 @@ find_router(struct vip_shell *sh, const char *name)
 
 /* ---- interfaces ---- */
 
-struct look {
-	struct vip_shell *sh;
-	struct netlink_link *link;
-	size_t n_links;
-	struct netlink_addr *addr;
-	size_t n_addrs;
-	bool failed;
-};
-
-static void
-keep_link(void *arg, const struct netlink_link *link)
-{
-	struct look *k = arg;
-	void *p = reallocarray(k->link, k->n_links + 1, sizeof(*link));
-
-	if (p == NULL) {
-		k->failed = true;
-		return;
-	}
-	k->link = p;
-	k->link[k->n_links++] = *link;
-}
-
-static void
-keep_addr(void *arg, const struct netlink_addr *addr)
-{
-	struct look *k = arg;
-	void *p = reallocarray(k->addr, k->n_addrs + 1, sizeof(*addr));
-
-	if (p == NULL) {
-		k->failed = true;
-		return;
-	}
-	k->addr = p;
-	k->addr[k->n_addrs++] = *addr;
-}
-
-/* What the kernel has now; the caller frees both arrays. */
-static int
-look_around(struct look *k)
-{
-	struct netlink *nl = k->sh->os.nl;
-	int err = -EINTR;
-
-	/* EINTR: it changed while it was told. */
-	for (unsigned i = 0; i < DUMP_TRIES && err == -EINTR; i++) {
-		k->n_links = k->n_addrs = 0;
-		err = netlink_links(nl, keep_link, k);
-		if (err == 0)
-			err = netlink_addrs(nl, keep_addr, k);
-	}
-	return k->failed ? -ENOMEM : err;
-}
-
 static const struct netlink_link *
-link_of(const struct look *k, const struct vip_plan *plan)
+link_of(const struct links *k, const struct vip_plan *plan)
 {
 	for (size_t i = 0; i < k->n_links; i++) {
 		const struct netlink_link *l = &k->link[i];
@@ -113,7 +60,7 @@ link_of(const struct look *k, const struct vip_plan *plan)
  * address now could not say so.
  */
 static struct ip
-source_of(const struct look *k, const struct vip_plan *plan, unsigned index)
+source_of(const struct links *k, const struct vip_plan *plan, unsigned index)
 {
 	bool local =
 	    plan->self.family == AF_INET6 && plan->f->transport == VRRP_MULTICAST;
@@ -132,7 +79,7 @@ source_of(const struct look *k, const struct vip_plan *plan, unsigned index)
 }
 
 static void
-update_link(struct vip_router *r, const struct look *k)
+update_link(struct vip_router *r, const struct links *k)
 {
 	const struct netlink_link *l = link_of(k, &r->plan);
 	unsigned index = l != NULL ? l->index : 0;
@@ -159,8 +106,8 @@ update_link(struct vip_router *r, const struct look *k)
 static void
 refresh_links(struct vip_shell *sh)
 {
-	struct look k = {.sh = sh};
-	int err = look_around(&k);
+	struct links k;
+	int err = links_look(sh->os.nl, &k);
 
 	if (err != 0) {
 		log_event(LOG_ERR, "no_links", "why=\"%s\"", strerror(-err));
@@ -170,8 +117,7 @@ refresh_links(struct vip_shell *sh)
 		ROUTERS(r, sh)
 		vip_router_judge(r);
 	}
-	free(k.link);
-	free(k.addr);
+	links_free(&k);
 }
 
 static void
@@ -191,8 +137,8 @@ on_events(void *arg, unsigned events)
 static void
 sweep_addresses(struct vip_shell *sh)
 {
-	struct look k = {.sh = sh};
-	int err = look_around(&k);
+	struct links k;
+	int err = links_look(sh->os.nl, &k);
 
 	ROUTERS(r, sh)
 	{
@@ -227,8 +173,7 @@ sweep_addresses(struct vip_shell *sh)
 			log_event(
 			    LOG_WARN, "stale_address", "index=%u", k.addr[i].index);
 	}
-	free(k.link);
-	free(k.addr);
+	links_free(&k);
 }
 
 static void
