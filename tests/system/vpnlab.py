@@ -17,6 +17,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -189,10 +190,20 @@ vpn:
     # ---- the client
 
     def start_client(self):
-        self.spawn("client", "env", "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", "wgc",
-                   log="client-wg")
-        until(lambda: "interface: wgc" in self.at("client", "wg", "show", "wgc", check=False),
-              "wireguard-go of the client")
+        # wg unlinks a socket that refuses it: wireguard-go ends when its own, or the one that a
+        # killed one left and it is about to replace, goes like that. So wait without wg.
+        sock = "/var/run/wireguard/wgc.sock"
+        if os.path.exists(sock):
+            os.unlink(sock)
+        p = self.spawn("client", "env", "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", "wgc",
+                       log="client-wg")
+
+        def listens():
+            assert p.poll() is None, open(self.path("client-wg.log"), encoding="utf-8").read()
+            with socket.socket(socket.AF_UNIX) as s:
+                return s.connect_ex(sock) == 0
+
+        until(listens, "wireguard-go of the client")
         with open(self.path("client.key"), "w", encoding="utf-8") as f:
             f.write(self.client_key)
         os.chmod(self.path("client.key"), 0o600)
