@@ -5,5 +5,5 @@ set -eu
 cd "$(dirname "$0")/.."
 program=$(mktemp)
 trap 'rm -f "$program"' EXIT
-cc -O2 -std=gnu17 -D_GNU_SOURCE -Isrc -o "$program" bench/balance_pick.c src/proxy/balance.c src/base/check.c
+cc -O2 -std=gnu17 -D_GNU_SOURCE -Isrc -o "$program" bench/balance_pick.c src/proxy/servers/balance.c src/base/check.c
 "$program"

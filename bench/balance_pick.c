@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "proxy/balance.h"
+#include "proxy/servers/balance.h"
 
 #define ROUNDS 3000000
 #define BUSY   64 /* requests under way */

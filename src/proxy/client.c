@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 
 #include "proxy/conn.h"
-#include "proxy/h2.h"
-#include "proxy/hedge.h"
+#include "proxy/h2/h2.h"
 #include "proxy/proxy_wire.h"
-#include "proxy/tls.h"
+#include "proxy/servers/hedge.h"
+#include "proxy/tls/tls.h"
 
 /* A client of `s` that came by `l`; NULL if there is no memory. */
 static struct client *

@@ -22,16 +22,16 @@
 
 #include "base/rng.h"
 #include "proxy/buf.h"
-#include "proxy/care.h"
-#include "proxy/coding.h"
 #include "proxy/counters.h"
 #include "proxy/guard.h"
-#include "proxy/http1.h"
+#include "proxy/http1/http1.h"
 #include "proxy/meter.h"
-#include "proxy/service.h"
-#include "proxy/shape.h"
-#include "proxy/squeeze.h"
-#include "proxy/stick.h"
+#include "proxy/request/coding.h"
+#include "proxy/request/shape.h"
+#include "proxy/request/squeeze.h"
+#include "proxy/servers/care.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/stick.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "proxy/conn.h"
-#include "proxy/http1_sense.h"
+#include "proxy/http1/http1_sense.h"
 #include "proxy/proxy_accept_wire.h"
 
 static bool

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "config/cluster.h"
-#include "proxy/http1.h"
+#include "proxy/http1/http1.h"
 
 struct client;
 struct worker;

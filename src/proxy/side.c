@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "proxy/conn.h"
-#include "proxy/press.h"
+#include "proxy/request/press.h"
 
 int
 side_watch(struct worker *w, struct side *s)

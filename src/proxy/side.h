@@ -19,7 +19,7 @@
 
 #include "base/check.h"
 #include "proxy/buf.h"
-#include "proxy/http1.h"
+#include "proxy/http1/http1.h"
 
 struct press;
 struct side;

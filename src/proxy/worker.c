@@ -18,11 +18,11 @@
 #include "config/cluster_files.h"
 #include "proxy/access_log.h"
 #include "proxy/conn.h"
-#include "proxy/dial.h"
-#include "proxy/h2.h"
-#include "proxy/hedge.h"
-#include "proxy/lane.h"
-#include "proxy/tls.h"
+#include "proxy/h2/h2.h"
+#include "proxy/servers/dial.h"
+#include "proxy/servers/hedge.h"
+#include "proxy/servers/lane.h"
+#include "proxy/tls/tls.h"
 
 #define EVENTS	      256		   /* of one round */
 #define ACCEPTS	      64		   /* of one listener in one round */

@@ -16,7 +16,7 @@
 
 #include "base/check.h"
 #include "base/mono.h"
-#include "proxy/view.h"
+#include "proxy/control/view.h"
 
 struct access_ring;
 struct worker;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/coding.h"
+#include "proxy/request/coding.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

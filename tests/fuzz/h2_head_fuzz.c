@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/h2_head.h"
+#include "proxy/h2/h2_head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/gen.h"
-#include "proxy/h2_stream.h"
+#include "proxy/control/gen.h"
+#include "proxy/h2/h2_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/gen.h"
-#include "proxy/h2_trunk.h"
+#include "proxy/control/gen.h"
+#include "proxy/h2/h2_trunk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

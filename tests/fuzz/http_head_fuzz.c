@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/http1.h"
-#include "proxy/http1_scan.h"
+#include "proxy/http1/http1.h"
+#include "proxy/http1/http1_scan.h"
 
 #define CUTS 64 /* every byte of a short input, evenly spread over a long one */
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/tls_hello.h"
+#include "proxy/tls/tls_hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

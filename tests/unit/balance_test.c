@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/balance.h"
+#include "proxy/servers/balance.h"
 
 #define N_MAX 1000
 

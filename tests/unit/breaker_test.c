@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
-#include "proxy/breaker.h"
+#include "proxy/servers/breaker.h"
 
 static const struct breaker_conf conf = {.on = true,
     .errors = 50,

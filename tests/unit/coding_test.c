@@ -18,8 +18,8 @@
 #include <zstd.h>
 
 #include "base/rng.h"
-#include "proxy/coding.h"
-#include "proxy/squeeze.h"
+#include "proxy/request/coding.h"
+#include "proxy/request/squeeze.h"
 
 static const char *const types[] = {"text/*", "application/json", "*/*+xml"};
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "proxy/fair.h"
+#include "proxy/servers/fair.h"
 
 #define SEED   7
 #define PEOPLE 400

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "proxy/h2_budget.h"
-#include "proxy/h2_head.h"
+#include "proxy/h2/h2_budget.h"
+#include "proxy/h2/h2_head.h"
 
 #define PLAIN ":method=GET\n:scheme=http\n:authority=a.example\n:path=/x?y\n"
 #define LINE  "GET /x?y HTTP/1.1\r\n"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/http1.h"
+#include "proxy/http1/http1.h"
 
 /* What follows a body and must not be taken for a part of it. */
 #define NEXT "GET"

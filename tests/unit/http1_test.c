@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/http1.h"
-#include "proxy/http1_scan.h"
+#include "proxy/http1/http1.h"
+#include "proxy/http1/http1_scan.h"
 
 #define G    "GET / HTTP/1.1\r\n"
 #define H    "Host: a\r\n"

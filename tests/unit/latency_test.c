@@ -10,7 +10,7 @@
 
 #include "base/mono.h"
 #include "base/rng.h"
-#include "proxy/latency.h"
+#include "proxy/servers/latency.h"
 
 static int
 by_size(const void *a, const void *b)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "proxy/outlier.h"
+#include "proxy/servers/outlier.h"
 
 static const struct outlier_conf conf = {
     .errors = 3, .every_ns = 10 * SEC_NS, .eject_ns = 30 * SEC_NS, .max_ejected = 50};

@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
+#include "proxy/control/gen.h"
 #include "proxy/counters.h"
-#include "proxy/gen.h"
 #include "proxy/worker.h"
 
 #define WORKERS 2

@@ -17,8 +17,8 @@
 #include "base/rng.h"
 #include "base/sbuf.h"
 #include "config/cluster.h"
-#include "proxy/route.h"
-#include "proxy/route_fill.h"
+#include "proxy/request/route.h"
+#include "proxy/request/route_fill.h"
 
 #define FILE_HEAD                                                                      \
 	"cluster: t\nnetwork: 10.0.0.0/24\nhosts: {web1: 10.0.0.1}\nservices:\n  s:\n" \

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "proxy/http1.h"
-#include "proxy/sticky.h"
+#include "proxy/http1/http1.h"
+#include "proxy/servers/sticky.h"
 
 /* The key 00 01 .. 0f and the first bytes of 00 01 02 ..: the reference's vectors. */
 static void

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proxy/tls_hello.h"
+#include "proxy/tls/tls_hello.h"
 
 /* How to make a hello wrong. */
 enum fault {

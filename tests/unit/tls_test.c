@@ -9,8 +9,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "proxy/tls_memory.h"
-#include "proxy/tls_ticket.h"
+#include "proxy/tls/tls_memory.h"
+#include "proxy/tls/tls_ticket.h"
 
 #define NOON INT64_C(1800000000) /* some time */
 

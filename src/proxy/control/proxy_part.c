@@ -1,0 +1,901 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * proxy_part.c - the control thread: from the cluster file, facts and sockets to views
+ * for the workers, and from their counters to facts.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config/units.h"
+#include "part/fact.h"
+#include "part/part.h"
+#include "proxy/access_log.h"
+#include "proxy/control/advice.h"
+#include "proxy/control/gen.h"
+#include "proxy/control/gen_page.h"
+#include "proxy/control/gen_stick.h"
+#include "proxy/control/gen_tls.h"
+#include "proxy/counters.h"
+#include "proxy/proxy.h"
+#include "proxy/tls/tls_memory.h"
+#include "proxy/worker.h"
+
+#define LISTENERS_MAX 256
+#define FACTS_MAX     65536
+#define LOG_EVERY_NS  (20 * MS_NS)
+#define STUCK_NS      (250 * MS_NS) /* a worker's piece of work takes microseconds */
+
+/* A fact that matters here, and what it is about in the present generation. */
+struct known {
+	char *key, *value;
+	size_t server; /* in view.server; GEN_NOWHERE: another kind, or not here */
+};
+
+struct want {
+	struct ip_endpoint at;
+	size_t service;
+	const char *floating_ip; /* name, or NULL */
+	struct lsock *sock[WORKERS_CAP];
+	int error; /* why one is missing; 0: none is known to be */
+	bool used; /* by the present file */
+};
+
+/* What real traffic found out about a server, as last published. */
+struct told {
+	uint64_t failures, doubts;
+};
+
+/* What was seen of a worker, last when it had got on. */
+struct seen {
+	uint64_t turns;
+	mono_t at;
+};
+
+struct proxy {
+	struct part *part;
+	struct loop_fd *watch;
+	int notify;
+	struct gen *gen;
+	const struct cluster *cluster;
+	const struct host *me;
+	struct worker *worker[WORKERS_CAP];
+	struct seen seen[WORKERS_CAP];
+	unsigned n_workers;
+	struct want want[LISTENERS_MAX];
+	size_t n_wants;
+	struct known *known;
+	size_t n_known, room_known;
+	struct told *told;	/* by the order of view.server */
+	struct loop_timer show; /* one view for all the news of a wake-up */
+	struct loop_timer deadline;
+	struct loop_timer log;
+	unsigned log_at;   /* the worker whose ring is written out */
+	uint64_t log_lost; /* lines dropped, as last told */
+	bool active, stopping, stopped;
+	bool yielding; /* to a successor, which must not act before all are deaf */
+};
+
+/* Views */
+
+static bool
+fact_says(const struct proxy *p, const char *kind, const char *name, const char *word)
+{
+	char key[FACT_KEY_LEN];
+
+	(void)snprintf(key, sizeof(key), "%s %s", kind, name);
+	for (size_t i = 0; i < p->n_known; i++) {
+		if (strcmp(p->known[i].key, key) == 0)
+			return fact_is(p->known[i].value, word);
+	}
+	return false;
+}
+
+static void
+server_states(const struct proxy *p, struct view *v)
+{
+	const struct gen *g = p->gen;
+
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+
+		if (k->server == GEN_NOWHERE)
+			continue;
+		if (fact_is(k->value, "up"))
+			v->server[k->server] = SERVER_UP;
+		else if (fact_is(k->value, "down"))
+			v->server[k->server] = SERVER_DOWN;
+	}
+	for (size_t i = 0; i < p->n_known; i++) {
+		const char *name = p->known[i].key;
+
+		if (strncmp(name, "admin ", 6) != 0 ||
+		    !fact_is(p->known[i].value, "drain"))
+			continue;
+		name += 6;
+		for (size_t s = 0; s < g->cluster->n_services; s++) {
+			const struct gen_service *gs = &g->service[s];
+
+			for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
+				const struct server *server = &gs->conf->server[j];
+
+				if (strcmp(server->name, name) == 0 ||
+				    (server->host != NULL &&
+					strcmp(server->host->name, name) == 0))
+					v->server[gs->first + j] |= SERVER_DRAINING;
+			}
+		}
+	}
+}
+
+/* Weights by order. */
+static void
+server_orders(const struct proxy *p, struct view *v)
+{
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+		int64_t n;
+
+		if (count_parse(&n, k->value) != 0)
+			continue;
+		if (strncmp(k->key, "weight ", 7) != 0 || k->server == GEN_NOWHERE ||
+		    n > SERVER_WEIGHT_MAX)
+			continue;
+		v->order[k->server].weighted = true;
+		v->order[k->server].weight = (uint16_t)n;
+	}
+}
+
+/* What servers' agents say: "75% drain up". That one is down says the check's fact. */
+static void
+server_agents(const struct proxy *p, struct view *v)
+{
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+		unsigned n = 0;
+		size_t at = 0;
+
+		if (strncmp(k->key, "agent ", 6) != 0 || k->server == GEN_NOWHERE)
+			continue;
+		for (; k->value[at] >= '0' && k->value[at] <= '9' && n <= 100; at++)
+			n = n * 10 + (unsigned)(k->value[at] - '0');
+		if (at == 0 || k->value[at] != '%' || k->value[at + 1] != ' ')
+			continue;
+		v->order[k->server].less = n < 100 ? (uint8_t)(100 - n) : 0;
+		if (n == 0 || fact_is(k->value + at + 2, "drain"))
+			v->server[k->server] |= SERVER_DRAINING;
+	}
+}
+
+/* Where an operator has switched a service to another group. */
+static void
+active_groups(const struct proxy *p, struct view *v)
+{
+	const struct cluster *c = p->gen->cluster;
+
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t j = 0; s->n_extra > 0 && j < s->n_groups; j++) {
+			if (fact_says(p, "switch", s->name, s->group[j].name))
+				v->group[i] = j;
+		}
+	}
+}
+
+static void
+fill_listener(const struct proxy *p, struct view_listener *l, const struct want *want)
+{
+	l->at = want->at;
+	l->service = want->service;
+	l->leaving = fact_says(p, "host", "stopping", "yes") ||
+		     (want->floating_ip != NULL &&
+			 fact_says(p, "vip", want->floating_ip, "leaving"));
+	for (unsigned w = 0; w < p->n_workers; w++)
+		l->sock[w] = lsock_ref(want->sock[w]);
+}
+
+static void
+publish_listen(struct proxy *p)
+{
+	char at[IP_ENDPOINT_LEN];
+
+	if (!p->active || p->stopping)
+		return;
+	for (size_t i = 0; i < p->n_wants; i++) {
+		const struct want *want = &p->want[i];
+
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			if (want->sock[w] != NULL)
+				continue;
+			if (want->error != 0)
+				part_publish(p->part, "proxy listen", "down %s: %s",
+				    ip_endpoint_format(&want->at, at),
+				    strerror(want->error));
+			return;
+		}
+	}
+	part_publish(p->part, "proxy listen", "up");
+}
+
+/* What of this host's set-up the file would have otherwise. */
+static void
+publish_advice(struct proxy *p)
+{
+	char text[ADVICE_LEN];
+
+	if (!p->active || p->cluster == NULL)
+		return;
+	advice_give(text, p->cluster, p->me);
+	part_publish(p->part, "proxy advice", "%s", text);
+}
+
+/* Tells the workers all that is known now. */
+static void
+show(void *arg)
+{
+	struct proxy *p = arg;
+	struct view *v;
+
+	if (p->gen == NULL)
+		return;
+	v = view_new(p->gen, p->n_wants);
+	if (v == NULL) {
+		log_event(LOG_ERR, "view", "error=\"no memory\"");
+		return;
+	}
+	v->accepting = p->active && !p->stopping;
+	v->stopping = p->stopping;
+	server_states(p, v);
+	server_orders(p, v);
+	server_agents(p, v);
+	active_groups(p, v);
+	for (size_t i = 0; i < p->n_wants; i++)
+		fill_listener(p, &v->listener[i], &p->want[i]);
+	for (unsigned w = 0; w < p->n_workers; w++)
+		worker_show(p->worker[w], view_ref(v));
+	view_unref(v);
+	publish_listen(p);
+}
+
+static void
+show_soon(struct proxy *p)
+{
+	loop_timer_set(part_loop(p->part), &p->show, loop_now(part_loop(p->part)));
+}
+
+/* What workers found out */
+
+static void
+publish_passive(struct proxy *p, size_t i, size_t j)
+{
+	const struct gen_service *gs = &p->gen->service[i];
+	const char *service = gs->conf->name, *server = gs->conf->server[j].name;
+	struct told *told = &p->told[gs->first + j];
+	uint64_t doubts = gen_doubts(p->gen, i, j), n;
+	char key[FACT_KEY_LEN];
+	int error = 0;
+
+	n = gen_failures(p->gen, i, j, &error);
+	(void)snprintf(key, sizeof(key), "passive %s %s", service, server);
+	if (doubts != told->doubts) {
+		part_publish(p->part, key, "doubt %llu", (unsigned long long)doubts);
+		log_event(
+		    LOG_WARN, "server_silent", "service=%s server=%s", service, server);
+	}
+	if (n != told->failures) {
+		part_publish(p->part, key, "fail %llu %s", (unsigned long long)n,
+		    strerror(error));
+		log_event(LOG_WARN, "server_failed",
+		    "service=%s server=%s error=\"%s\"", service, server,
+		    strerror(error));
+	}
+	*told = (struct told){.failures = n, .doubts = doubts};
+}
+
+static void
+publish_failures(struct proxy *p)
+{
+	const struct gen *g = p->gen;
+
+	for (size_t i = 0; g != NULL && i < g->cluster->n_services; i++) {
+		for (size_t j = 0;
+		     g->service[i].here && j < g->service[i].conf->n_servers; j++)
+			publish_passive(p, i, j);
+	}
+}
+
+static void
+stop_now(void *arg)
+{
+	struct proxy *p = arg;
+
+	if (p->stopped)
+		return;
+	p->stopped = true;
+	part_stopped(p->part);
+}
+
+static bool
+all_deaf(const struct proxy *p)
+{
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (!worker_deaf(p->worker[w]))
+			return false;
+	}
+	return true;
+}
+
+static void
+notified(void *arg, unsigned events)
+{
+	struct proxy *p = arg;
+	uint64_t n;
+
+	(void)events;
+	(void)!read(p->notify, &n, sizeof(n));
+	publish_failures(p);
+	if (!p->stopping)
+		return;
+	if (p->yielding && all_deaf(p)) {
+		p->yielding = false;
+		part_yielded(p->part);
+	}
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (!worker_done(p->worker[w]))
+			return;
+	}
+	stop_now(p);
+}
+
+/* The access log */
+
+/* Writes the workers' lines to standard output. Once a ring is begun it is finished
+ * before the next: a line may be half written. */
+static void
+drain_rings(struct proxy *p)
+{
+	int r = 0;
+
+	for (unsigned n = 0; n < p->n_workers && r == 0; n++) {
+		struct access_ring *ring = worker_ring(p->worker[p->log_at]);
+
+		if (ring != NULL)
+			r = access_ring_drain(ring, STDOUT_FILENO);
+		if (r == 0)
+			p->log_at = (p->log_at + 1) % p->n_workers;
+	}
+}
+
+/* The same, and comes again soon. */
+static void
+write_log(void *arg)
+{
+	struct proxy *p = arg;
+	uint64_t lost = 0;
+
+	drain_rings(p);
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (worker_ring(p->worker[w]) != NULL)
+			lost += access_ring_dropped(worker_ring(p->worker[w]));
+	}
+	if (lost != p->log_lost)
+		log_event(LOG_WARN, "access_log", "dropped=%llu",
+		    (unsigned long long)(lost - p->log_lost));
+	p->log_lost = lost;
+	loop_timer_set(part_loop(p->part), &p->log,
+	    mono_add(loop_now(part_loop(p->part)), LOG_EVERY_NS));
+}
+
+static void
+want_log(struct proxy *p)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < p->cluster->n_services; i++)
+		any |= p->cluster->service[i].log != LOG_MODE_OFF;
+	if (any && p->active)
+		write_log(p);
+}
+
+/* Configuration */
+
+static unsigned
+workers_wanted(const struct cluster *c)
+{
+	cpu_set_t set;
+	int n = 1;
+
+	if (c->workers != 0)
+		n = (int)c->workers;
+	else if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	return n > WORKERS_CAP ? WORKERS_CAP : (unsigned)n;
+}
+
+/* Threads are made once, when the first file says how many. 0 or -errno. */
+static int
+start_workers(struct proxy *p)
+{
+	unsigned n = workers_wanted(p->cluster);
+	struct worker_conf conf = {.notify = p->notify,
+	    .all = p->worker,
+	    .n_all = n,
+	    .seed = (uint64_t)getpid()};
+	sigset_t all, old;
+	int r = 0;
+
+	if (p->n_workers > 0) /* another number takes another process */
+		return 0;
+	/* Signals are the control thread's. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		conf.index = i;
+		conf.seed += i;
+		r = worker_start(&p->worker[i], &conf);
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	p->n_workers = n;
+	return r;
+}
+
+static void
+resolve(struct proxy *p, struct known *k)
+{
+	struct fact_words w;
+
+	k->server = GEN_NOWHERE;
+	if (p->gen != NULL &&
+	    (strncmp(k->key, "server ", 7) == 0 || strncmp(k->key, "weight ", 7) == 0 ||
+		strncmp(k->key, "agent ", 6) == 0) &&
+	    fact_split(&w, k->key) && w.n == 3)
+		k->server = gen_find(p->gen, w.word[1], w.word[2]);
+}
+
+static int
+open_file(void *arg, const char *path)
+{
+	const struct proxy *p = arg;
+
+	return part_file(p->part, path);
+}
+
+/* What there is to say about files of the service; "": nothing. */
+static void
+publish_file(
+    struct proxy *p, const char *what, const struct service *service, const char *text)
+{
+	char key[FACT_KEY_LEN];
+
+	(void)snprintf(key, sizeof(key), "proxy %s %s", what, service->name);
+	part_publish(p->part, key, "%s", text);
+}
+
+/* What `old` had and is not here any more is no fact. */
+static void
+withdraw_files(struct proxy *p, const struct gen *old)
+{
+	for (size_t i = 0; p->active && old != NULL && i < old->cluster->n_services;
+	     i++) {
+		const struct service *was = &old->cluster->service[i];
+		const struct service *s = cluster_service(p->cluster, was->name);
+
+		if (!old->service[i].here || (s != NULL && service_on_host(s, p->me)))
+			continue;
+		publish_file(p, "tls", was, "");
+		publish_file(p, "page", was, "");
+		publish_file(p, "sticky", was, "");
+	}
+}
+
+static void
+tell_files(struct proxy *p)
+{
+	const struct gen *g = p->gen;
+	char tls[TLS_FACT_LEN], page[PAGE_FACT_LEN], stick[STICK_FACT_LEN];
+
+	for (size_t i = 0; p->active && g != NULL && i < g->cluster->n_services; i++) {
+		const struct gen_service *gs = &g->service[i];
+
+		if (!gs->here)
+			continue;
+		gen_tls_fact(gs, tls);
+		gen_page_fact(gs, page);
+		gen_stick_fact(gs, stick);
+		publish_file(p, "tls", gs->conf, tls);
+		publish_file(p, "page", gs->conf, page);
+		publish_file(p, "sticky", gs->conf, stick);
+	}
+}
+
+/* `files`: those of a new cluster file are at hand. */
+static void
+adopt_gen(struct proxy *p, bool counted, bool files)
+{
+	const struct tls_source source = {open_file, p};
+	struct gen *g = gen_new(p->cluster, p->me, p->n_workers,
+	    counted ? part_stats(p->part) : NULL, p->gen, files ? &source : NULL);
+	struct told *told = g != NULL ? calloc(g->n_servers + 1, sizeof(*told)) : NULL;
+	int error;
+
+	if (told == NULL) {
+		log_event(LOG_ERR, "config", "error=\"no memory\"");
+		gen_unref(g);
+		return;
+	}
+	for (size_t i = 0; i < g->cluster->n_services; i++) {
+		const struct gen_service *gs = &g->service[i];
+
+		for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++)
+			told[gs->first + j] =
+			    (struct told){.failures = gen_failures(g, i, j, &error),
+				.doubts = gen_doubts(g, i, j)};
+	}
+	free(p->told);
+	p->told = told;
+	withdraw_files(p, p->gen);
+	gen_unref(p->gen);
+	p->gen = g;
+	for (size_t i = 0; i < p->n_known; i++)
+		resolve(p, &p->known[i]);
+	tell_files(p);
+}
+
+static void
+socket_name(const struct want *want, unsigned member, char *name, size_t size)
+{
+	char at[IP_ENDPOINT_LEN];
+
+	(void)snprintf(
+	    name, size, "tcp/%s/%u", ip_endpoint_format(&want->at, at), member);
+}
+
+static struct want *
+find_want(struct proxy *p, const struct ip_endpoint *at)
+{
+	for (size_t i = 0; i < p->n_wants; i++) {
+		if (p->want[i].at.port == at->port &&
+		    ip_equal(&p->want[i].at.ip, &at->ip))
+			return &p->want[i];
+	}
+	return NULL;
+}
+
+static void
+want_listener(struct proxy *p, const struct listener *l, size_t service)
+{
+	struct want *want = find_want(p, &l->at);
+	char name[IP_ENDPOINT_LEN + 16];
+
+	if (want == NULL && p->n_wants == LISTENERS_MAX) {
+		log_event(LOG_ERR, "listen", "error=\"more than %d\"", LISTENERS_MAX);
+		return;
+	}
+	if (want == NULL) {
+		want = &p->want[p->n_wants++];
+		*want = (struct want){.at = l->at};
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			socket_name(want, w, name, sizeof(name));
+			part_socket(p->part, name);
+		}
+	}
+	want->service = service;
+	want->floating_ip = l->floating_ip != NULL ? l->floating_ip->name : NULL;
+	want->used = true;
+}
+
+static void
+forget_listener(struct proxy *p, size_t i)
+{
+	char name[IP_ENDPOINT_LEN + 16];
+
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		socket_name(&p->want[i], w, name, sizeof(name));
+		part_socket_drop(p->part, name);
+		lsock_unref(p->want[i].sock[w]);
+	}
+	p->want[i] = p->want[--p->n_wants];
+}
+
+static void
+want_listeners(struct proxy *p)
+{
+	const struct cluster *c = p->cluster;
+
+	for (size_t i = 0; i < p->n_wants; i++)
+		p->want[i].used = false;
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		for (size_t j = 0; j < s->n_listen; j++) {
+			if (listener_on_host(&s->listen[j], p->me))
+				want_listener(p, &s->listen[j], i);
+		}
+	}
+	for (size_t i = p->n_wants; i-- > 0;) {
+		if (!p->want[i].used)
+			forget_listener(p, i);
+	}
+}
+
+static void
+on_config(void *self, const struct cluster *c, const struct host *me)
+{
+	struct proxy *p = self;
+	const struct cluster *old = p->cluster;
+	int r;
+
+	p->cluster = cluster_ref(c);
+	p->me = me;
+	r = start_workers(p);
+	if (r != 0) {
+		log_event(LOG_ERR, "workers", "error=\"%s\"", strerror(-r));
+		exit(EXIT_FAILURE); /* the supervisor starts another process */
+	}
+	adopt_gen(p, p->active, true);
+	if (!p->stopping)
+		want_listeners(p);
+	want_log(p);
+	publish_advice(p);
+	cluster_unref(old);
+	show_soon(p);
+}
+
+/* Facts, sockets, orders */
+
+static void
+forget(struct proxy *p, size_t i)
+{
+	free(p->known[i].key);
+	free(p->known[i].value);
+	p->known[i] = p->known[--p->n_known];
+}
+
+static void
+remember(struct proxy *p, const char *key, const char *value)
+{
+	struct known *k;
+	char *copy;
+
+	if (p->n_known == p->room_known) {
+		size_t room = p->room_known * 2 + 64;
+
+		k = room <= FACTS_MAX ? realloc(p->known, room * sizeof(*k)) : NULL;
+		if (k == NULL)
+			return;
+		p->known = k;
+		p->room_known = room;
+	}
+	k = &p->known[p->n_known];
+	*k = (struct known){.key = strdup(key)};
+	copy = strdup(value);
+	if (k->key == NULL || copy == NULL) {
+		free(k->key);
+		free(copy);
+		return;
+	}
+	k->value = copy;
+	p->n_known++;
+	resolve(p, k);
+}
+
+static void
+on_fact(void *self, const char *key, const char *value)
+{
+	struct proxy *p = self;
+
+	if (strncmp(key, "passive ", 8) == 0 || strncmp(key, "service ", 8) == 0)
+		return;
+	for (size_t i = 0; i < p->n_known; i++) {
+		if (strcmp(p->known[i].key, key) == 0) {
+			forget(p, i);
+			break;
+		}
+	}
+	if (value[0] != '\0')
+		remember(p, key, value);
+	show_soon(p);
+}
+
+/* "tcp/ADDRESS:PORT/N", as socket_name() wrote it. */
+static struct want *
+parse_name(struct proxy *p, const char *name, unsigned *member)
+{
+	char expected[IP_ENDPOINT_LEN + 16];
+
+	for (size_t i = 0; i < p->n_wants; i++) {
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			socket_name(&p->want[i], w, expected, sizeof(expected));
+			if (strcmp(expected, name) == 0) {
+				*member = w;
+				return &p->want[i];
+			}
+		}
+	}
+	return NULL;
+}
+
+static void
+on_socket(void *self, const char *name, int fd)
+{
+	struct proxy *p = self;
+	unsigned w = 0;
+	struct want *want = parse_name(p, name, &w);
+
+	if (want == NULL) { /* the file does not name it any more */
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	want->error = fd < 0 ? -fd : 0;
+	if (fd >= 0) {
+		lsock_unref(want->sock[w]);
+		want->sock[w] = lsock_new(fd);
+	} else {
+		log_event(
+		    LOG_ERR, "listen", "socket=%s error=\"%s\"", name, strerror(-fd));
+	}
+	show_soon(p);
+}
+
+static void
+on_activate(void *self)
+{
+	struct proxy *p = self;
+
+	/* Clients first, then counters: their blocks take a while to find. */
+	p->active = true;
+	show(p);
+	if (p->cluster == NULL)
+		return;
+	adopt_gen(p, true, false);
+	if (p->gen != NULL)
+		gen_reset_gauges(p->gen);
+	want_log(p);
+	publish_advice(p);
+	show(p);
+}
+
+static void
+on_command(void *self, uint64_t id, const char *const *argv, size_t argc)
+{
+	struct proxy *p = self;
+
+	(void)argv;
+	(void)argc;
+	part_reply(p->part, id, false, "the proxy knows no such order", NULL);
+}
+
+/* What is open may finish, within the longest of the services' times for it. */
+static void
+begin_leaving(struct proxy *p)
+{
+	int64_t longest = 0;
+
+	p->stopping = true;
+	for (size_t i = 0; i < p->cluster->n_services; i++) {
+		const struct service *s = &p->cluster->service[i];
+
+		if (s->drain_timeout_ns > longest)
+			longest = s->drain_timeout_ns;
+	}
+	loop_timer_set(part_loop(p->part), &p->deadline,
+	    mono_add(loop_now(part_loop(p->part)), longest));
+}
+
+/* The supervisor stops us when the floating addresses are gone (they leave first). */
+static void
+on_stop(void *self)
+{
+	struct proxy *p = self;
+
+	if (p->stopping || p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
+	begin_leaving(p);
+	/* Nobody new: a socket left open would let clients connect and then wait. */
+	while (p->n_wants > 0)
+		forget_listener(p, p->n_wants - 1);
+	show(p);
+}
+
+/* The listeners are the successor's now: no worker may accept, and none may close. The
+ * counters are its own, too: what is finished here is counted for nobody. */
+static void
+on_yield(void *self)
+{
+	struct proxy *p = self;
+
+	if (p->cluster == NULL || !p->active) {
+		stop_now(p);
+		return;
+	}
+	begin_leaving(p);
+	p->yielding = true;
+	adopt_gen(p, false, false);
+	show(p);
+}
+
+static bool
+on_alive(void *self)
+{
+	struct proxy *p = self;
+	mono_t now = loop_clock(part_loop(p->part));
+
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		struct seen *seen = &p->seen[w];
+		uint64_t turns;
+
+		if (worker_idle(p->worker[w], &turns) || turns != seen->turns)
+			*seen = (struct seen){turns, now};
+		else if (mono_sub(now, seen->at) > STUCK_NS)
+			return false;
+	}
+	return true;
+}
+
+static int
+on_start(void *self, struct part *part)
+{
+	struct proxy *p = self;
+
+	p->part = part;
+	p->show = (struct loop_timer){.cb = show, .arg = p};
+	p->log = (struct loop_timer){.cb = write_log, .arg = p};
+	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
+	p->notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (p->notify < 0)
+		return -errno;
+	p->watch = loop_watch(part_loop(part), p->notify, LOOP_IN, notified, p);
+	return p->watch != NULL ? 0 : -ENOMEM;
+}
+
+static void
+finish(struct proxy *p)
+{
+	workers_end(p->worker, p->n_workers);
+	drain_rings(p); /* the last lines */
+	workers_free(p->worker, p->n_workers);
+	while (p->n_known > 0)
+		forget(p, p->n_known - 1);
+	free(p->known);
+	free(p->told);
+	for (size_t i = 0; i < p->n_wants; i++) {
+		for (unsigned w = 0; w < p->n_workers; w++)
+			lsock_unref(p->want[i].sock[w]);
+	}
+	gen_unref(p->gen);
+	cluster_unref(p->cluster);
+}
+
+int
+proxy_main(void)
+{
+	static const struct part_ops ops = {.start = on_start,
+	    .config = on_config,
+	    .fact = on_fact,
+	    .socket = on_socket,
+	    .activate = on_activate,
+	    .command = on_command,
+	    .stop = on_stop,
+	    .yield = on_yield,
+	    .alive = on_alive};
+	struct proxy *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (p == NULL)
+		return EXIT_FAILURE;
+	tls_memory_init();
+	r = part_main("proxy", &ops, p);
+	finish(p);
+	free(p);
+	return r;
+}

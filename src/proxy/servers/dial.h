@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dial.h - sockets to servers and the options of sockets to clients. Private to the
+ * room.
+ */
+#ifndef NINES_PROXY_DIAL_H
+#define NINES_PROXY_DIAL_H
+
+#include "base/ip.h"
+#include "config/cluster.h"
+#include "proxy/servers/service.h"
+
+/*
+ * A socket that connects to `up`, or has; -errno. -EADDRNOTAVAIL: the source that the
+ * file asks for cannot be had here. `client` is who it is opened for.
+ */
+int dial_server(const struct upstream *up, const struct ip_endpoint *client) MUST_CHECK;
+
+/* What the sockets that `listener` accepts inherit from it, and its backlog: thus
+ * accepting takes no call for any of it. */
+void dial_tune_listener(int listener, const struct service *conf);
+
+/* The source that `conf` asks for on host `me`; false: any. */
+bool dial_source(const struct service *conf, const struct host *me, struct ip *source);
+
+#endif /* NINES_PROXY_DIAL_H */
