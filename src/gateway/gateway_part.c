@@ -459,16 +459,6 @@ op_stop(void *self)
 		    mono_add(loop_now(sh->loop), GATEWAY_LEAVE_NS));
 }
 
-static void
-op_command(void *self, uint64_t id, const char *const *argv, size_t argc)
-{
-	struct gateway_shell *sh = self;
-
-	(void)argv;
-	(void)argc;
-	part_reply(sh->part, id, false, "the gateways take no orders", NULL);
-}
-
 int
 gateway_main(void)
 {
@@ -477,7 +467,6 @@ gateway_main(void)
 	    .config = op_config,
 	    .fact = op_fact,
 	    .activate = op_activate,
-	    .command = op_command,
 	    .stop = op_stop,
 	};
 	struct gateway_shell sh = {.events = -1, .probe = {.arp = -1, .nd = -1}};

@@ -434,16 +434,6 @@ op_activate(void *self)
 }
 
 static void
-op_command(void *self, uint64_t id, const char *const *argv, size_t argc)
-{
-	struct health_shell *sh = self;
-
-	(void)argv;
-	(void)argc;
-	part_reply(sh->part, id, false, "health takes no orders", NULL);
-}
-
-static void
 op_stop(void *self)
 {
 	struct health_shell *sh = self;
@@ -467,7 +457,6 @@ health_main(void)
 	    .fact = op_fact,
 	    .socket = op_socket,
 	    .activate = op_activate,
-	    .command = op_command,
 	    .stop = op_stop,
 	};
 	struct health_shell sh = {.acting = false};

@@ -397,16 +397,6 @@ op_stop(void *self)
 		sync_shell_pump(sh);
 }
 
-static void
-op_command(void *self, uint64_t id, const char *const *argv, size_t argc)
-{
-	struct sync_shell *sh = self;
-
-	(void)argv;
-	(void)argc;
-	part_reply(sh->part, id, false, "sync takes no orders", NULL);
-}
-
 int
 sync_main(void)
 {
@@ -415,7 +405,6 @@ sync_main(void)
 	    .config = op_config,
 	    .fact = op_fact,
 	    .activate = op_activate,
-	    .command = op_command,
 	    .stop = op_stop,
 	};
 	struct sync_shell sh = {.fd = -1};

@@ -24,6 +24,7 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "gateway/gateway_core.h"
+#include "sim.h"
 
 #define STEPS	3000
 #define HOPS	8
@@ -390,20 +391,5 @@ run(uint64_t seed)
 int
 main(int argc, char **argv)
 {
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 300, hash = 0;
-
-	for (uint64_t seed = first; seed < first + n; seed++) {
-		uint64_t h = run(seed);
-
-		if (h != run(seed)) {
-			(void)printf("FAIL seed %llu: not the same twice\n",
-			    (unsigned long long)seed);
-			return 1;
-		}
-		hash = rng_mix(hash ^ h);
-	}
-	(void)printf("%llu seeds from %llu hold, hash %016llx\n", (unsigned long long)n,
-	    (unsigned long long)first, (unsigned long long)hash);
-	return 0;
+	return sim_main(argc, argv, run, 300, 1);
 }

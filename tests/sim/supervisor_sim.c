@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "sim.h"
 #include "supervisor/supervisor_core.h"
 
 #define PING_NS	  (20 * MS_NS)
@@ -410,18 +411,5 @@ simulate(uint64_t seed)
 int
 main(int argc, char **argv)
 {
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 2000;
-
-	for (uint64_t seed = first; seed < first + count; seed++) {
-		uint64_t once = simulate(seed);
-
-		if (seed % 10 == 0 && simulate(seed) != once) {
-			(void)printf("FAIL seed %llu: two runs differ\n",
-			    (unsigned long long)seed);
-			return 1;
-		}
-	}
-	(void)printf("supervisor_sim: %llu seeds held\n", (unsigned long long)count);
-	return 0;
+	return sim_main(argc, argv, simulate, 2000, 10);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "sim.h"
 #include "topology/bdd.h"
 #include "topology/cutsets.h"
 
@@ -206,7 +207,7 @@ brute_probability(const struct sim *s)
 	return sum;
 }
 
-static void
+static uint64_t
 run(uint64_t seed)
 {
 	struct sim s = {.seed = seed, .rng = {rng_mix(seed)}};
@@ -234,17 +235,11 @@ run(uint64_t seed)
 		fail(&s, "probability");
 	check_all_cuts(&s, &b);
 	arena_free(a);
+	return s.rng.state;
 }
 
 int
 main(int argc, char **argv)
 {
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000;
-
-	for (uint64_t seed = first; seed < first + n; seed++)
-		run(seed);
-	(void)printf("%llu systems from seed %llu agree with brute force\n",
-	    (unsigned long long)n, (unsigned long long)first);
-	return 0;
+	return sim_main(argc, argv, run, 10000, 100);
 }

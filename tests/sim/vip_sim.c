@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "sim.h"
 #include "vip/vip_core.h"
 
 #define HOSTS	  4
@@ -679,18 +680,5 @@ simulate(uint64_t seed)
 int
 main(int argc, char **argv)
 {
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 300;
-
-	for (uint64_t seed = first; seed < first + count; seed++) {
-		uint64_t once = simulate(seed);
-
-		if (seed % 10 == 0 && simulate(seed) != once) {
-			(void)printf("FAIL seed %llu: two runs differ\n",
-			    (unsigned long long)seed);
-			return 1;
-		}
-	}
-	(void)printf("vip_sim: %llu seeds held\n", (unsigned long long)count);
-	return 0;
+	return sim_main(argc, argv, simulate, 300, 10);
 }

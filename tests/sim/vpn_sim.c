@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "sim.h"
 #include "vpn/vpn_core.h"
 
 #define GATEWAYS_MAX 4
@@ -424,20 +425,5 @@ run(uint64_t seed)
 int
 main(int argc, char **argv)
 {
-	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 150;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t hash = run(first + i);
-
-		/* A seed is worth something only if it gives the same run again. */
-		if (i % 50 == 0 && run(first + i) != hash) {
-			(void)printf("FAIL seed %llu: two runs differ\n",
-			    (unsigned long long)(first + i));
-			return 1;
-		}
-	}
-	(void)printf("ok: %llu runs from seed %llu\n", (unsigned long long)count,
-	    (unsigned long long)first);
-	return 0;
+	return sim_main(argc, argv, run, 150, 50);
 }
