@@ -108,7 +108,7 @@ class Client:
         stream = kind.startswith("tcp")
         for _ in range(n):
             s = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
-            s.settimeout(10)
+            s.settimeout(30)
             s.connect((address, port))
             if stream:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NINES = os.environ["NINES"]
 FLOWS = str(ROOT / "tests/system/flows.py")
-DEADLINE = 20
+DEADLINE = 30
 HOSTS = ("fw1", "fw2")
 
 CLUSTER = """cluster: pair
@@ -261,7 +261,7 @@ class Lab:
         """The payloads of datagrams that arrive at `host`."""
         script = ("import socket,sys\n"
                   "s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))\n"
-                  "s.bind(('sync', 0)); s.settimeout(10); n = 0\n"
+                  "s.bind(('sync', 0)); s.settimeout(30); n = 0\n"
                   f"while n < {n}:\n"
                   "    p, a = s.recvfrom(4096)\n"
                   "    if a[2] == 0 and p[9] == 17:\n"

@@ -302,7 +302,7 @@ def listener(wall):
 
 
 FETCH = ("import socket,sys\ns=socket.create_connection((sys.argv[2],int(sys.argv[3])),5,(sys.argv[1],0))\n"
-         "s.settimeout(5)\nprint(s.recv(100).decode())")
+         "s.settimeout(30)\nprint(s.recv(100).decode())")
 
 
 def test_destination_translated(wall, listener):
@@ -440,7 +440,7 @@ PUSH = textwrap.dedent("""
 PULL = textwrap.dedent("""
     import socket, sys
     s = socket.create_connection((sys.argv[1], 7070))
-    s.settimeout(8)
+    s.settimeout(30)
     for line in s.makefile():
         print(line, end="", flush=True)
 """)

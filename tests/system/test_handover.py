@@ -32,7 +32,7 @@ services:
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = what()
@@ -49,7 +49,7 @@ class Pair:
         pathlib.Path(self.file).write_text(FILE.format(name=self.name), encoding="utf-8")
 
     def nines(self, *words):
-        return subprocess.run([NINES, *words], capture_output=True, text=True, timeout=60,
+        return subprocess.run([NINES, *words], capture_output=True, text=True, timeout=120,
                               check=False)
 
     def run_dir(self, host):
@@ -80,7 +80,7 @@ class Pair:
         with self.client():
             s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.settimeout(10)
+        s.settimeout(30)
         s.bind(("", port))
         s.connect(("10.0.0.10", 80))
         return s

@@ -25,7 +25,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 10
+DEADLINE = 30
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")

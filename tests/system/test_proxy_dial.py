@@ -49,7 +49,7 @@ class UnixServer:
     def serve(sock):
         stream = Stream.__new__(Stream)
         stream.sock, stream.buffer = sock, b""
-        sock.settimeout(10)
+        sock.settimeout(30)
         with contextlib.suppress(OSError, EOFError):
             echo("unix")(stream, 0)
         sock.close()

@@ -40,10 +40,10 @@ SERVICES = """
     trusted: 10.9.0.9
     accept_proxy: true
     deny: [192.0.2.66]
-    timeouts: {head: 300ms}
+    timeouts: {head: 1s}
   strange:
     {listen: "lb1:89", check: none, servers: ["web1:8080"], trusted: 10.1.1.1, accept_proxy: true}
-  hasty:  {listen: "lb1:90", check: none, servers: ["web1:8080"], timeouts: {body: 300ms}}
+  hasty:  {listen: "lb1:90", check: none, servers: ["web1:8080"], timeouts: {body: 1s}}
 """
 GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -219,7 +219,7 @@ def test_slow_body(lab):
         except TimeoutError:
             continue
         break
-    stream.sock.settimeout(10)
+    stream.sock.settimeout(30)
     assert stream.answer()[0].status == 408
     stream.close()
     # Who is quick enough is not hurried.

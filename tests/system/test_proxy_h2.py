@@ -5,7 +5,10 @@
 """
 import json
 import os
+import signal
 import struct
+import threading
+import time
 
 import pytest
 
@@ -25,12 +28,12 @@ SERVICES = """
     servers: ["web1:8080"]
     check: none
     http2: true
-    timeouts: {head: 200ms, idle: 300ms, server: 300ms, body: 300ms}
+    timeouts: {head: 1s, idle: 1s, server: 1s, body: 1s}
   few:    {listen: "lb1:85", servers: ["web1:8080"], check: none, http2: true, max_streams: 2}
   logged: {listen: "lb1:86", servers: ["web1:8080"], check: none, http2: true, log: full}
   safe: {listen: "lb1:443", servers: ["web1:8080"], check: none, tls: DIR/site.pem}
   large: {listen: "lb1:444", servers: ["web1:8083"], check: none, tls: {certificate: DIR/site.pem, plain: []}}
-  mute:   {listen: "lb1:87", servers: ["web1:8087"], check: none, http2: true, timeouts: {server: 300ms}}
+  mute:   {listen: "lb1:87", servers: ["web1:8087"], check: none, http2: true, timeouts: {server: 1s}}
 """
 
 
@@ -374,18 +377,17 @@ def test_client_resets(lab, h2, raw):
 
 
 def test_client_leaves(h2, raw):
-    ended = []
+    asked, ended = [], []
 
     def script(stream, n):
         stream.head()
+        asked.append(n)
         ended.append(stream.at_end())
     raw(script)
     c = h2(83)
     for _ in range(5):
         c.ask(request("GET", "/hang"))
-    c.stream.sock.settimeout(0.2)
-    with pytest.raises(TimeoutError):
-        c.end()
+    until(lambda: len(asked) == 5, "the servers are asked")
     c.close()
     until(lambda: ended == [True] * 5, "the servers' connections end")
 
@@ -465,23 +467,26 @@ def test_slow_server_stops_the_client(h2, raw):
     c.stream.sock.settimeout(0.5)
     credit = {0: 65535, n: 65535}
     sent = 0
-    try:
-        while True:
-            k = min(credit[0], credit[n], 16384)
-            if k:
-                c.send(h2wire.DATA, 0, n, b"y" * k)
-                sent += k
-                credit[0] -= k
-                credit[n] -= k
-                continue
+    silence = 0
+    while credit[n] or silence < 2:
+        k = min(credit[0], credit[n], 16384)
+        if k:
+            c.send(h2wire.DATA, 0, n, b"y" * k)
+            sent += k
+            credit[0] -= k
+            credit[n] -= k
+            continue
+        try:
             f = c.read()
-            if f.type == h2wire.WINDOW:
-                credit[f.stream] += struct.unpack(">I", f.payload)[0]
-    except TimeoutError:
-        pass
-    assert credit[n] == 0 and sent < 16 << 20
+            silence = 0
+        except TimeoutError:
+            silence += 1
+            continue
+        if f.type == h2wire.WINDOW:
+            credit[f.stream] += struct.unpack(">I", f.payload)[0]
+    assert sent < 16 << 20
     go.append(1)
-    c.stream.sock.settimeout(10)
+    c.stream.sock.settimeout(30)
     while c.read().type != h2wire.WINDOW:
         pass
     c.data(n, b"", end=True)
@@ -524,6 +529,22 @@ def test_mute_server(h2, raw):
     raw(lambda s, _: (s.head(), s.rest()), 8087)
     c = h2(87)
     assert c.get().status == 504
+
+
+def test_mute_server_and_a_late_proxy(lab, h2, raw):
+    """The time of the request and that of its connection are over at once."""
+    asked = threading.Event()
+    raw(lambda s, _: (s.head(), asked.set(), s.rest()), 8087)
+    c = h2(87)
+    n = c.ask(request())
+    assert asked.wait(30)
+    pids = [lab.nines.pid, lab.part("proxy")["pid"]]  # who looks after it pauses as well
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.2)
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+    assert c.answer(n).status == 504
 
 
 # --- floods ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 import json
 import os
 import struct
+import threading
 
 import pytest
 
@@ -274,27 +275,32 @@ def test_slow_client_stops_the_server(h2, raw):
         room = {0: 65535, 1: 65535}
         sent = 0
         s.stream.sock.settimeout(0.5)
-        try:
-            while True:
-                k = min(16384, *room.values())
-                if k == 0:
+        while not (full.is_set() and stalled):
+            k = min(16384, *room.values())
+            if k == 0:
+                try:
                     f = s.read()
-                    if f.type == h2wire.WINDOW:
-                        room[f.stream] += struct.unpack(">I", f.payload)[0]
+                    stalled.clear()
+                except TimeoutError:
+                    stalled.append(sent)
                     continue
-                s.data(1, b"x" * k)
-                room = {n: v - k for n, v in room.items()}
-                sent += k
-        except TimeoutError:
-            stalled.append(sent)
-    stalled = []
+                if f.type == h2wire.WINDOW:
+                    room[f.stream] += struct.unpack(">I", f.payload)[0]
+                continue
+            s.data(1, b"x" * k)
+            room = {n: v - k for n, v in room.items()}
+            sent += k
+        held.set()
+        s.end()
+    stalled, full, held = [], threading.Event(), threading.Event()
     raw(script)
     c = h2()
     c.window = False
     n = c.ask(request())
     c.until(lambda: len(c.answers[n].body) == 65535)
-    until(lambda: stalled, "the server is held")
-    assert stalled[0] < 1 << 20
+    full.set()
+    assert held.wait(30), "the server is held"
+    assert stalled[-1] < 1 << 20
 
 
 def test_h2load(lab):

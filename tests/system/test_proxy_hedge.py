@@ -59,7 +59,7 @@ class Pair:
                     raise EOFError
             except TimeoutError:
                 pass
-        stream.sock.settimeout(10)
+        stream.sock.settimeout(30)
         self.answer(stream, name)
 
 
@@ -88,7 +88,7 @@ def test_the_second_is_faster(place, pair):
     head, body = place.get(80, "/slow")
     assert head.status == 200 and body == b"ok"
     assert len(pair.asked["/slow"]) == 2 and head["x-server"] == pair.asked["/slow"][1]
-    assert pair.left.wait(10), "the first is told that nobody waits any more"
+    assert pair.left.wait(30), "the first is told that nobody waits any more"
 
 
 def test_the_first_may_be_faster_after_all(place, pair):
@@ -100,7 +100,7 @@ def test_the_first_may_be_faster_after_all(place, pair):
         over.set()
     pair.second = second
     head, _ = place.get(80, "/slow")
-    assert head["x-server"] == pair.asked["/slow"][0] and over.wait(10)
+    assert head["x-server"] == pair.asked["/slow"][0] and over.wait(30)
 
 
 @pytest.mark.parametrize("how", ["error", "close", "garbage"])
@@ -122,7 +122,7 @@ def test_the_first_dies_while_both_are_asked(place, pair):
     both = threading.Event()
 
     def first(stream, name):
-        assert both.wait(10)
+        assert both.wait(30)
         stream.reset()
 
     def second(stream, name):
@@ -195,7 +195,7 @@ def test_over_http2(place):
     servers = [place.serve(name, 8090, script(name)) for name in ("web1", "web2")]
     head, _ = place.get(83)
     assert head.status == 200 and len(asked) == 2 and head["x-server"] == asked[1]
-    assert cancelled.wait(10)
+    assert cancelled.wait(30)
     for s in servers:
         s.close()
         place.servers.remove(s)

@@ -23,12 +23,12 @@ SERVICES = """
   site:   {listen: "lb1:80", servers: ["web1:8080", "web2:8080"], check: none}
   retry:  {listen: "lb1:81", servers: ["web3:9", "web1:8080"], check: none}
   dead:   {listen: "lb1:82", servers: ["web3:9"], check: none}
-  slow:   {listen: "lb1:83", servers: ["web1:8083"], check: none, timeouts: {server: 300ms}}
+  slow:   {listen: "lb1:83", servers: ["web1:8083"], check: none, timeouts: {server: 1s}}
   narrow:
     listen: lb1:84
     servers: [{at: "web1:8084", max_connections: 1}]
     check: none
-    queue: {size: 1, timeout: 400ms}
+    queue: {size: 1, timeout: 1s}
   sick:
     listen: lb1:85
     servers: ["web3:9"]
@@ -38,7 +38,7 @@ SERVICES = """
     listen: lb1:87
     servers: ["web1:8080"]
     check: none
-    timeouts: {head: 200ms, idle: 300ms}
+    timeouts: {head: 1s, idle: 1s}
   few:    {listen: "lb1:88", servers: ["web1:8080"], check: none, max_connections: 2}
   named:  {listen: "lb1:89", servers: ["web1:8089"], check: none, proxy_protocol: v1}
   logged:
@@ -46,7 +46,7 @@ SERVICES = """
     servers: ["web1:8080"]
     check: none
     log: full
-  owing:  {listen: "lb1:73", servers: ["web1:8083"], check: none, timeouts: {body: 300ms}}
+  owing:  {listen: "lb1:73", servers: ["web1:8083"], check: none, timeouts: {body: 1s}}
   sampled: {listen: "lb1:71", servers: ["web1:8080"], check: none, log: {sample: 10}}
   quick:   {mode: tcp, listen: "lb1:72", servers: ["web1:8080"], check: none, log: full}
 """
@@ -527,7 +527,7 @@ def test_504_when_the_server_is_silent(lab, raw):
 
 def test_504_when_the_server_does_not_read(lab, raw):
     """The body is stuck for want of a reader, which is not the client's fault."""
-    raw(lambda stream, _: stream.sock.recv(1) and hold.wait(20), 8083)
+    raw(lambda stream, _: stream.sock.recv(1) and hold.wait(30), 8083)
     hold = threading.Event()
     stream = lab.connect(83)
 
@@ -556,7 +556,7 @@ def test_a_pause_of_the_client_is_not_the_servers(lab, raw):
     stream = lab.connect(83)
     stream.send(POST + "Content-Length: 4\r\n\r\n")
     stream.send(b"ab")
-    time.sleep(0.7)
+    time.sleep(1.5)
     stream.send(b"cd")
     assert stream.answer()[1] == b"abcd"
     stream.close()
@@ -584,7 +584,7 @@ def test_no_page_within_an_interim_answer(lab, raw):
     raw(script, 8083)
     stream = lab.connect(83)
     stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert given_up.wait(5)
+    assert given_up.wait(30)
     got = stream.rest()
     stream.close()
     at = got.find(b"HTTP/1.1 504")
@@ -662,7 +662,7 @@ def test_client_abort_ends_the_servers_work(lab, raw):
     stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: lab.servers[-1].connections == 1, "the server has it")
     stream.reset()
-    assert seen_end.wait(5)
+    assert seen_end.wait(30)
 
 
 # --- limits ---------------------------------------------------------------------------
@@ -676,7 +676,7 @@ def test_server_limit_and_queue(lab, raw):
             stream.head()
             busy.append(1)
             assert len(busy) == 1
-            go.wait(5)
+            go.wait(30)
             busy.pop()
             stream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     server = raw(script, 8084)
@@ -707,7 +707,7 @@ def test_queued_request_is_served(lab, raw):
         while True:
             stream.head()
             count.append(1)
-            go.wait(5)
+            go.wait(30)
             stream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     raw(script, 8084)
     request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -728,7 +728,7 @@ def test_queue_timeout(lab, raw):
     def script(stream, _):
         stream.head()
         count.append(1)
-        go.wait(5)
+        go.wait(30)
         stream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     raw(script, 8084)
     request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -756,7 +756,7 @@ def test_client_limit(lab):
     third.sock.settimeout(0.3)
     with pytest.raises(socket.timeout):
         third.more()
-    third.sock.settimeout(5)
+    third.sock.settimeout(30)
     streams[0].close()
     assert third.answer()[0].status == 200
     streams[1].close()

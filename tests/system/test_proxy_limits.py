@@ -110,7 +110,7 @@ def test_nine_thousand_idle_connections(lab):
         lab.begin()
         with lab.inside():
             for _ in range(9000):
-                socks.append(socket.create_connection((proxylab.LB, 80), timeout=10))
+                socks.append(socket.create_connection((proxylab.LB, 80), timeout=30))
         until(lambda: len(lab.at("ss", "-tnH", "state", "established", "sport = :80")
                           .splitlines()) >= 9000, "all are there")
         for sock in (socks[0], socks[4500], socks[-1]):

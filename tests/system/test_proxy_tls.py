@@ -29,7 +29,7 @@ SERVICES = """
       - {path: /own, answer: {status: 200, body: own}}
       - {path: /mine, answer: 200, answer_headers: {set: {Strict-Transport-Security: max-age=1}}}
       - {path: /name, sni: b.test, answer: {status: 200, body: "it is b"}}
-    timeouts: {head: 500ms}
+    timeouts: {head: 2s}
   twin:
     listen: "lb1:444"
     servers: ["web1:9000"]
@@ -88,7 +88,7 @@ SERVICES = """
     servers: ["web2:9443"]
     groups: {plain: ["web1:9001"]}
     check: none
-    timeouts: {head: 500ms}
+    timeouts: {head: 2s}
     routes:
       - {sni: "*.plain.test", to: plain}
   named:

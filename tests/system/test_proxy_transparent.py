@@ -54,7 +54,7 @@ def test_a_transparent_source_is_routed_back(tmp_path):
         made.start('  clear: {listen: "lb1:88", servers: ["10.7.0.2:8080"], check: none,'
                    " transparent: true}\n")
         with client.inside():
-            sock = socket.create_connection((LB, 88), timeout=10)
+            sock = socket.create_connection((LB, 88), timeout=30)
         stream = Stream(sock)
         for _ in range(2):
             stream.send(GET)

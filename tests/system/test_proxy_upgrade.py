@@ -63,7 +63,7 @@ class UpgradeLab(Lab):
     def upgrade(self):
         """The answer; it takes longer than other orders."""
         run = subprocess.run([proxylab.NINES, "upgrade", "--run-dir", self.run_dir],
-                             capture_output=True, text=True, timeout=60, check=False)
+                             capture_output=True, text=True, timeout=120, check=False)
         return run.returncode, run.stdout + run.stderr
 
 

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 12
+DEADLINE = 30
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces"),

@@ -568,6 +568,12 @@ h2_timeout(struct worker *w, struct client *c)
 {
 	struct h2_session *h = c->session;
 
+	/* A stream's time was up in this very turn: its answer is about to be said. */
+	if (h->phase == H2_BUSY && h->out == NULL &&
+	    nghttp2_session_want_write(h->ng) != 0) {
+		start_timer(h);
+		return;
+	}
 	/* Streams that somebody works on have time-outs of their own. */
 	LIST_EACH(n, tmp, &h->streams)
 	{
