@@ -17,8 +17,10 @@
 #include "vip/vip.h"
 #include "vpn/vpn.h"
 
-#define RUN_DIR \
-	"  --run-dir DIR  where nines run keeps its control socket (/run/nines)\n"
+#define RUN_DIR                                                                       \
+	"  --run-dir DIR  where nines run keeps its control socket ($NINES_RUN_DIR, " \
+	"or\n"                                                                        \
+	"                 /run/nines)\n"
 
 const struct part_program part_programs[] = {
     {"vip", vip_main, vip_release},

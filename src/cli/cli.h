@@ -11,7 +11,13 @@
 
 #include "base/check.h"
 
-#define CLI_RUN_DIR "/run/nines"
+/*
+ * Where `nines run` keeps its control socket unless --run-dir says otherwise: what the
+ * variable CLI_RUN_DIR_VARIABLE of the environment says (`nines lab exec` sets it), or
+ * /run/nines.
+ */
+#define CLI_RUN_DIR_VARIABLE "NINES_RUN_DIR"
+const char *cli_run_dir(void);
 
 int cli_status(int argc, char **argv);
 int cli_top(int argc, char **argv);

@@ -638,7 +638,7 @@ parse_options(int argc, char **argv, struct options *o)
 	};
 	int c;
 
-	*o = (struct options){.file = DEFAULT_FILE, .run_dir = CLI_RUN_DIR};
+	*o = (struct options){.file = DEFAULT_FILE, .run_dir = cli_run_dir()};
 	while ((c = getopt_long(argc, argv, "f:", options, NULL)) != -1) {
 		if (c == 'f')
 			o->file = optarg;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -11,6 +12,7 @@
 
 #include "base/sbuf.h"
 #include "base/stats.h"
+#include "cli/cli.h"
 #include "cli/verbs.h"
 
 static int
@@ -101,6 +103,14 @@ control_ask(const char *run_dir, int argc, char **argv, json_t **answer)
 	return err;
 }
 
+const char *
+cli_run_dir(void)
+{
+	const char *given = getenv(CLI_RUN_DIR_VARIABLE);
+
+	return given != NULL && given[0] == '/' ? given : "/run/nines";
+}
+
 int
 control_explain(const char *run_dir, int err)
 {
@@ -108,10 +118,9 @@ control_explain(const char *run_dir, int err)
 	case ENOENT:
 	case ECONNREFUSED:
 		(void)fprintf(stderr,
-		    "nines: nobody answers on %s/control.sock: is `nines run` running "
-		    "on "
-		    "this host? (started with another --run-dir? give the same one "
-		    "here)\n",
+		    "nines: nobody answers on %s/control.sock: is `nines run` "
+		    "running on this host?\n  (systemctl status nines; if it was "
+		    "started with another --run-dir, give the same one here)\n",
 		    run_dir);
 		break;
 	case EACCES:

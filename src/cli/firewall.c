@@ -182,7 +182,7 @@ parse(int argc, char **argv, struct options *o)
 	};
 	int ch;
 
-	*o = (struct options){.run_dir = CLI_RUN_DIR, .file = CLUSTER_FILE};
+	*o = (struct options){.run_dir = cli_run_dir(), .file = CLUSTER_FILE};
 	while ((ch = getopt_long(argc, argv, "f:", options, NULL)) != -1) {
 		if (ch == 'h')
 			o->host = optarg;

@@ -65,7 +65,7 @@ cli_order(int argc, char **argv)
 	    {NULL, 0, NULL, 0},
 	};
 	const struct verb *v = verb_find(verbs, argv[0]);
-	const char *run_dir = CLI_RUN_DIR;
+	const char *run_dir = cli_run_dir();
 	bool as_json = false;
 	json_t *answer;
 	int c, err, status;

@@ -516,7 +516,7 @@ cli_status(int argc, char **argv)
 	    {NULL, 0, NULL, 0},
 	};
 	struct view v = {.colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL};
-	const char *run_dir = CLI_RUN_DIR;
+	const char *run_dir = cli_run_dir();
 	bool as_json = false;
 	json_t *answer;
 	int c, err;

@@ -294,7 +294,7 @@ cli_top(int argc, char **argv)
 	    {"once", no_argument, NULL, 'o'},
 	    {NULL, 0, NULL, 0},
 	};
-	const char *run_dir = CLI_RUN_DIR;
+	const char *run_dir = cli_run_dir();
 	bool as_json = false, once = false;
 	int c;
 

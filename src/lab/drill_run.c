@@ -612,7 +612,7 @@ parse(int argc, char **argv, struct options *o, bool *listing)
 	};
 	int c;
 
-	*o = (struct options){.rounds = 1, .run_dir = CLI_RUN_DIR};
+	*o = (struct options){.rounds = 1, .run_dir = cli_run_dir()};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'l')
 			*listing = true;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/verbs.h"
 #include "lab/file.h"
 #include "lab/probe.h"
@@ -107,6 +108,28 @@ down(struct request *r)
 	return 1;
 }
 
+/* So that `nines status` needs neither --run-dir nor this program's path. */
+static void
+at_home(const struct request *r)
+{
+	const char *path = getenv("PATH");
+	char self[WORLD_PATH_LEN], dir[WORLD_PATH_LEN + 128], all[8192];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *end;
+
+	(void)snprintf(
+	    dir, sizeof(dir), "%s/%s/%s.run", WORLD_DIR, r->name, r->argv[0]);
+	(void)setenv(CLI_RUN_DIR_VARIABLE, dir, 1);
+	self[n > 0 ? n : 0] = '\0';
+	end = strrchr(self, '/');
+	if (end == NULL)
+		return;
+	*end = '\0';
+	n = snprintf(all, sizeof(all), "%s:%s", self, path != NULL ? path : "/bin");
+	if (n > 0 && (size_t)n < sizeof(all))
+		(void)setenv("PATH", all, 1);
+}
+
 static int
 execute(struct request *r)
 {
@@ -123,6 +146,7 @@ execute(struct request *r)
 				   : strerror(-err));
 		return 1;
 	}
+	at_home(r);
 	(void)execvp(r->argv[1], r->argv + 1);
 	(void)fprintf(stderr, "nines lab: %s: %s\n", r->argv[1], strerror(errno));
 	return 127;

@@ -72,6 +72,9 @@ def test_up_exec_down(lab):
     error.touch()
     assert ask("http://10.0.0.21:8080/?id=7") == "broken on purpose\n"
     error.unlink()
+    # It is the lab's host that answers, without --run-dir, and the program that made the lab.
+    status = nines("lab", "exec", path, "lb1", "nines", "status", "--json")
+    assert json.loads(status.stdout)["host"] == "lb1", status.stderr
     nobody = nines("lab", "exec", path, "lb9", "true")
     assert nobody.returncode == 1 and "no such host" in nobody.stderr
 
