@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part's side towards its peers: key, socket, datagrams. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -65,38 +64,6 @@ refuse(struct sync_shell *sh, const char *fmt, ...)
 	memcpy(sh->why_not, text, sizeof(text));
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* 64 hexadecimal digits and perhaps a line's end, or 32 bytes. */
-static bool
-parse_key(const char *text, size_t n, uint8_t secret[static SEAL_SECRET_LEN])
-{
-	if (n == SEAL_SECRET_LEN) {
-		memcpy(secret, text, n);
-		return true;
-	}
-	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-		n--;
-	if (n != (size_t)2 * SEAL_SECRET_LEN)
-		return false;
-	for (size_t i = 0; i < SEAL_SECRET_LEN; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		secret[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
 static bool
 read_key(struct sync_shell *sh, const char *path)
 {
@@ -124,7 +91,7 @@ read_key(struct sync_shell *sh, const char *path)
 		    "%s must be a file that only root can read: chown root %s; chmod "
 		    "600 %s",
 		    path, path, path);
-	else if (n < 0 || !parse_key(text, (size_t)n, sh->secret))
+	else if (n < 0 || !seal_secret_parse(text, (size_t)n, sh->secret))
 		refuse(sh,
 		    "%s must hold 64 hexadecimal digits: (umask 077; openssl rand -hex "
 		    "32 > %s)",
@@ -154,7 +121,7 @@ hello_key(struct sync_shell *sh, struct sync_host *h, const struct sync_epoch *f
 	if (h->hello_in != NULL && memcmp(&h->hello_epoch, from, sizeof(*from)) == 0)
 		return h->hello_in;
 	seal_free(h->hello_in);
-	h->hello_in = seal_new(sh->secret, h->name, sh->me->name, from, NULL);
+	h->hello_in = sync_seal_new(sh->secret, h->name, sh->me->name, from, NULL);
 	h->hello_epoch = *from;
 	return h->hello_in;
 }
@@ -167,9 +134,10 @@ session_keys(struct sync_shell *sh, struct sync_host *h, const struct sync_epoch
 		return true;
 	seal_free(h->data_in);
 	seal_free(h->data_out);
-	h->data_in = seal_new(sh->secret, h->name, sh->me->name, peer, &sh->core.epoch);
+	h->data_in =
+	    sync_seal_new(sh->secret, h->name, sh->me->name, peer, &sh->core.epoch);
 	h->data_out =
-	    seal_new(sh->secret, sh->me->name, h->name, &sh->core.epoch, peer);
+	    sync_seal_new(sh->secret, sh->me->name, h->name, &sh->core.epoch, peer);
 	h->data_epoch = *peer;
 	return h->data_in != NULL && h->data_out != NULL;
 }
@@ -249,7 +217,7 @@ hear(struct sync_shell *sh, const struct ip *from, const uint8_t *p, size_t n)
 		if (!settling(sh, k))
 			complain(sh, c, COMPLAINT_REPLAY, from, h.version);
 		sh->core.peer[k].greet = true;
-	} else if (seal_open(key, &h, p, n, payload, &len) != 0) {
+	} else if (sync_seal_open(key, &h, p, n, payload, &len) != 0) {
 		if (h.kind == SYNC_HELLO || !settling(sh, k))
 			complain(sh, c, COMPLAINT_SEAL, from, h.version);
 	} else {
@@ -332,7 +300,8 @@ send_to(struct sync_shell *sh, unsigned k, struct out *o)
 			key = host->data_out;
 		else
 			key = NULL;
-		if (key == NULL || seal_close(key, &h, payload, len, o->buf[o->n]) != 0)
+		if (key == NULL ||
+		    sync_seal_close(key, &h, payload, len, o->buf[o->n]) != 0)
 			continue;
 		o->iov[o->n] =
 		    (struct iovec){o->buf[o->n], SYNC_HEADER_LEN + len + SYNC_TAG_LEN};
@@ -462,7 +431,7 @@ add_host(struct sync_shell *sh, const struct host *host, const struct ip *ip)
 	*h = (struct sync_host){.ip = *ip};
 	(void)snprintf(h->name, sizeof(h->name), "%s", host->name);
 	h->hello_out =
-	    seal_new(sh->secret, sh->me->name, h->name, &sh->core.epoch, NULL);
+	    sync_seal_new(sh->secret, sh->me->name, h->name, &sh->core.epoch, NULL);
 	sync_peer_add(&sh->core, vacant);
 }
 

@@ -10,8 +10,8 @@
 
 #include "part/part.h"
 #include "sync/ct.h"
-#include "sync/seal.h"
 #include "sync/sync_core.h"
+#include "sync/sync_seal.h"
 
 _Static_assert(SYNC_PEERS_MAX + 1 == FIREWALL_SYNC_HOSTS, "the file's limit is ours");
 

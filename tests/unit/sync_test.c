@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "sync/ct_wire.h"
-#include "sync/seal.h"
 #include "sync/sync_core.h"
+#include "sync/sync_seal.h"
 
 static void
 turn(struct flow *f)
@@ -219,15 +219,15 @@ test_seals(void **state)
 {
 	const uint8_t secret[SEAL_SECRET_LEN] = {1}, other[SEAL_SECRET_LEN] = {2};
 	const struct sync_epoch a = {{1}}, b = {{2}}, c = {{3}};
-	struct seal *out = seal_new(secret, "fw1", "fw2", &a, &b);
+	struct seal *out = sync_seal_new(secret, "fw1", "fw2", &a, &b);
 	struct seal *wrong[] = {
-	    seal_new(other, "fw1", "fw2", &a, &b),    /* another secret */
-	    seal_new(secret, "fw2", "fw1", &a, &b),   /* the other direction */
-	    seal_new(secret, "fw1", "fw2", &a, &c),   /* an earlier life of ours */
-	    seal_new(secret, "fw1", "fw2", &c, &b),   /* one of theirs */
-	    seal_new(secret, "fw1", "fw2", &a, NULL), /* a greeting's */
+	    sync_seal_new(other, "fw1", "fw2", &a, &b),	   /* another secret */
+	    sync_seal_new(secret, "fw2", "fw1", &a, &b),   /* the other direction */
+	    sync_seal_new(secret, "fw1", "fw2", &a, &c),   /* an earlier life of ours */
+	    sync_seal_new(secret, "fw1", "fw2", &c, &b),   /* one of theirs */
+	    sync_seal_new(secret, "fw1", "fw2", &a, NULL), /* a greeting's */
 	};
-	struct seal *in = seal_new(secret, "fw1", "fw2", &a, &b);
+	struct seal *in = sync_seal_new(secret, "fw1", "fw2", &a, &b);
 	const struct sync_header h = {
 	    .version = SYNC_VERSION, .kind = SYNC_DATA, .from = a, .seq = 5};
 	struct sync_header later = h;
@@ -235,23 +235,24 @@ test_seals(void **state)
 	size_t n = SYNC_HEADER_LEN + sizeof(text) + SYNC_TAG_LEN, len;
 
 	(void)state;
-	assert_int_equal(seal_close(out, &h, text, sizeof(text), p), 0);
-	assert_int_equal(seal_open(in, &h, p, n, got, &len), 0);
+	assert_int_equal(sync_seal_close(out, &h, text, sizeof(text), p), 0);
+	assert_int_equal(sync_seal_open(in, &h, p, n, got, &len), 0);
 	assert_int_equal(len, sizeof(text));
 	assert_memory_equal(got, text, len);
 	for (size_t i = 0; i < n; i++) { /* header included */
 		p[i] ^= 1;
-		assert_int_equal(seal_open(in, &h, p, n, got, &len), -EBADMSG);
+		assert_int_equal(sync_seal_open(in, &h, p, n, got, &len), -EBADMSG);
 		p[i] ^= 1;
-		assert_int_equal(seal_open(in, &h, p, i, got, &len), -EBADMSG);
+		assert_int_equal(sync_seal_open(in, &h, p, i, got, &len), -EBADMSG);
 	}
 	later.seq++;
-	assert_int_equal(seal_open(in, &later, p, n, got, &len), -EBADMSG);
+	assert_int_equal(sync_seal_open(in, &later, p, n, got, &len), -EBADMSG);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		assert_int_equal(seal_open(wrong[i], &h, p, n, got, &len), -EBADMSG);
+		assert_int_equal(
+		    sync_seal_open(wrong[i], &h, p, n, got, &len), -EBADMSG);
 		seal_free(wrong[i]);
 	}
-	assert_int_equal(seal_open(in, &h, p, n, got, &len), 0);
+	assert_int_equal(sync_seal_open(in, &h, p, n, got, &len), 0);
 	seal_free(in);
 	seal_free(out);
 }
