@@ -138,7 +138,7 @@ bool
 drill_well(struct drill *d)
 {
 	if (!drill_owner_right(d) || !others_right(d) || !steady(d) ||
-	    !flows_steady(d->flows))
+	    !flows_steady(d->flows) || !writers_steady(d->writers))
 		return false;
 	for (size_t i = 0; i < d->world.n_hosts; i++) {
 		if (d->world.host[i].balances && !world_ready(&d->world, i))
@@ -158,8 +158,10 @@ unwell(struct drill *d)
 		       "prefers";
 	if (!steady(d))
 		return "no steady answers";
-	return flows_steady(d->flows) ? "not all parts are up"
-				      : "downloads or pushes stand still";
+	if (!flows_steady(d->flows))
+		return "downloads or pushes stand still";
+	return writers_steady(d->writers) ? "not all parts are up"
+					  : "writes are not acknowledged";
 }
 
 static void
@@ -378,6 +380,15 @@ name_round(const struct drill *d, const struct drill_task *t, const struct harm 
 	    r->victim, sizeof(r->victim), "%s", target != NULL ? target + 1 : "all");
 }
 
+/* A promise that was broken outweighs whatever else went wrong. */
+static void
+check_writes(struct drill *d, struct drill_round *r)
+{
+	writers_take(d->writers, &r->writes, &r->writes_load);
+	if (ledger_wrong(&r->writes) > 0)
+		writers_explain(d->writers, &r->writes, d->trouble, sizeof(d->trouble));
+}
+
 static void
 record(struct drill *d, struct drill_round *r)
 {
@@ -404,6 +415,7 @@ record(struct drill *d, struct drill_round *r)
 	r->beat = calloc(r->n_beats, sizeof(*r->beat));
 	if (r->beat != NULL)
 		prober_beats(d->prober, from, r->beat, r->n_beats);
+	check_writes(d, r);
 	(void)snprintf(r->trouble, sizeof(r->trouble), "%s", d->trouble);
 	r->settled = d->trouble[0] == '\0';
 }
@@ -445,6 +457,7 @@ make_active(struct drill *d, const struct harm *h)
 	err = drill_until(d, drill_well, SETTLE_NS);
 	flows_renew(d->flows);
 	load_renew(d->load);
+	writers_renew(d->writers);
 	return err == 0 ? drill_until(d, drill_well, SETTLE_NS) : err;
 }
 

@@ -22,6 +22,7 @@
 #include "lab/owners.h"
 #include "lab/probe.h"
 #include "lab/world.h"
+#include "lab/writers.h"
 
 #define TROUBLE_LEN 200
 #define OUTAGES_MAX 16
@@ -52,6 +53,7 @@ struct drill {
 	size_t n_owners_of;
 	struct load *load;
 	struct flows *flows;
+	struct writers *writers;
 	struct rng rng;
 	int64_t seed; /* of `rng` */
 	bool keep;    /* whatever goes wrong stays as it is then */
@@ -136,8 +138,10 @@ struct drill_round {
 	bool settled;  /* all went as it should */
 	bool doubtful; /* the machine stood still while it measured */
 	char trouble[TROUBLE_LEN];
-	struct phase phase[2]; /* broken, mended */
-	int64_t recovered_ns;  /* from the undoing until all was well */
+	struct ledger_sum writes;    /* since the round before */
+	struct load_sum writes_load; /* the same, as their clients saw it */
+	struct phase phase[2];	     /* broken, mended */
+	int64_t recovered_ns;	     /* from the undoing until all was well */
 	struct owner_lane lane[FLOATS_MAX];
 	size_t tested; /* of `lane`, the address under test */
 	struct probe_beat

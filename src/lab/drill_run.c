@@ -219,8 +219,10 @@ play_all(struct drill *d, const struct plan *p, const struct options *o,
 			free(r->beat);
 			*r = (struct drill_round){.what = t->what};
 			err = drill_play(d, t, r);
-			/* What a machine that stands still does is nobody's fault. */
-			if (err != 0 || r->settled || !r->doubtful)
+			/* What a machine that stands still does is nobody's fault; a
+			 * write that is lost always is. */
+			if (err != 0 || r->settled || !r->doubtful ||
+			    ledger_wrong(&r->writes) > 0)
 				break;
 		}
 		if (err == 0 || err == -ECANCELED) {
@@ -281,7 +283,9 @@ watch(struct drill *d)
 	d->prober = prober_start(d->client, &d->target);
 	d->load = d->prober != NULL ? load_start(&load) : NULL;
 	d->flows = d->load != NULL ? flows_start(d->client, &d->target, flows) : NULL;
-	if (d->flows == NULL)
+	d->writers =
+	    d->flows != NULL ? writers_start(&d->world, d->client, &d->target) : NULL;
+	if (d->writers == NULL)
 		return -errno;
 	return drill_until(d, drill_well, READY_NS);
 }
@@ -289,6 +293,7 @@ watch(struct drill *d)
 static void
 unwatch(struct drill *d)
 {
+	writers_stop(d->writers);
 	flows_stop(d->flows);
 	load_stop(d->load);
 	prober_stop(d->prober);

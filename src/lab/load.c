@@ -47,7 +47,9 @@ struct load {
 	pthread_t thread;
 	pthread_mutex_t lock; /* for what follows */
 	struct load_sum sum;
-	mono_t oldest;
+	mono_t oldest, answered;
+	uint64_t *untold; /* writes acknowledged; NULL: nobody writes */
+	size_t n_untold;
 	size_t n;
 	struct client client[];
 };
@@ -112,7 +114,7 @@ broke(struct load *l, struct client *c, mono_t now)
 
 	if (kept)
 		l->sum.broken++;
-	if (asked && kept && c->len == 0 && !c->again) {
+	if (asked && kept && c->len == 0 && !c->again && l->untold == NULL) {
 		hang_up(c);
 		l->sum.retried++;
 		c->again = true;
@@ -129,14 +131,22 @@ broke(struct load *l, struct client *c, mono_t now)
 static void
 ask(struct load *l, struct client *c, mono_t now)
 {
-	char text[128];
+	char text[160], body[32];
 	int n;
 
 	c->id = ++l->last_id;
 	c->len = 0;
 	c->stage = WAITING;
-	n = snprintf(text, sizeof(text),
-	    "GET /load?id=%" PRIu64 " HTTP/1.1\r\nHost: load\r\n\r\n", c->id);
+	if (l->untold == NULL) {
+		n = snprintf(text, sizeof(text),
+		    "GET /load?id=%" PRIu64 " HTTP/1.1\r\nHost: load\r\n\r\n", c->id);
+	} else {
+		n = snprintf(body, sizeof(body), "%" PRIu64 "\n", c->id);
+		n = snprintf(text, sizeof(text),
+		    "POST /write?id=%" PRIu64 " HTTP/1.1\r\nHost: load\r\n"
+		    "Content-Length: %d\r\n\r\n%s",
+		    c->id, n, body);
+	}
 	if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		broke(l, c, now);
 }
@@ -182,6 +192,9 @@ answered(struct load *l, struct client *c, mono_t now)
 	l->sum.requests++;
 	if (took > l->sum.slowest_us)
 		l->sum.slowest_us = took;
+	l->answered = now;
+	if (l->untold != NULL)
+		l->untold[l->n_untold++] = c->id; /* there is room: see may_ask() */
 	c->kept = true;
 	c->stage = IDLE;
 	conclude(c, now);
@@ -223,6 +236,14 @@ hear(struct load *l, struct client *c, mono_t now)
 	}
 }
 
+/* Is there room for what every client has been promised, and may be promised? */
+static bool
+may_ask(const struct load *l)
+{
+	return l->untold == NULL ||
+	       (l->n_untold + l->n <= LOAD_UNTOLD && l->last_id < l->conf.writes_max);
+}
+
 /* What time alone brings about. */
 static void
 tick(struct load *l, mono_t now)
@@ -240,7 +261,8 @@ tick(struct load *l, mono_t now)
 			    c->stage == CONNECTING ? LOAD_FAIL_CONNECT
 						   : LOAD_FAIL_TIMEOUT,
 			    now);
-		} else if (due && (c->stage == CLOSED || c->stage == IDLE)) {
+		} else if (due && may_ask(l) &&
+			   (c->stage == CLOSED || c->stage == IDLE)) {
 			if (!c->again)
 				c->sent = now;
 			if (c->stage == CLOSED)
@@ -292,6 +314,7 @@ discard(struct load *l)
 	if (l->ep >= 0)
 		(void)close(l->ep);
 	(void)pthread_mutex_destroy(&l->lock);
+	free(l->untold);
 	free(l);
 }
 
@@ -322,8 +345,13 @@ load_start(const struct load_conf *conf)
 		/* Spread evenly, so that they do not ask all at once. */
 		c->due = mono_add(now, c->every_ns * (int64_t)k / (int64_t)of);
 	}
+	l->answered = now;
 	l->ep = epoll_create1(EPOLL_CLOEXEC);
-	err = l->ep < 0 ? errno : pthread_create(&l->thread, NULL, run, l);
+	if (conf->writes_max > 0)
+		l->untold = calloc(LOAD_UNTOLD, sizeof(*l->untold));
+	err = l->ep < 0 || (conf->writes_max > 0 && l->untold == NULL)
+		  ? errno
+		  : pthread_create(&l->thread, NULL, run, l);
 	if (err != 0) {
 		discard(l);
 		errno = err;
@@ -371,4 +399,29 @@ load_oldest(struct load *l)
 	t = l->oldest;
 	(void)pthread_mutex_unlock(&l->lock);
 	return t;
+}
+
+mono_t
+load_answered(struct load *l)
+{
+	mono_t t;
+
+	(void)pthread_mutex_lock(&l->lock);
+	t = l->answered;
+	(void)pthread_mutex_unlock(&l->lock);
+	return t;
+}
+
+size_t
+load_acknowledged(struct load *l, uint64_t *id, size_t max)
+{
+	size_t n;
+
+	(void)pthread_mutex_lock(&l->lock);
+	n = l->n_untold < max ? l->n_untold : max;
+	l->n_untold -= n;
+	if (n > 0)
+		(void)memcpy(id, &l->untold[l->n_untold], n * sizeof(*id));
+	(void)pthread_mutex_unlock(&l->lock);
+	return n;
 }

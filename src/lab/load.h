@@ -7,10 +7,13 @@
  * must carry it. As RFC 9112 section 9.3.1 lets every client do, a request whose kept
  * connection breaks before the first byte of an answer is asked once more on a new
  * one: that counts as `retried`, not as `failed`.
+ *
+ * Writers (writers.h) are the same with POST, which nobody may repeat.
  */
 #ifndef NINES_LAB_LOAD_H
 #define NINES_LAB_LOAD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/check.h"
@@ -24,6 +27,7 @@ struct load_conf {
 	struct ip_endpoint target;
 	unsigned busy, held;		      /* connections of each kind */
 	int64_t busy_every_ns, held_every_ns; /* between requests of one connection */
+	uint64_t writes_max; /* 0: they ask; else they write, at most so often */
 };
 
 enum load_fate {
@@ -57,6 +61,16 @@ void load_renew(struct load *l);
 
 /* The time of sending of the oldest request without an answer; MONO_NEVER: none. */
 mono_t load_oldest(struct load *l);
+
+/* When the last answer came; the start, if none has. */
+mono_t load_answered(struct load *l);
+
+/*
+ * The numbers of writes that were acknowledged, at most `max` of those that have not
+ * been told yet; how many. Writers pause while LOAD_UNTOLD are.
+ */
+#define LOAD_UNTOLD ((size_t)1 << 18)
+size_t load_acknowledged(struct load *l, uint64_t *id, size_t max);
 
 const char *load_fate_name(enum load_fate f);
 

@@ -14,7 +14,8 @@
 #include "lab/schedule.h"
 
 #define STEP_NS	    (20 * MS_NS)
-#define UNSERVED_NS (8 * SEC_NS) /* longer than every check takes to fail */
+#define JOURNALS_NS (500 * MS_NS) /* between two looks at them */
+#define UNSERVED_NS (8 * SEC_NS)  /* longer than every check takes to fail */
 #define TWO_OWNERS_NS                                                   \
 	(2 * SEC_NS) /* where nobody keeps them from hearing each other \
 		      */
@@ -35,6 +36,8 @@ struct game {
 	mono_t two_since[FLOATS_MAX]; /* MONO_NEVER: it has one owner or none */
 	struct flow_sum flows[FLOW_KINDS];
 	uint64_t wrong;
+	mono_t journals;	  /* the last look at them */
+	uint64_t writes;	  /* acknowledged */
 	char broken[TROUBLE_LEN]; /* the rule that was; "": none */
 };
 
@@ -129,6 +132,22 @@ check_owners(struct game *g, mono_t now)
 }
 
 static void
+check_writes(struct game *g, mono_t now)
+{
+	char text[TROUBLE_LEN];
+	struct ledger_sum sum;
+	struct load_sum load;
+
+	g->journals = now;
+	writers_take(g->d->writers, &sum, &load);
+	g->writes += sum.acknowledged;
+	if (ledger_wrong(&sum) == 0)
+		return;
+	writers_explain(g->d->writers, &sum, text, sizeof(text));
+	break_rule(g, text);
+}
+
+static void
 check_rules(struct game *g)
 {
 	struct flow_sum flows[FLOW_KINDS];
@@ -145,6 +164,8 @@ check_rules(struct game *g)
 	if (g->wrong > 0)
 		break_rule(g, "a client got what it had not asked for");
 	check_owners(g, now);
+	if (mono_sub(now, g->journals) > JOURNALS_NS)
+		check_writes(g, now);
 }
 
 /* ---- playing ------------------------------------------------------------------- */
@@ -235,7 +256,6 @@ reset(struct game *g)
 {
 	struct load_sum load;
 
-	g->broken[0] = '\0';
 	g->wrong = 0;
 	g->deaf_until = (mono_t){0};
 	for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++)
@@ -245,6 +265,9 @@ reset(struct game *g)
 	load_take(g->d->load, &load);
 	flows_take(g->d->flows, g->flows);
 	g->start = probe_clock();
+	check_writes(g, g->start);
+	g->writes = 0;
+	g->broken[0] = '\0';
 }
 
 /* What is due, the rules, and a moment's wait. `next`: the event to come. */
@@ -293,6 +316,7 @@ play(struct game *g, const bool *keep)
 		break_rule(g, "not all was well 20 s after the last repair");
 		err = 0;
 	}
+	check_writes(g, probe_clock());
 	if (err < 0)
 		return err;
 	return g->broken[0] != '\0';
@@ -346,9 +370,10 @@ play_and_shrink(struct game *g)
 	if (err == 0) {
 		(void)printf("%zu failures in %.0f s, seed %" PRId64
 			     ": every rule held; clients were not served for %.0f ms "
-			     "in all\n",
+			     "in all; %" PRIu64 " writes were acknowledged, and each "
+			     "is in one journal, once\n",
 		    g->n, (double)mono_sub(probe_clock(), from) / 1e9, g->d->seed,
-		    (double)sum.outage_ns / 1e6);
+		    (double)sum.outage_ns / 1e6, g->writes);
 		return 0;
 	}
 	(void)snprintf(broken, sizeof(broken), "%s", g->broken);

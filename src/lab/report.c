@@ -76,6 +76,10 @@ add_round(struct report_group *g, const struct drill_round *k)
 	g->doubtful += k->doubtful;
 	g->played += k->played;
 	g->survived += k->survived;
+	g->writes += k->writes.acknowledged;
+	g->writes_unanswered += k->writes_load.failures;
+	g->writes_lost += k->writes.lost + k->writes.torn;
+	g->writes_repeated += k->writes.repeated;
 	for (size_t p = 0; p < ARRAY_LEN(k->phase); p++) {
 		const struct phase *phase = &k->phase[p];
 
@@ -123,6 +127,34 @@ report_gather(const struct drill_report *r, size_t first, struct report_group *g
 			add_round(g, &r->round[i]);
 	}
 	return true;
+}
+
+void
+report_writes(const struct drill_report *r, FILE *f)
+{
+	struct ledger_sum all = {0};
+	uint64_t unanswered = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct ledger_sum *w = &r->round[i].writes;
+
+		all.acknowledged += w->acknowledged;
+		all.lost += w->lost + w->torn;
+		all.repeated += w->repeated;
+		unanswered += r->round[i].writes_load.failures;
+	}
+	if (ledger_wrong(&all) == 0)
+		(void)fprintf(f,
+		    "%llu writes were acknowledged, and each is in one journal; %llu "
+		    "were not, and none of them was carried out twice\n",
+		    (unsigned long long)all.acknowledged,
+		    (unsigned long long)unanswered);
+	else
+		(void)fprintf(f,
+		    "of %llu writes that were acknowledged %llu are lost; %llu writes "
+		    "were carried out twice\n",
+		    (unsigned long long)all.acknowledged, (unsigned long long)all.lost,
+		    (unsigned long long)all.repeated);
 }
 
 void
@@ -175,6 +207,7 @@ report_table(const struct drill_report *r, FILE *f, bool colour)
 		    "~ this machine stood still in %zu round%s (the prober itself did "
 		    "not run): measure again\n",
 		    doubtful, doubtful == 1 ? "" : "s");
+	report_writes(r, f);
 }
 
 static void tell(struct moment *m, size_t max, size_t *n, int64_t at_ns,
@@ -339,6 +372,14 @@ phase_json(const struct phase *p)
 }
 
 static json_t *
+writes_json(const struct report_group *g)
+{
+	return json_pack("{s:I,s:I,s:I,s:I}", "acknowledged", (json_int_t)g->writes,
+	    "not_acknowledged", (json_int_t)g->writes_unanswered, "lost",
+	    (json_int_t)g->writes_lost, "repeated", (json_int_t)g->writes_repeated);
+}
+
+static json_t *
 round_json(const struct drill_report *r, const struct drill_round *round)
 {
 	json_t *story = json_array();
@@ -391,7 +432,7 @@ report_json(const struct drill_report *r, FILE *f)
 				    rounds, round_json(r, &r->round[k]));
 		}
 		(void)json_array_append_new(cases,
-		    json_pack("{s:s,s:i,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o}",
+		    json_pack("{s:s,s:i,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o}",
 			"case", g.first->name, "unsettled", (int)g.unsettled,
 			"outage_ms", spread_json(&g.outage), "return_outage_ms",
 			spread_json(&g.back), "two_owners_ms", spread_json(&g.two),
@@ -399,7 +440,8 @@ report_json(const struct drill_report *r, FILE *f)
 			spread_json(&g.none), "requests", (json_int_t)g.requests,
 			"requests_failed", (json_int_t)g.failed, "requests_retried",
 			(json_int_t)g.retried, "connections_broken",
-			(json_int_t)g.broken, "rounds", rounds));
+			(json_int_t)g.broken, "writes", writes_json(&g), "rounds",
+			rounds));
 	}
 	add_resumed(cases, &r->resumed);
 	all = json_pack("{s:s,s:s,s:f,s:I,s:s,s:o}", "program", r->program, "command",

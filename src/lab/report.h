@@ -20,6 +20,7 @@ struct report_group {
 	uint64_t failed, retried, broken, requests;
 	uint64_t probes_failed;
 	struct flow_sum flows[FLOW_KINDS];
+	uint64_t writes, writes_unanswered, writes_lost, writes_repeated;
 	unsigned moves;
 };
 
@@ -32,6 +33,9 @@ const char *report_forecast(enum forecast f);
 
 /* "survives", "ends", "both", or "nothing" where it was not played. */
 const char *report_seen(const struct report_group *g);
+
+/* What the writes of all rounds came to: one line. */
+void report_writes(const struct drill_report *r, FILE *f);
 
 /* The table of failures that were made from the file. */
 void report_failures(const struct drill_report *r, FILE *f, bool colour);

@@ -259,13 +259,15 @@ row(FILE *f, const struct drill_round *r)
 	const struct phase *a = &r->phase[0], *b = &r->phase[1];
 
 	(void)fprintf(f,
-	    "<tr><td>%s%s<td>%s<td>%.1f<td>%.1f<td>%llu<td>%llu<td>%.1f<td>%.1f"
-	    "<td>%.1f\n",
+	    "<tr><td>%s%s<td>%s<td>%.1f<td>%.1f<td>%llu<td>%llu<td>%llu<td>%llu<td>%.1f"
+	    "<td>%.1f<td>%.1f\n",
 	    r->name, r->settled ? "" : " <b class=bad>!</b>", r->victim,
 	    ms(a->probes.outage_ns), ms(b->probes.outage_ns),
 	    (unsigned long long)a->load.failures + b->load.failures,
-	    (unsigned long long)a->load.broken + b->load.broken, ms(a->two_ns),
-	    ms(b->two_ns), ms(a->owners.none_ns + b->owners.none_ns));
+	    (unsigned long long)a->load.broken + b->load.broken,
+	    (unsigned long long)r->writes.acknowledged,
+	    (unsigned long long)ledger_wrong(&r->writes), ms(a->two_ns), ms(b->two_ns),
+	    ms(a->owners.none_ns + b->owners.none_ns));
 }
 
 static void
@@ -296,6 +298,7 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 static void
 failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
 {
+	uint64_t wrong = g->writes_lost + g->writes_repeated;
 	bool ends = g->survived < g->played;
 	double was;
 
@@ -307,11 +310,15 @@ failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
 	if (r->before.all != NULL &&
 	    report_old_outage(&r->before, g->first->name, &was))
 		(void)fprintf(f, " <small>(%.0f)</small>", was);
-	(void)fprintf(f, "<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td>%.0f<td>%.0f\n",
+	(void)fprintf(f,
+	    "<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td%s>%llu"
+	    "<td>%.0f<td>%.0f\n",
 	    (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
 	    (unsigned long long)g->broken,
 	    (unsigned long long)g->flows[FLOW_DOWNLOAD].broken,
 	    (unsigned long long)g->flows[FLOW_PUSH].broken,
+	    (unsigned long long)g->writes, wrong > 0 ? " class=bad" : "",
+	    (unsigned long long)wrong,
 	    g->two.max > g->two_back.max ? g->two.max : g->two_back.max,
 	    g->recovery.max);
 }
@@ -323,7 +330,8 @@ failures_table(FILE *f, const struct drill_report *r)
 
 	(void)fputs("<div class=scroll><table><tr><th>failure<th>foretold<th>seen"
 		    "<th>outage<th>new requests failed<th>kept<th>kept connections "
-		    "lost<th>downloads<th>pushes<th>two owners<th>all well after\n",
+		    "lost<th>downloads<th>pushes<th>writes<th>lost or twice<th>two "
+		    "owners<th>all well after\n",
 	    f);
 	for (size_t i = 0; i < r->n; i++) {
 		if (report_gather(r, i, &g))
@@ -335,9 +343,10 @@ failures_table(FILE *f, const struct drill_report *r)
 static void
 cases_table(FILE *f, const struct drill_report *r)
 {
-	(void)fputs("<div class=scroll><table><tr><th>case<th>host<th>outage"
-		    "<th>on return<th>requests failed<th>connections broken<th>two "
-		    "owners<th>after<th>no owner\n",
+	(void)fputs(
+	    "<div class=scroll><table><tr><th>case<th>host<th>outage"
+	    "<th>on return<th>requests failed<th>connections broken<th>writes<th>lost "
+	    "or twice<th>two owners<th>after<th>no owner\n",
 	    f);
 	for (size_t i = 0; i < r->n; i++)
 		row(f, &r->round[i]);

@@ -2,6 +2,7 @@
 #include "lab/web.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ web_nginx_conf(
 	    "  proxy_buffering off; proxy_read_timeout 1h;\n"
 	    "  location = /download { proxy_pass http://" WEB_BACK "; }\n"
 	    "  location = /push { proxy_pass http://" WEB_BACK "; }\n"
+	    "  location = /write { proxy_pass http://" WEB_BACK "; }\n"
 	    "  location = /health { return 200 \"%s is well\\n\"; }\n"
 	    "  location / {\n"
 	    "   if (-f %s/slow) { proxy_pass http://" WEB_BACK "; break; }\n"
@@ -82,6 +84,7 @@ struct client {
 struct web {
 	const char *name, *dir;
 	int ep, n_listen, listen[PORTS_MAX];
+	int journal;	       /* open for appending */
 	struct client *client; /* by descriptor */
 };
 
@@ -112,6 +115,18 @@ open_port(const char *text)
 		return err;
 	}
 	return fd;
+}
+
+static int
+open_journal(const char *dir)
+{
+	char path[256];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/" WEB_JOURNAL, dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	return fd >= 0 ? fd : -errno;
 }
 
 static void
@@ -164,11 +179,36 @@ begin(struct client *c, int fd, bool push)
 	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
-/* Answers the request whose head is `head`; false: the connection ends. */
-static bool
-answer(const struct web *w, int fd, const char *head)
+/* The number of the request; 0: it has none. */
+static uint64_t
+number_of(const char *head)
 {
-	const char *id = strstr(head, "id="), *status = "200 OK";
+	const char *id = strstr(head, "id=");
+
+	return id != NULL ? (uint64_t)strtoull(id + 3, NULL, 10) : 0;
+}
+
+/*
+ * Into the journal, at once and as a whole line. A body that is not the one that
+ * belongs to this head was mixed up on the way, and is refused.
+ */
+static const char *
+take_write(const struct web *w, const char *head, const char *body)
+{
+	char line[32];
+	int n = snprintf(line, sizeof(line), "%" PRIu64 "\n", number_of(head));
+
+	if (strncmp(body, line, (size_t)n) != 0)
+		return "400 Bad Request";
+	return write(w->journal, line, (size_t)n) == n ? "200 OK"
+						       : "507 Insufficient Storage";
+}
+
+/* Answers a request; false: the connection ends. */
+static bool
+answer(const struct web *w, int fd, const char *head, const char *body_of)
+{
+	const char *status = "200 OK";
 	bool keep = strcasestr(head, "\nconnection: close") == NULL &&
 		    strstr(head, " HTTP/1.0\r\n") == NULL;
 	char body[160], text[512];
@@ -180,14 +220,27 @@ answer(const struct web *w, int fd, const char *head)
 		return begin(&w->client[fd], fd, false);
 	else if (strncmp(head, "GET /push", 9) == 0)
 		return begin(&w->client[fd], fd, true);
-	(void)snprintf(body, sizeof(body), "%s id=%" PRIu64 "\n", w->name,
-	    id != NULL ? (uint64_t)strtoull(id + 3, NULL, 10) : 0);
+	else if (strncmp(head, "POST /write", 11) == 0)
+		status = take_write(w, head, body_of);
+	(void)snprintf(
+	    body, sizeof(body), "%s id=%" PRIu64 "\n", w->name, number_of(head));
 	n = snprintf(text, sizeof(text),
 	    "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: "
 	    "%zu\r\n%s\r\n%s",
 	    status, strlen(body), keep ? "" : "Connection: close\r\n",
 	    strncmp(head, "HEAD ", 5) == 0 ? "" : body);
 	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n && keep;
+}
+
+/* What follows the head that ends at `end`. */
+static size_t
+body_length(const char *head, const char *end)
+{
+	const char *field = strcasestr(head, "\ncontent-length:");
+
+	if (field == NULL || field > end)
+		return 0;
+	return (size_t)strtoul(field + sizeof("\ncontent-length:") - 1, NULL, 10);
 }
 
 /* Answers every request that is there, or puts that off. False: the end. */
@@ -198,8 +251,13 @@ serve(const struct web *w, int fd)
 	char *head = c->head, *end;
 
 	while ((end = strstr(head, "\r\n\r\n")) != NULL) {
-		size_t used = (size_t)(end + 4 - head);
+		size_t used = (size_t)(end + 4 - head), body = body_length(head, end);
 
+		if (body > HEAD_MAX - 1 - used)
+			return false;
+		used += body;
+		if (c->len < used)
+			return true; /* the rest is on its way */
 		if (!c->late && is_on(w, "slow")) {
 			c->late = true;
 			c->due = mono_add(probe_clock(), WEB_SLOW_NS);
@@ -207,7 +265,7 @@ serve(const struct web *w, int fd)
 		}
 		c->late = false;
 		end[2] = '\0';
-		if (!answer(w, fd, head))
+		if (!answer(w, fd, head, end + 4))
 			return false;
 		(void)memmove(head, head + used, c->len - used + 1);
 		c->len -= used;
@@ -304,6 +362,13 @@ web_main(int argc, char **argv)
 	w.client = calloc(CLIENTS_MAX, sizeof(*w.client));
 	if (w.client == NULL)
 		return 1;
+	w.journal = open_journal(w.dir);
+	if (w.journal < 0) {
+		(void)fprintf(
+		    stderr, "%s/" WEB_JOURNAL ": %s\n", w.dir, strerror(-w.journal));
+		free(w.client);
+		return 1;
+	}
 	for (int i = 3; i < argc; i++) {
 		int fd = open_port(argv[i]);
 

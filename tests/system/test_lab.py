@@ -8,6 +8,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -142,6 +143,9 @@ def test_drill_nines(lab, tmp_path):
     assert case["host-off"]["rounds"][0]["during"]["moves"] == 1
     assert case["host-off"]["rounds"][0]["during"]["outage_ms"] > 0
     assert case["move"]["requests_failed"] == 0
+    for one in case.values():
+        assert one["writes"]["acknowledged"] > 0
+        assert one["writes"]["lost"] == one["writes"]["repeated"] == 0
     html = page.read_text()
     assert html.count("<svg") >= 3 and "http://" not in html and html.count("src=") == 1
     assert 'src="data:image/svg+xml,' in html
@@ -216,6 +220,28 @@ def test_disagreement_is_kept(lab):
     assert namespaces(f"nines-{name}-") == []
 
 
+@pytest.mark.parametrize("how, says", [("again", "writes were repeated: 1 is in the journal of web1 twice"),
+                                       ("lost", "acknowledged writes are in no journal")])
+def test_writes_are_accounted_for(lab, how, says):
+    """A server that carries a write out twice, and one that promises and forgets."""
+    _, path = lab
+    run = subprocess.Popen([NINES, "drill", "--case", "reload", "--rounds", "2", path], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        journal = pathlib.Path(f"/run/nines-lab/drill-{run.pid}/web1.web/journal")
+        wait_for(lambda: journal.exists() and journal.read_text().startswith("1\n"))
+        if how == "again":
+            with journal.open("a", encoding="ascii") as f:
+                f.write("1\n")
+        else:  # what the server has open has another name now
+            journal.rename(journal.with_name("forgotten"))
+        said, _ = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            run.kill()
+    assert run.returncode == 1 and says in said, said
+
+
 def test_random(lab, tmp_path):
     name, _ = lab
     path = tmp_path / "two.yaml"
@@ -224,6 +250,8 @@ def test_random(lab, tmp_path):
     run = nines("drill", "--random", "6s", "--seed", "11", str(path))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "seed 11: every rule held" in run.stdout
+    writes = int(re.search(r"; (\d+) writes were acknowledged, and each is in one journal", run.stdout)[1])
+    assert writes > 0
 
 
 def test_live(lab, tmp_path):

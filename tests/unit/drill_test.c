@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lab/drill.h"
+#include "lab/ledger.h"
 #include "lab/schedule.h"
 #include "supervisor/supervisor.h"
 
@@ -277,6 +278,83 @@ test_shrink_limits(void **state)
 	assert_int_equal(schedule_shrink(t.n, keep, fails, &t, 100), -EINTR);
 }
 
+static void
+test_ledger(void **state)
+{
+	static const struct {
+		const char *journal[4]; /* pieces, of journals 0, 1, 0, 1 */
+		uint64_t acknowledged[4];
+		size_t n;
+		uint64_t lost, repeated, torn;
+	} rows[] = {
+	    {{"1\n2\n", "3\n"}, {1, 2, 3}, 3, 0, 0, 0},
+	    /* not acknowledged, and carried out: nobody was promised anything */
+	    {{"1\n2\n"}, {1}, 1, 0, 0, 0},
+	    /* in pieces */
+	    {{"1", "7\n5", "2\n", "\n"}, {12, 7, 5}, 3, 0, 0, 0},
+	    /* promised, and in no journal */
+	    {{"1\n", "3\n"}, {1, 2, 4}, 3, 2, 0, 0},
+	    /* half a line is no write yet */
+	    {{"2"}, {2}, 1, 1, 0, 0},
+	    /* in two journals; twice in one; acknowledged or not */
+	    {{"1\n", "1\n"}, {1}, 1, 0, 1, 0},
+	    {{"5\n5\n5\n"}, {0}, 0, 0, 2, 0},
+	    {{"6\n", "7\n", "7\n", "6\n"}, {6}, 1, 0, 2, 0},
+	    /* what no writer wrote */
+	    {{"\n", "x\n", "1 \n", "-1\n"}, {0}, 0, 0, 0, 4},
+	    {{"16\n", "99999999999999999999999999\n"}, {0}, 0, 0, 0, 2},
+	    /* acknowledged though it cannot be */
+	    {{"1\n"}, {1, 16, UINT64_MAX}, 3, 2, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t found[16] = {0};
+		struct ledger_sum sum;
+		struct ledger l;
+
+		ledger_init(&l, found, sizeof(found));
+		for (unsigned k = 0; k < 4 && rows[i].journal[k] != NULL; k++)
+			ledger_journal(
+			    &l, k % 2, rows[i].journal[k], strlen(rows[i].journal[k]));
+		ledger_acknowledged(&l, rows[i].acknowledged, rows[i].n);
+		ledger_take(&l, &sum);
+		assert_int_equal(sum.acknowledged, rows[i].n);
+		assert_int_equal(sum.lost, rows[i].lost);
+		assert_int_equal(sum.repeated, rows[i].repeated);
+		assert_int_equal(sum.torn, rows[i].torn);
+		assert_int_equal(
+		    ledger_wrong(&sum), rows[i].lost + rows[i].repeated + rows[i].torn);
+		ledger_take(&l, &sum);
+		assert_int_equal(sum.acknowledged + ledger_wrong(&sum), 0);
+	}
+}
+
+/* Who is to blame is named: the first of them. */
+static void
+test_ledger_names(void **state)
+{
+	static const uint64_t told[] = {3, 9, 8};
+	uint8_t found[16] = {0};
+	struct ledger_sum sum;
+	struct ledger l;
+
+	(void)state;
+	ledger_init(&l, found, sizeof(found));
+	ledger_journal(&l, 2, "3\n4\n", 4);
+	ledger_journal(&l, 7, "4\n3\n", 4);
+	ledger_acknowledged(&l, told, ARRAY_LEN(told));
+	ledger_take(&l, &sum);
+	assert_int_equal(sum.lost_write, 9);
+	assert_int_equal(sum.repeated_write, 4);
+	assert_int_equal(sum.first_in, 2);
+	assert_int_equal(sum.again_in, 7);
+	/* What is found later is a repetition all the same. */
+	ledger_journal(&l, 0, "4\n", 2);
+	ledger_take(&l, &sum);
+	assert_int_equal(sum.repeated, 1);
+}
+
 int
 main(void)
 {
@@ -287,6 +365,8 @@ main(void)
 	    cmocka_unit_test(test_schedule),
 	    cmocka_unit_test(test_shrink),
 	    cmocka_unit_test(test_shrink_limits),
+	    cmocka_unit_test(test_ledger),
+	    cmocka_unit_test(test_ledger_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
