@@ -86,6 +86,9 @@ value_schema(const struct key *k, struct sbuf *out)
 	case VALUE_NETS:
 		sbuf_puts(out, "{\"$ref\":\"#/$defs/texts\"}");
 		break;
+	case VALUE_HOSTS:
+		sbuf_puts(out, "{\"$ref\":\"#/$defs/names\"}");
+		break;
 	case VALUE_PAIRS:
 		sbuf_puts(out, "{\"type\":\"object\",\"minProperties\":1,"
 			       "\"additionalProperties\":"
@@ -271,6 +274,9 @@ key_syntax(const struct key *k, struct sbuf *out)
 		break;
 	case VALUE_NETS:
 		sbuf_puts(out, "a network, an address or a list of them");
+		break;
+	case VALUE_HOSTS:
+		sbuf_puts(out, "[HOST, ...]");
 		break;
 	case VALUE_FORM:
 		sbuf_puts(out, k->form->syntax);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host_list.h - `hosts: [NAME, ...]`, as several sections have it.
+ * host_list.h - `hosts: [NAME, ...]`, as several sections have it (VALUE_HOSTS).
  *
  * Private to config/.
  */
@@ -13,33 +13,16 @@
 #include "base/sbuf.h"
 #include "config/reader.h"
 
-#define HOST_LIST_SCHEMA "{\"$ref\":\"#/$defs/names\"}"
-#define HOST_LIST_SYNTAX "[HOST, ...]"
-
-struct host_list {
-	const struct host *const *host; /* each once, in the order of the file */
-	size_t n;
-};
-
-struct host_list_rule {
-	const char *one_to; /* "a VPN has": before "1 to MAX" ... */
-	const char *what;   /* "gateways": ... and after it */
-	size_t max;
-	bool may_be_empty;
-	/* NULL, or reports what is wrong with a host that is listed at `node`. */
-	void (*look)(struct reader *r, const struct yaml *node, const struct host *h,
-	    const void *base);
-};
-
 /*
- * Reads the names at `node`. Reports unknown and repeated ones, which are left out,
- * and their number. `base` is what `look` is told. Returns how many the file names.
+ * Reads the names at `node`, each once, in the order of the file. Reports unknown and
+ * repeated ones, which are left out, their number, and a single one if that is to be
+ * feared.
  */
-size_t host_list_read(struct reader *r, const struct yaml *node,
-    const struct host_list_rule *rule, const void *base, struct host_list *list);
+void host_list_read(
+    struct reader *r, const struct key *k, const struct yaml *node, void *base);
 
 /* Nothing if there are none. */
-void host_list_write(const struct host *const *host, size_t n, struct sbuf *out);
+void host_list_write(const struct key *k, const void *base, struct sbuf *out);
 
 bool host_list_has(const struct host *const *host, size_t n, const struct host *h);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/host_list.h"
 #include "config/units.h"
 
 #define MESSAGE_MAX 256
@@ -596,6 +597,9 @@ read_value(struct reader *r, const struct key *k, const struct yaml *node, void 
 		break;
 	case VALUE_NETS:
 		read_nets(r, k, node, base);
+		break;
+	case VALUE_HOSTS:
+		host_list_read(r, k, node, base);
 		break;
 	case VALUE_FORM:
 		k->form->read(r, node, base);

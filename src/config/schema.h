@@ -41,6 +41,7 @@ enum value_kind {
 	VALUE_TEXTS,	 /* struct texts: one or a list of what `fault` allows */
 	VALUE_PAIRS,	 /* struct pairs: a mapping from tokens to texts */
 	VALUE_NETS,    /* struct nets: one or a list of prefixes, addresses, networks */
+	VALUE_HOSTS,   /* an array: a list of hosts, as `hosts` says */
 	VALUE_SECTION, /* a struct within: a mapping of `section` */
 	VALUE_LIST,    /* an array: a list of `section` */
 	VALUE_MAP,     /* an array: a mapping from names to `section` */
@@ -76,6 +77,18 @@ struct many {
 	void (*complete)(struct reader *); /* when all of them are read; or NULL */
 };
 
+/* The array of `const struct host *` behind VALUE_HOSTS. */
+struct hosts_rule {
+	size_t count; /* offset of their number; `offset` of the key: of the array */
+	size_t max;
+	const char *one_to; /* "a VPN has": before "1 to MAX" ... */
+	const char *what;   /* "gateways": ... and after it */
+	const char *lonely; /* what to fear with only one; NULL: nothing, or none */
+	/* NULL, or reports what is wrong with a host that is listed at `node`. */
+	void (*look)(struct reader *r, const struct yaml *node, const struct host *h,
+	    const void *base);
+};
+
 struct key {
 	const char *name;
 	enum value_kind kind;
@@ -87,6 +100,7 @@ struct key {
 	const struct section *section;
 	const struct many *many;
 	const struct form *form;
+	const struct hosts_rule *hosts;
 	const char *doc;
 	/* VALUE_TEXT, _TEXTS, _PAIRS: what is wrong with a text (of a pair, with its
 	 * value; `name` is NULL elsewhere); NULL: nothing, or not checked. */
@@ -125,6 +139,10 @@ struct section {
 
 #define FIELD(type, member) \
 	.offset = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
+
+#define HOSTS_FIELD(type, array, rule)                                          \
+	.offset = offsetof(type, array), .size = sizeof(((type *)NULL)->array), \
+	.hosts = (rule)
 
 #define KEYS(table) .key = (table), .n_keys = ARRAY_LEN(table)
 

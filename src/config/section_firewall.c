@@ -14,36 +14,12 @@
 
 /* ---- hosts, sync, outside ------------------------------------------------------ */
 
-static void
-read_hosts(struct reader *r, const struct yaml *node, void *base)
-{
-	static const struct host_list_rule rule = {
-	    .one_to = "a firewall has", .what = "hosts", .max = HOSTS_MAX};
-	struct firewall_conf *f = base;
-	struct host_list list;
-	size_t n = host_list_read(r, node, &rule, NULL, &list);
-
-	f->host = list.host;
-	f->n_hosts = list.n;
-	if (n == 1)
-		diag_hint(reader_warning(
-			      r, node, "one-host", "the firewall has only one host"),
-		    "nobody takes over from it");
-}
-
-static void
-write_hosts(const void *base, struct sbuf *out)
-{
-	const struct firewall_conf *f = base;
-
-	host_list_write(f->host, f->n_hosts, out);
-}
-
-static const struct form hosts_form = {
-    .read = read_hosts,
-    .write = write_hosts,
-    .schema = HOST_LIST_SCHEMA,
-    .syntax = HOST_LIST_SYNTAX,
+static const struct hosts_rule hosts_rule = {
+    .count = offsetof(struct firewall_conf, n_hosts),
+    .max = HOSTS_MAX,
+    .one_to = "a firewall has",
+    .what = "hosts",
+    .lonely = "nobody takes over from it",
 };
 
 static void
@@ -155,9 +131,9 @@ enum { FIREWALL_KEY_OUTSIDE = 3 };
 static const struct key firewall_key[] = {
     {
 	.name = "hosts",
-	.kind = VALUE_FORM,
+	.kind = VALUE_HOSTS,
 	.required = true,
-	.form = &hosts_form,
+	HOSTS_FIELD(struct firewall_conf, host, &hosts_rule),
 	.doc = "The hosts that filter; the one that has the floating IPs does so "
 	       "at any time.",
     },

@@ -104,38 +104,13 @@ look_at_host(
 	    "the network of %s's address", f->name);
 }
 
-static void
-read_hosts(struct reader *r, const struct yaml *node, void *base)
-{
-	static const struct host_list_rule rule = {.one_to = "a floating IP has",
-	    .what = "hosts",
-	    .max = HOSTS_MAX,
-	    .look = look_at_host};
-	struct floating_ip *f = base;
-	struct host_list list;
-	size_t n = host_list_read(r, node, &rule, f, &list);
-
-	f->host = list.host;
-	f->n_hosts = list.n;
-	if (n == 1)
-		diag_hint(reader_warning(r, node, "one-host",
-			      "floating IP \"%s\" has only one host", f->name),
-		    "it cannot move anywhere");
-}
-
-static void
-write_hosts(const void *base, struct sbuf *out)
-{
-	const struct floating_ip *f = base;
-
-	host_list_write(f->host, f->n_hosts, out);
-}
-
-static const struct form hosts_form = {
-    .read = read_hosts,
-    .write = write_hosts,
-    .schema = HOST_LIST_SCHEMA,
-    .syntax = HOST_LIST_SYNTAX,
+static const struct hosts_rule hosts_rule = {
+    .count = offsetof(struct floating_ip, n_hosts),
+    .max = HOSTS_MAX,
+    .one_to = "a floating IP has",
+    .what = "hosts",
+    .lonely = "the address cannot move anywhere",
+    .look = look_at_host,
 };
 
 static void
@@ -373,9 +348,9 @@ static const struct key floating_ip_key[] = {
     },
     {
 	.name = "hosts",
-	.kind = VALUE_FORM,
+	.kind = VALUE_HOSTS,
 	.required = true,
-	.form = &hosts_form,
+	HOSTS_FIELD(struct floating_ip, host, &hosts_rule),
 	.doc = "The hosts that may have it, the preferred one first.",
     },
     {

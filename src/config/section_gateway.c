@@ -15,52 +15,31 @@
 
 /* ---- hosts, for ---------------------------------------------------------------- */
 
-static void
-read_hosts(struct reader *r, const struct yaml *node, void *base)
-{
-	static const struct host_list_rule rule = {
-	    .one_to = "there are", .what = "gateways", .max = HOSTS_MAX};
-	struct gateways *g = base;
-	struct host_list list;
-	size_t n = host_list_read(r, node, &rule, NULL, &list);
-
-	g->host = list.host;
-	g->n_hosts = list.n;
-	if (n == 1)
-		diag_hint(
-		    reader_warning(r, node, "one-host", "there is only one gateway"),
-		    "what it carries stops when it is off");
-}
-
-static void
-write_hosts(const void *base, struct sbuf *out)
-{
-	const struct gateways *g = base;
-
-	host_list_write(g->host, g->n_hosts, out);
-}
-
-static const struct form hosts_form = {
-    .read = read_hosts,
-    .write = write_hosts,
-    .schema = HOST_LIST_SCHEMA,
-    .syntax = HOST_LIST_SYNTAX,
+static const struct hosts_rule hosts_rule = {
+    .count = offsetof(struct gateways, n_hosts),
+    .max = HOSTS_MAX,
+    .one_to = "there are",
+    .what = "gateways",
+    .lonely = "what it carries stops when it is off",
 };
+
+static const struct hosts_rule clients_rule = {
+    .count = offsetof(struct gateways, n_clients),
+    .max = 65535,
+    .one_to = "gateways serve",
+    .what = "hosts",
+};
+
+/* Not a kind by itself: an empty list says something, none stands for another. */
+static const struct key clients = {HOSTS_FIELD(struct gateways, client, &clients_rule)};
 
 static void
 read_for(struct reader *r, const struct yaml *node, void *base)
 {
-	static const struct host_list_rule rule = {.one_to = "gateways serve",
-	    .what = "hosts",
-	    .max = 65535,
-	    .may_be_empty = true};
 	struct gateways *g = base;
-	struct host_list list;
 
-	(void)host_list_read(r, node, &rule, NULL, &list);
+	host_list_read(r, &clients, node, g);
 	g->clients_given = true;
-	g->client = list.host;
-	g->n_clients = list.n;
 }
 
 static void
@@ -68,7 +47,7 @@ write_for(const void *base, struct sbuf *out)
 {
 	const struct gateways *g = base;
 
-	host_list_write(g->client, g->n_clients, out);
+	host_list_write(&clients, g, out);
 	if (g->clients_given && g->n_clients == 0)
 		sbuf_puts(out, "[]");
 }
@@ -79,7 +58,7 @@ derive_for(const void *base, struct sbuf *out)
 	const struct gateways *g = base;
 
 	if (!g->clients_given)
-		host_list_write(g->client, g->n_clients, out);
+		host_list_write(&clients, g, out);
 }
 
 static const struct form for_form = {
@@ -423,9 +402,9 @@ static const struct key gateway_key[] = {
     [GATEWAY_KEY_HOSTS] =
 	{
 	    .name = "hosts",
-	    .kind = VALUE_FORM,
+	    .kind = VALUE_HOSTS,
 	    .required = true,
-	    .form = &hosts_form,
+	    HOSTS_FIELD(struct gateways, host, &hosts_rule),
 	    .doc = "The gateways. All of them forward, all the time.",
 	},
     [GATEWAY_KEY_BETWEEN] =

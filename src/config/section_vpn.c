@@ -25,36 +25,12 @@ vpn_on_host(const struct vpn *v, const struct host *h)
 
 /* ---- hosts, listen ------------------------------------------------------------- */
 
-static void
-read_hosts(struct reader *r, const struct yaml *node, void *base)
-{
-	static const struct host_list_rule rule = {
-	    .one_to = "a VPN has", .what = "gateways", .max = HOSTS_MAX};
-	struct vpn *v = base;
-	struct host_list list;
-	size_t n = host_list_read(r, node, &rule, NULL, &list);
-
-	v->host = list.host;
-	v->n_hosts = list.n;
-	if (n == 1)
-		diag_hint(reader_warning(r, node, "one-host",
-			      "VPN \"%s\" has only one gateway", v->name),
-		    "when it fails, clients have nowhere to go");
-}
-
-static void
-write_hosts(const void *base, struct sbuf *out)
-{
-	const struct vpn *v = base;
-
-	host_list_write(v->host, v->n_hosts, out);
-}
-
-static const struct form hosts_form = {
-    .read = read_hosts,
-    .write = write_hosts,
-    .schema = HOST_LIST_SCHEMA,
-    .syntax = HOST_LIST_SYNTAX,
+static const struct hosts_rule hosts_rule = {
+    .count = offsetof(struct vpn, n_hosts),
+    .max = HOSTS_MAX,
+    .one_to = "a VPN has",
+    .what = "gateways",
+    .lonely = "when it fails, clients have nowhere to go",
 };
 
 /* Who has the address that `listen` names; reports what no VPN can listen on. */
@@ -554,9 +530,9 @@ enum {
 static const struct key vpn_key[] = {
     {
 	.name = "hosts",
-	.kind = VALUE_FORM,
+	.kind = VALUE_HOSTS,
 	.required = true,
-	.form = &hosts_form,
+	HOSTS_FIELD(struct vpn, host, &hosts_rule),
 	.doc = "The gateways. They have one identity; the one with the address of "
 	       "`listen` has the clients.",
     },

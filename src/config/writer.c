@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "config/host_list.h"
 #include "config/sections.h"
 #include "config/units.h"
 
@@ -87,6 +88,8 @@ write_several(const struct key *k, const void *base, struct sbuf *out)
 		write_texts(t->text, t->n, out);
 	else if (k->kind == VALUE_NETS)
 		write_texts(n->text, n->n, out);
+	else if (k->kind == VALUE_HOSTS)
+		host_list_write(k, base, out);
 	else
 		write_pairs(at, out);
 }
@@ -128,6 +131,7 @@ write_value(const struct key *k, const void *base, struct sbuf *out)
 	case VALUE_TEXTS:
 	case VALUE_PAIRS:
 	case VALUE_NETS:
+	case VALUE_HOSTS:
 		write_several(k, base, out);
 		break;
 	case VALUE_FORM:
