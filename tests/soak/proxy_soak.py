@@ -5,13 +5,14 @@
     scripts/sandbox.sh unshare --net tests/soak/proxy_soak.py NINES [SECONDS [SEED]]
 
 Four servers, two of which at a time are dead, hang, answer slowly, with an error, with
-garbage, with half of a body, or reset; clients who check every byte, and others who are
-slow, leave, or talk nonsense; a reload every second and an upgrade now and then.
+garbage, with half of a body, or reset; clients who check every byte, over HTTP/1.1 and
+HTTP/2, with and without TLS, and others who are slow, leave, or talk nonsense; a reload
+every second and an upgrade now and then.
 
 Each request bears a number, from which follow the bytes of its answer; the answer says
 what the server has read. What must hold:
 
-    - no answer has a wrong byte, belongs to another request, or comes twice;
+    - no answer has a wrong byte, belongs to another request, or comes or is logged twice;
     - no POST is carried out twice;
     - a request fails only if a server did it wrong, or by a status of the proxy's own,
       and each failure with a status has its line in the access log; but for what no
@@ -30,13 +31,18 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-LB, PORTS = "10.9.0.1", (80, 81)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+import h2wire  # noqa: E402
+from proxylab import Stream  # noqa: E402
+
+LB = "10.9.0.1"
 SERVERS = ["10.9.0.11", "10.9.0.12", "10.9.0.13", "10.9.0.14"]
 FILE = """cluster: soak
 network: 10.9.0.0/24
@@ -44,7 +50,9 @@ workers: 2
 hosts: {{lb1: 10.9.0.1, w1: 10.9.0.11, w2: 10.9.0.12, w3: 10.9.0.13, w4: 10.9.0.14}}
 services:
   site:
-    listen: lb1:80
+    listen: [lb1:80, lb1:443]
+    http2: true
+    tls: {{certificate: {folder}/soak.pem, plain: [80], redirect: false}}
     servers: [w1:8080, w2:8080, w3:8080, w4:8080]
     check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
     timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 2s}}
@@ -62,6 +70,7 @@ BAD = ["dead", "hang", "slow", "error", "garbage", "cut", "reset", "rude"]
 SIZES = [0, 1, 100, 4096, 16384, 70000, 300000]
 OWN = {502, 503, 504}
 RUDE = 10 ** 9  # from here on are requests of the rude, who may repeat them
+BATCH = 8  # requests at a time on a connection of HTTP/2
 
 
 def content(number, size):
@@ -229,11 +238,13 @@ class Wrong(Exception):
 
 class Clients:
     def __init__(self, seed, end):
-        self.random, self.end, self.number = random.Random(seed), end, 0
+        self.random, self.end = random.Random(seed), end
+        self.number = 0  # even ones here, odd ones are those of HTTP/2
+        self.tls = context()
         self.results, self.failed, self.wrong = collections.Counter(), {}, []
 
     def next(self):
-        self.number += 1
+        self.number += 2
         return self.number
 
     def request(self, number, keep):
@@ -282,9 +293,9 @@ class Clients:
         size, body, text = self.request(number, keep)
         writer.write(text)
         try:
-            status, fields, data = await asyncio.wait_for(self.answer(reader, slowly), 20)
+            status, fields, data = await asyncio.wait_for(self.answer(reader, slowly), 60)
         except asyncio.TimeoutError as e:
-            raise Wrong("no answer for 20 s") from e
+            raise Wrong("no answer for 60 s") from e
         if status == 200:
             if fields.get("x-number") != str(number):
                 raise Wrong(f"the answer is that of {fields.get('x-number')}")
@@ -297,19 +308,24 @@ class Clients:
         self.results[status] += 1
         return fields.get("connection") != "close"
 
-    async def honest(self, slowly=False):
+    async def honest(self, slowly=False, tls=False):
+        where = {"port": 443, "ssl": self.tls} if tls else {"port": 80}
         reader, writer, used = None, None, False
         while time.monotonic() < self.end:
             number, keep = self.next(), self.random.random() < 0.95
             try:
                 if writer is None:
-                    reader, writer = await asyncio.open_connection(LB, 80, limit=1 << 20)
+                    reader, writer = await asyncio.open_connection(
+                        LB, limit=1 << 20, **where)
                     used = False
                 goes_on = await self.exchange(reader, writer, number, keep, slowly)
             except Wrong as e:
                 self.wrong.append((number, str(e)))
                 goes_on = False
-            except (asyncio.IncompleteReadError, ConnectionError) as e:
+            except (asyncio.IncompleteReadError, OSError) as e:
+                if writer is None:
+                    self.wrong.append((number, f"no connection: {e}"))
+                    continue
                 idle = used and not getattr(e, "partial", b"")
                 self.failed[number] = "idle" if idle else "cut"
                 self.results[f"cut ({type(e).__name__})"] += 1
@@ -357,15 +373,15 @@ class Clients:
             reader, writer = await asyncio.open_connection(LB, 81)
             writer.write(data)
             writer.write_eof()
-            got = await asyncio.wait_for(reader.read(-1), 20)
+            got = await asyncio.wait_for(reader.read(-1), 60)
             writer.close()
             if got != data:
                 self.wrong.append((0, f"a tunnel gave {len(got)} bytes for {len(data)}"))
             self.results["tunnel"] += 1
 
     async def run(self):
-        await asyncio.gather(*[self.honest() for _ in range(24)],
-                             *[self.honest(True) for _ in range(4)],
+        await asyncio.gather(*[self.honest(tls=i % 3 == 0) for i in range(24)],
+                             *[self.honest(True, tls=i % 2 == 0) for i in range(4)],
                              *[self.rude() for _ in range(4)], self.tunnel())
 
 
@@ -375,21 +391,164 @@ def run_clients(pipe, seed, end):
     pipe.send((clients.results, clients.failed, clients.wrong))
 
 
+def context():
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    return tls
+
+
+class H2Clients:
+    """Threads with a connection each, on which several requests are under way."""
+
+    def __init__(self, seed, end):
+        self.random, self.end, self.number = random.Random(seed), end, -1
+        self.results, self.failed, self.wrong = collections.Counter(), {}, []
+        self.lock = threading.Lock()
+        self.tls = context()
+        self.tls.set_alpn_protocols(["h2"])
+
+    def ask(self, h2):
+        """(its stream, what was asked)"""
+        with self.lock:
+            self.number += 2
+            number = self.number
+        size, body = self.random.choice(SIZES), None
+        fields = h2wire.request("GET", f"/?n={number}&size={size}")
+        if self.random.random() < 0.3:
+            fields[0] = (":method", "POST")
+            body = content(-number, self.random.choice(SIZES[:4]))
+        return h2.ask(fields, body=body), (number, size, body or b"")
+
+    def check(self, answer, asked):
+        number, size, body = asked
+        said = "wrong"
+        if answer.ended and answer.heads and answer.status == 200:
+            if answer.field.get("x-number") != str(number):
+                self.wrong.append((number, f"the answer is that of {answer.field.get('x-number')}"))
+            elif answer.field.get("x-read") != digest(body):
+                self.wrong.append((number, "the server has read something else"))
+            elif answer.body != content(number, size):
+                self.wrong.append((number, f"{len(answer.body)} bytes for {size}, or other ones"))
+            else:
+                said = "h2 200"
+        elif answer.ended and answer.heads:
+            self.failed[number] = answer.status
+            said = f"h2 {answer.status}"
+        elif answer.reset == h2wire.REFUSED_STREAM:
+            said = "h2 refused"  # asked again by any client
+        else:
+            self.failed[number] = "cut"
+            said = "h2 cut"
+        self.results[said] += 1
+
+    def session(self, stream):
+        h2, open_streams = h2wire.H2(stream), {}
+        try:
+            while h2.goaway is None and h2.next < 1000 and time.monotonic() < self.end:
+                for _ in range(BATCH):
+                    n, asked = self.ask(h2)
+                    open_streams[n] = asked
+                while open_streams:
+                    h2.read()
+                    for n in list(open_streams):
+                        if h2.answers[n].ended or h2.answers[n].reset is not None:
+                            self.check(h2.answers.pop(n), open_streams.pop(n))
+                        elif h2.goaway and n > h2.goaway[0]:
+                            del open_streams[n]  # not taken, and said so
+        except (EOFError, OSError) as e:
+            for n, (number, _, _) in open_streams.items():
+                if isinstance(e, TimeoutError):
+                    self.wrong.append((number, "no answer over HTTP/2 in time"))
+                elif h2.goaway is None or n <= h2.goaway[0]:
+                    self.failed[number] = "cut" if h2.answers[n].heads else "idle"
+                    self.results[f"h2 cut ({type(e).__name__})"] += 1
+
+    def honest(self, tls):
+        while time.monotonic() < self.end:
+            sock = socket.create_connection((LB, 443 if tls else 80), timeout=30)
+            if tls:
+                sock = self.tls.wrap_socket(sock)
+            stream = Stream(sock)
+            try:
+                self.session(stream)
+            finally:
+                stream.close()
+
+    def run(self):
+        threads = [threading.Thread(target=self.honest, args=(i % 2 == 0,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def run_h2_clients(pipe, seed, end):
+    clients = H2Clients(seed, end)
+    clients.run()
+    pipe.send((clients.results, clients.failed, clients.wrong))
+
+
 # ---- the rest -------------------------------------------------------------------------
+
+class Log:
+    """What nines says, read as it comes: an hour of it is too much to keep."""
+
+    ACCESS = re.compile(r' target="/\?n=(\d+)&[^"]*" version=\S+ status=(\d+)')
+    DEATH = re.compile(r"event=part-(?:died|kill)")
+
+    def __init__(self, path):
+        self.times, self.bad, self.deaths = bytearray(), set(), []  # by request
+        self.complete, self.tail = True, collections.deque(maxlen=200)
+        self.path = path
+        self.thread = None
+
+    def read(self, pipe):
+        with open(self.path, "w", encoding="utf-8") as rest:
+            for data in pipe:
+                line = data.decode(errors="replace")
+                match = self.ACCESS.search(line)
+                if match:
+                    self.request(int(match[1]), int(match[2]))
+                    continue
+                rest.write(line)
+                self.tail.append(line)
+                self.complete = self.complete and "event=access_log dropped" not in line
+                if self.DEATH.search(line):
+                    self.deaths.append(line.strip())
+
+    def request(self, number, status):
+        if number >= RUDE:
+            return
+        if number >= len(self.times):
+            self.times.extend(bytes(number + 1000000 - len(self.times)))
+        self.times[number] = min(self.times[number] + 1, 255)
+        if status != 200:
+            self.bad.add((number, status))
+
+    def has(self, number):
+        return number < len(self.times) and self.times[number] > 0
+
+    def begin(self, pipe):
+        self.thread = threading.Thread(target=self.read, args=(pipe,))
+        self.thread.start()
+
+    def end(self):
+        self.thread.join()
+
 
 class Nines:
     def __init__(self, program, folder):
-        self.program, self.dir = program, folder / "run"
-        self.file, self.log = folder / "cluster.yaml", folder / "log"
+        self.program, self.folder, self.dir = program, folder, folder / "run"
+        self.file, self.log = folder / "cluster.yaml", Log(folder / "log")
         self.reloads = self.upgrades = 0
         self.write("round-robin", 2)
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                [program, "run", "--host", "lb1", "-f", str(self.file), "--run-dir",
-                 str(self.dir)], stdout=log, stderr=log)
+        self.process = subprocess.Popen(
+            [program, "run", "--host", "lb1", "-f", str(self.file), "--run-dir",
+             str(self.dir)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.log.begin(self.process.stdout)
 
     def write(self, balance, retries):
-        self.file.write_text(FILE.format(balance=balance, retries=retries))
+        self.file.write_text(FILE.format(balance=balance, retries=retries, folder=self.folder))
 
     def ask(self, *words):
         with socket.socket(socket.AF_UNIX) as s:
@@ -434,36 +593,47 @@ class Nines:
                 print("refused:", answer)
 
 
-def judge(nines, clients, servers, memory):
-    results, failed, wrong = clients
+def fault(log, upgrades, number, what, did):
+    """What is wrong with a request that failed, or None; `did`: what its server did."""
+    if what == "idle" and upgrades > 0 and not log.has(number):
+        return None  # closed for its silence when the request was on its way
+    if what in ("cut", "idle"):
+        return None if did else "was cut, and no server did it"
+    if what == 500:
+        return None if did == "error" else "got 500, which no server sent"
+    if what not in OWN:
+        return f"got {what}"
+    if log.complete and (number, what) not in log.bad:
+        return f"got {what} and has no line in the log"
+    return None
+
+
+def judge(nines, said, servers, memory):
+    results, failed, wrong = collections.Counter(), {}, []
+    for more, lost, bad in said:
+        results += more
+        failed |= lost
+        wrong += bad
     faults, posts, served = servers
-    log = nines.log.read_text(errors="replace")
+    log = nines.log
     bad = [f"request {n}: {what}" for n, what in wrong]
     bad += [f"POST {n} was carried out {k} times" for n, k in posts.items()
             if k > 1 and n < RUDE]
-    logged = set(re.findall(r'target="/\?n=(\d+)&[^"]*" version=1\.1 status=(\d+)', log))
-    idle = 0
-    complete = "event=access_log dropped" not in log
     for number, what in failed.items():
-        if what == "idle" and nines.upgrades > 0 and f"n={number}&" not in log:
-            idle += 1  # it was closed for its silence when the request was on its way
-        elif what in ("cut", "idle") and number not in faults:
-            bad.append(f"request {number} was cut, and no server did it")
-        elif what in OWN and complete and (str(number), str(what)) not in logged:
-            bad.append(f"request {number} got {what} and has no line in the log")
-        elif what not in OWN and what not in ("cut", "idle", 500):
-            bad.append(f"request {number} got {what}")
-        elif what == 500 and faults.get(number) != "error":
-            bad.append(f"request {number} got {what}, which no server sent")
-    died = re.findall(r".*event=part-(?:died|kill).*", log)
-    bad += died
+        found = fault(log, nines.upgrades, number, what, faults.get(number))
+        if found:
+            bad.append(f"request {number} {found}")
+    bad += [f"request {n} was logged {k} times" for n, k in enumerate(log.times) if k > 1]
+    bad += log.deaths
     half = len(memory) // 2
     if half > 4 and max(memory[half:]) > max(memory[:half]) * 1.3 + 8192:
         bad.append(f"memory grew: {memory} kB")
+    idle = sum(w == "idle" and not log.has(n) for n, w in failed.items())
     print("answers:", dict(results.most_common()))
     print("servers:", dict(served), " faults:", len(faults))
     print(f"closed by an old process in the very moment of a request: {idle}")
-    print(f"reloads: {nines.reloads}  upgrades: {nines.upgrades}  "
+    print(f"reloads: {nines.reloads}  upgrades: {nines.upgrades}  log "
+          f"{'complete' if log.complete else 'with gaps'}  "
           f"memory: {memory[:1]} .. {memory[-1:]} kB, at most {max(memory)}")
     return bad
 
@@ -482,31 +652,44 @@ def main():
     servers = multiprocessing.Process(target=run_servers, args=(theirs, seed))
     servers.start()
     ours.recv()
+    pem = folder / "soak.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=a",
+                    "-keyout", str(pem), "-out", str(pem) + ".crt"], check=True,
+                   capture_output=True)
+    pem.write_text(pem.read_text() + pathlib.Path(f"{pem}.crt").read_text())
     nines = Nines(program, folder)
     try:
         until = time.monotonic() + 20
         while not nines.ready():
-            assert time.monotonic() < until, nines.log.read_text()
+            assert time.monotonic() < until, "".join(nines.log.tail)
             time.sleep(0.05)
         end, memory = time.monotonic() + seconds, []
-        results, told = multiprocessing.Pipe()
-        clients = multiprocessing.Process(target=run_clients, args=(told, seed + 1, end))
-        clients.start()
+        pipes = [multiprocessing.Pipe() for _ in range(2)]
+        clients = [multiprocessing.Process(target=f, args=(pipe[1], seed + 1, end))
+                   for f, pipe in zip((run_clients, run_h2_clients), pipes)]
+        for one in clients:
+            one.start()
         trouble = threading.Thread(target=nines.trouble, args=(end, seed + 2))
         trouble.start()
-        while not results.poll(1) and clients.is_alive():
+        while time.monotonic() < end + 60 and any(c.is_alive() for c in clients):
             kilobytes = nines.memory()
             if kilobytes:
                 memory.append(kilobytes)
-        said = results.recv()
+            if all(pipe[0].poll() for pipe in pipes):
+                break
+            time.sleep(1)
+        said = [pipe[0].recv() for pipe in pipes if pipe[0].poll()]
+        assert len(said) == len(pipes), "clients died"
         trouble.join()
         ours.send("end")
-        time.sleep(0.2)  # the last lines of the log
-        bad = judge(nines, said, ours.recv(), memory)
+        did = ours.recv()
     finally:
         nines.process.send_signal(signal.SIGTERM)
         nines.process.wait(60)
+        nines.log.end()
         servers.kill()
+    bad = judge(nines, said, did, memory)
     for line in bad[:50]:
         print("WRONG:", line)
     print(f"{len(bad)} wrong")
