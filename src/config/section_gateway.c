@@ -449,8 +449,9 @@ static const struct key gateway_key[] = {
 	.min = 10 * MS_NS,
 	.max = 10 * SEC_NS,
 	.preset = "100ms",
-	.doc = "How often each next hop is asked whether it is there (ARP, neighbour "
-	       "discovery).",
+	.doc = "Each next hop is asked four times in it whether it is there (ARP, "
+	       "neighbour discovery), but not more often than each 5 ms; one that "
+	       "is not in use, once.",
     },
     {
 	.name = "fall",

@@ -4,17 +4,26 @@
 #include <string.h>
 
 void
-gateway_core_init(struct gateway_core *g, const struct gateway_conf *conf, mono_t now)
+gateway_core_init(struct gateway_core *g, const struct gateway_conf *conf)
 {
 	ASSERT(conf->heartbeat_ns > 0 && conf->fall > 0 && conf->rise > 0);
 	memset(g, 0, sizeof(*g));
 	g->conf = *conf;
-	g->tick = now;
 	g->fit = true;
 }
 
+int64_t
+gateway_core_pace(const struct gateway_conf *conf, enum gateway_state state)
+{
+	const int64_t beat = conf->heartbeat_ns, part = beat / GATEWAY_ASKS;
+
+	if (state == GATEWAY_DOWN)
+		return beat;
+	return part > GATEWAY_ASK_MIN_NS ? part : GATEWAY_ASK_MIN_NS;
+}
+
 unsigned
-gateway_core_add_hop(struct gateway_core *g, const struct gateway_next *was)
+gateway_core_add_hop(struct gateway_core *g, mono_t now, const struct gateway_next *was)
 {
 	struct gateway_next *h = &g->hop[g->n_hops];
 
@@ -23,6 +32,7 @@ gateway_core_add_hop(struct gateway_core *g, const struct gateway_next *was)
 	if (was != NULL)
 		*h = *was;
 	h->asked = false; /* that answer would go to another */
+	h->due = now;
 	return g->n_hops++;
 }
 
@@ -76,13 +86,13 @@ move(struct gateway_core *g, unsigned i, enum gateway_state to, struct gateway_o
 	out->hops |= GATEWAY_BIT(i);
 }
 
+/* The next question comes a whole pace after this one, however late this is: who is
+ * asked must have the time to answer. */
 static void
-ask(struct gateway_core *g, unsigned i, struct gateway_out *out)
+ask(struct gateway_core *g, mono_t now, unsigned i, struct gateway_out *out)
 {
 	struct gateway_next *h = &g->hop[i];
 
-	if (!h->link)
-		return;
 	if (h->asked) {
 		h->hits = 0;
 		if (h->misses < g->conf.fall)
@@ -91,23 +101,21 @@ ask(struct gateway_core *g, unsigned i, struct gateway_out *out)
 			move(g, i, GATEWAY_DOWN, out);
 	}
 	h->asked = true;
+	h->due = mono_add(now, gateway_core_pace(&g->conf, h->state));
 	out->probe |= GATEWAY_BIT(i);
 }
 
-/* The next one comes a whole heartbeat after this, however late this is: who is asked
- * must have the time to answer. */
 static void
 on_tick(struct gateway_core *g, mono_t now, struct gateway_out *out)
 {
-	if (mono_before(now, g->tick))
-		return;
-	for (unsigned i = 0; i < g->n_hops; i++)
-		ask(g, i, out);
-	g->tick = mono_add(now, g->conf.heartbeat_ns);
+	for (unsigned i = 0; i < g->n_hops; i++) {
+		if (g->hop[i].link && !mono_before(now, g->hop[i].due))
+			ask(g, now, i, out);
+	}
 }
 
 static void
-on_answer(struct gateway_core *g, unsigned i, struct gateway_out *out)
+on_answer(struct gateway_core *g, mono_t now, unsigned i, struct gateway_out *out)
 {
 	struct gateway_next *h = &g->hop[i];
 
@@ -117,12 +125,16 @@ on_answer(struct gateway_core *g, unsigned i, struct gateway_out *out)
 	h->misses = 0;
 	if (h->hits < g->conf.rise)
 		h->hits++;
-	if (h->state == GATEWAY_UNKNOWN || h->hits >= g->conf.rise)
-		move(g, i, GATEWAY_UP, out);
+	if (h->state == GATEWAY_UP ||
+	    (h->state == GATEWAY_DOWN && h->hits < g->conf.rise))
+		return;
+	move(g, i, GATEWAY_UP, out);
+	h->due = mono_min(h->due, mono_add(now, gateway_core_pace(&g->conf, h->state)));
 }
 
 static void
-on_link(struct gateway_core *g, unsigned i, bool up, struct gateway_out *out)
+on_link(
+    struct gateway_core *g, mono_t now, unsigned i, bool up, struct gateway_out *out)
 {
 	struct gateway_next *h = &g->hop[i];
 
@@ -132,6 +144,7 @@ on_link(struct gateway_core *g, unsigned i, bool up, struct gateway_out *out)
 	h->asked = false;
 	h->hits = 0;
 	h->misses = up ? 0 : g->conf.fall;
+	h->due = now;
 	if (!up)
 		move(g, i, GATEWAY_DOWN, out);
 }
@@ -189,10 +202,10 @@ gateway_core_input(struct gateway_core *g, mono_t now, const struct gateway_ev *
 		on_tick(g, now, out);
 		break;
 	case GATEWAY_EV_ANSWER:
-		on_answer(g, ev->hop, out);
+		on_answer(g, now, ev->hop, out);
 		break;
 	case GATEWAY_EV_LINK:
-		on_link(g, ev->hop, ev->up, out);
+		on_link(g, now, ev->hop, ev->up, out);
 		break;
 	}
 	review(g, now, out);
@@ -201,8 +214,12 @@ gateway_core_input(struct gateway_core *g, mono_t now, const struct gateway_ev *
 mono_t
 gateway_core_deadline(const struct gateway_core *g)
 {
-	mono_t first = g->n_hops > 0 ? g->tick : MONO_NEVER;
+	mono_t first = MONO_NEVER;
 
+	for (unsigned i = 0; i < g->n_hops; i++) {
+		if (g->hop[i].link)
+			first = mono_min(first, g->hop[i].due);
+	}
 	for (unsigned i = 0; g->fit && i < g->n_sets; i++) {
 		mono_t at = unfit_at(g, &g->set[i]);
 

@@ -25,6 +25,14 @@
 #define GATEWAY_HOPS 64 /* of one host: a bit each */
 #define GATEWAY_SETS 64 /* likewise */
 
+/*
+ * Who is in use is asked so many times in a heartbeat, so that its silence is noticed
+ * within one; who has fallen, once: those questions are broadcast. Never more often
+ * than the least time, which a neighbour that is busy may need to answer.
+ */
+#define GATEWAY_ASKS	   4
+#define GATEWAY_ASK_MIN_NS (5 * MS_NS)
+
 /* A set without an answer for so long makes the host unfit. Shorter silences are a
  * floating address on its way from one owner to the next. */
 #define GATEWAY_UNFIT_NS SEC_NS
@@ -44,6 +52,7 @@ struct gateway_next {
 	bool link;	       /* the interface to it works */
 	bool asked;	       /* and has not answered yet */
 	unsigned misses, hits; /* in a row */
+	mono_t due;	       /* the next question */
 };
 
 struct gateway_set {
@@ -78,15 +87,14 @@ struct gateway_core {
 	unsigned n_hops;
 	struct gateway_set set[GATEWAY_SETS];
 	unsigned n_sets;
-	mono_t tick;
 	bool fit; /* every set leads somewhere */
 };
 
-void gateway_core_init(
-    struct gateway_core *g, const struct gateway_conf *conf, mono_t now);
+void gateway_core_init(struct gateway_core *g, const struct gateway_conf *conf);
 
 /* Return the number; `was` is what the hop was to an earlier core (NULL: it is new). */
-unsigned gateway_core_add_hop(struct gateway_core *g, const struct gateway_next *was);
+unsigned gateway_core_add_hop(
+    struct gateway_core *g, mono_t now, const struct gateway_next *was);
 /* At least one member; `live`: those that the kernel uses already (0: all that may). */
 unsigned gateway_core_add_set(
     struct gateway_core *g, mono_t now, uint64_t members, uint64_t live);
@@ -94,6 +102,8 @@ unsigned gateway_core_add_set(
 void gateway_core_input(struct gateway_core *g, mono_t now, const struct gateway_ev *ev,
     struct gateway_out *out);
 mono_t gateway_core_deadline(const struct gateway_core *g);
+/* Between two questions to a hop in this state. */
+int64_t gateway_core_pace(const struct gateway_conf *conf, enum gateway_state state);
 
 /* Invariants, for tests. */
 bool gateway_core_check(const struct gateway_core *g);

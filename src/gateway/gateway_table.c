@@ -259,13 +259,13 @@ make_core(struct gateway_shell *sh, struct gateway_table *t, const struct found 
 	/* What was dark for long before stays so: a reload is no news. */
 	if (fitness != NULL && fact_is(fitness->value, "down"))
 		since = (mono_t){0};
-	gateway_core_init(&core, &conf, now);
+	gateway_core_init(&core, &conf);
 	for (unsigned i = 0; i < t->n_hops; i++) {
 		const struct gateway_next *was = old_state(sh, &t->hop[i]);
 
 		if (was == NULL && left_out(t, f, i))
 			was = &was_down;
-		(void)gateway_core_add_hop(&core, was);
+		(void)gateway_core_add_hop(&core, now, was);
 	}
 	for (unsigned i = 0; i < t->n_sets; i++)
 		(void)gateway_core_add_set(&core, since, t->member[i], used(t, i, f));

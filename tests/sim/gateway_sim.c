@@ -9,7 +9,9 @@
  *
  *   - an empty set, or one that leaves out a living hop or uses a fallen one beside it;
  *   - a flow that moves although its hop has not fallen, or while nobody lives;
- *   - a question before the one before it could be answered, however late the caller;
+ *   - a question before the one before it could be answered, however late the caller,
+ * or more often than once in a heartbeat to who has fallen;
+ *   - a silent hop that was not asked again in time;
  *   - a hop in use after `fall` questions in a row without an answer;
  *   - a hop that is not used after `rise` answers in a row;
  *   - a fit host of which a set was dark for longer than it may, or an unfit one
@@ -44,6 +46,7 @@ struct book {
 	bool alive;
 	bool asked;
 	mono_t last;		   /* question */
+	int64_t pace;		   /* to the one after it, at least */
 	unsigned missed, answered; /* questions in a row */
 };
 
@@ -103,6 +106,16 @@ check_hop(const struct sim *s, unsigned i)
 		fail(s, "a silent hop is in use");
 	if (b->answered >= s->conf.rise && s->g.hop[i].state != GATEWAY_UP)
 		fail(s, "a hop that answers is not in use");
+}
+
+/* After a tick: nobody is overdue. */
+static void
+check_asked(const struct sim *s, unsigned i)
+{
+	const struct book *b = &s->book[i];
+
+	if (s->link_up[b->link] && b->asked && mono_sub(s->now, b->last) >= b->pace)
+		fail(s, "a hop is not asked in time");
 }
 
 /* As the kernel's resilient groups do: who stays keeps its flows. */
@@ -183,6 +196,15 @@ check_fitness(const struct sim *s)
 
 /* ---- the world ----------------------------------------------------------------- */
 
+/* A quarter of a heartbeat, at least 5 ms. */
+static int64_t
+quick(const struct sim *s)
+{
+	const int64_t part = s->conf.heartbeat_ns / 4;
+
+	return part > 5 * MS_NS ? part : 5 * MS_NS;
+}
+
 static void
 ask(struct sim *s, unsigned i)
 {
@@ -191,17 +213,18 @@ ask(struct sim *s, unsigned i)
 	if (b->asked) {
 		b->missed++;
 		b->answered = 0;
-		if (mono_sub(s->now, b->last) < s->conf.heartbeat_ns)
+		if (mono_sub(s->now, b->last) < b->pace)
 			fail(s, "asked again before it could answer");
 	}
 	b->asked = true;
 	b->last = s->now;
+	b->pace = down(s, i) ? s->conf.heartbeat_ns : quick(s);
 	if (!s->link_up[b->link])
 		fail(s, "a question into a dead link");
 	if (!b->alive || s->n_answers == ANSWERS || below(s, 100) < s->loss)
 		return;
-	s->answer[s->n_answers++] = (struct answer){
-	    mono_add(s->now, below(s, (uint32_t)s->conf.heartbeat_ns)), i};
+	s->answer[s->n_answers++] =
+	    (struct answer){mono_add(s->now, below(s, (uint32_t)b->pace)), i};
 }
 
 static void
@@ -225,8 +248,11 @@ give(struct sim *s, const struct gateway_ev *ev)
 		if ((out.probe & GATEWAY_BIT(i)) != 0)
 			ask(s, i);
 	}
-	for (unsigned i = 0; i < s->n_hops; i++)
+	for (unsigned i = 0; i < s->n_hops; i++) {
 		check_hop(s, i);
+		if (ev->type == GATEWAY_EV_TICK)
+			check_asked(s, i);
+	}
 	for (unsigned i = 0; i < s->n_sets; i++)
 		check_set(s, i);
 	check_fitness(s);
@@ -301,12 +327,12 @@ reload(struct sim *s, bool all)
 	    .state = GATEWAY_DOWN, .link = true};
 	struct gateway_core old = s->g;
 
-	gateway_core_init(&s->g, &s->conf, s->now);
+	gateway_core_init(&s->g, &s->conf);
 	for (unsigned i = 0; i < s->n_hops; i++) {
 		const struct gateway_next *was =
 		    old.hop[i].state == GATEWAY_DOWN ? &was_down : NULL;
 
-		(void)gateway_core_add_hop(&s->g, all ? &old.hop[i] : was);
+		(void)gateway_core_add_hop(&s->g, s->now, all ? &old.hop[i] : was);
 		s->book[i].asked = false;
 		if (!all)
 			s->book[i].missed = s->book[i].answered = 0;
@@ -325,7 +351,9 @@ static void
 step(struct sim *s)
 {
 	const int64_t beat = s->conf.heartbeat_ns;
-	mono_t due = gateway_core_deadline(&s->g);
+	/* Without a link there is nothing to wait for. */
+	mono_t due =
+	    mono_min(gateway_core_deadline(&s->g), mono_add(s->now, 10 * beat));
 	uint32_t dice = below(s, 1000);
 
 	if (dice < 20)
@@ -355,13 +383,13 @@ boot(struct sim *s)
 	s->n_hops = 1 + below(s, HOPS);
 	s->n_sets = 1 + below(s, SETS);
 	s->loss = below(s, 2) * below(s, 40);
-	gateway_core_init(&s->g, &s->conf, s->now);
+	gateway_core_init(&s->g, &s->conf);
 	for (unsigned i = 0; i < LINKS; i++)
 		s->link_up[i] = true;
 	for (unsigned i = 0; i < s->n_hops; i++) {
 		s->book[i] =
 		    (struct book){.link = below(s, LINKS), .alive = below(s, 3) > 0};
-		(void)gateway_core_add_hop(&s->g, NULL);
+		(void)gateway_core_add_hop(&s->g, s->now, NULL);
 	}
 	for (unsigned i = 0; i < s->n_sets; i++) {
 		while (s->member[i] == 0)

@@ -192,9 +192,9 @@ static void
 begin(struct bench *b)
 {
 	b->now = (mono_t){SEC_NS};
-	gateway_core_init(&b->g, &conf, b->now);
-	(void)gateway_core_add_hop(&b->g, NULL);
-	(void)gateway_core_add_hop(&b->g, NULL);
+	gateway_core_init(&b->g, &conf);
+	(void)gateway_core_add_hop(&b->g, b->now, NULL);
+	(void)gateway_core_add_hop(&b->g, b->now, NULL);
 	(void)gateway_core_add_set(&b->g, b->now, 3, 0);
 }
 
@@ -207,13 +207,17 @@ give(struct bench *b, enum gateway_ev_type type, unsigned hop, bool up)
 	assert_true(gateway_core_check(&b->g));
 }
 
-/* One heartbeat, in which the hops of `answer` answer. Returns sets that changed. */
+/* One question to each, which the hops of `answer` answer. Returns sets that changed.
+ */
 static uint64_t
 beat(struct bench *b, uint64_t answer)
 {
 	uint64_t sets;
 
-	b->now = gateway_core_deadline(&b->g);
+	for (unsigned i = 0; i < b->g.n_hops; i++) {
+		if (b->g.hop[i].link && mono_before(b->now, b->g.hop[i].due))
+			b->now = b->g.hop[i].due;
+	}
 	give(b, GATEWAY_EV_TICK, 0, false);
 	sets = b->out.sets;
 	b->now = mono_add(b->now, MS_NS);
@@ -322,6 +326,38 @@ test_link(void **state)
 	assert_true(b.g.fit);
 }
 
+/* Whoever is used is asked often enough that its silence is known within a heartbeat;
+ * who has fallen is left in peace. */
+static void
+test_pace(void **state)
+{
+	const struct gateway_conf fast = {
+	    .heartbeat_ns = 10 * MS_NS, .fall = 1, .rise = 1};
+	struct bench b;
+	mono_t silent;
+
+	(void)state;
+	begin(&b);
+	(void)beat(&b, 3);
+	silent = b.now;
+	while (b.g.hop[1].state != GATEWAY_DOWN) {
+		b.now = gateway_core_deadline(&b.g);
+		give(&b, GATEWAY_EV_TICK, 0, false);
+		give(&b, GATEWAY_EV_ANSWER, 0, false);
+	}
+	assert_true(mono_sub(b.now, silent) < conf.heartbeat_ns);
+	assert_int_equal(mono_sub(b.g.hop[1].due, b.now), conf.heartbeat_ns);
+	assert_int_equal(mono_sub(b.g.hop[0].due, b.now), conf.heartbeat_ns / 4);
+	for (unsigned i = 0; i < conf.rise; i++) {
+		b.now = b.g.hop[1].due;
+		give(&b, GATEWAY_EV_TICK, 0, false);
+		give(&b, GATEWAY_EV_ANSWER, 1, false);
+	}
+	assert_int_equal(b.g.hop[1].state, GATEWAY_UP);
+	assert_int_equal(mono_sub(b.g.hop[1].due, b.now), conf.heartbeat_ns / 4);
+	assert_int_equal(gateway_core_pace(&fast, GATEWAY_UP), GATEWAY_ASK_MIN_NS);
+}
+
 static void
 test_late_caller(void **state)
 {
@@ -345,9 +381,9 @@ test_restart(void **state)
 
 	(void)state;
 	begin(&b);
-	gateway_core_init(&b.g, &conf, b.now);
-	(void)gateway_core_add_hop(&b.g, NULL);
-	(void)gateway_core_add_hop(&b.g, &was);
+	gateway_core_init(&b.g, &conf);
+	(void)gateway_core_add_hop(&b.g, b.now, NULL);
+	(void)gateway_core_add_hop(&b.g, b.now, &was);
 	(void)gateway_core_add_set(&b.g, b.now, 3, 1);
 	assert_int_equal(b.g.set[0].live, 1);
 	assert_int_equal(beat(&b, 1), 0);
@@ -432,6 +468,7 @@ main(void)
 	    cmocka_unit_test(test_broken_row_begins_anew),
 	    cmocka_unit_test(test_last_one_stays),
 	    cmocka_unit_test(test_link),
+	    cmocka_unit_test(test_pace),
 	    cmocka_unit_test(test_late_caller),
 	    cmocka_unit_test(test_restart),
 	    cmocka_unit_test(test_arp),
