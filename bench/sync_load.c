@@ -2,19 +2,26 @@
 /*
  * Load for firewalls that share connections (bench/sync.py).
  *
- *	serve ADDRESS PORT PORTS            echoes, and closes when the client does
- *	rate ADDRESS PORT PORTS RATE SECS   whole connections: open, 16 bytes, answer,
- *close fill N                              N answered UDP flows into this kernel's
- *table churn RATE SECS                     TCP flows that begin, close and end in this
- *	                                    kernel's table, without a packet
+ *	serve ADDRESS PORT PORTS           echoes, and closes when the client does
+ *	rate ADDRESS PORT PORTS RATE SECS  whole connections: open, 16 bytes, answer,
+ *close fill N                             N answered UDP flows into this kernel's table
+ *	churn RATE SECS                    TCP flows that begin, close and end in this
+ *	                                   kernel's table, without a packet
+ *	watch NS NS PORT                   until a signal: when flows were established
+ *in the first namespace and known in the second
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -300,6 +307,120 @@ churn(char **arg)
 	return 0;
 }
 
+/* ---- how long until the other kernel knows ----------------------------------------
+ */
+
+enum { WATCH_PORTS = 64, WATCH_FLOWS = WATCH_PORTS << 16 };
+
+static volatile sig_atomic_t watching = 1;
+
+static void
+watch_no_more(int signo)
+{
+	(void)signo;
+	watching = 0;
+}
+
+/* Events of the namespace, heard by this process whatever namespace it is in. */
+static int
+watch_open(const char *space)
+{
+	const int size = 64 << 20;
+	struct mnl_socket *nl;
+	char path[256];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/run/netns/%s", space);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
+		die(path);
+	(void)close(fd);
+	nl = mnl_socket_open(NETLINK_NETFILTER);
+	if (nl == NULL || mnl_socket_bind(nl,
+			      1U << (NFNLGRP_CONNTRACK_NEW - 1) |
+				  1U << (NFNLGRP_CONNTRACK_UPDATE - 1),
+			      MNL_SOCKET_AUTOPID) != 0)
+		die("netlink");
+	fd = mnl_socket_get_fd(nl);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	return fd;
+}
+
+/* Everything that waits at `fd`: the first time that a flow is there, and has got as
+ * far as `least`. */
+static void
+watch_read(int fd, unsigned least, unsigned port, double *seen)
+{
+	uint8_t buf[8192];
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		struct rd r = {.p = buf, .left = (size_t)n};
+		const double at = now();
+		struct ct_message m;
+		enum ct_kind kind;
+		struct flow f;
+		int result;
+
+		while (ct_next(&r, &m)) {
+			if (ct_decode(&m, &kind, &f, &result) != 0 || kind != CT_FLOW ||
+			    f.proto != IPPROTO_TCP || f.tcp_state < least ||
+			    f.orig.dst_port - port >= WATCH_PORTS)
+				continue;
+			double *d =
+			    &seen[(f.orig.dst_port - port) << 16 | f.orig.src_port];
+
+			if (*d == 0)
+				*d = at;
+		}
+	}
+}
+
+static int
+earlier(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* In real time: what is measured are the firewalls, not when this gets a processor. */
+static int
+watch_both(char **arg)
+{
+	static double here[WATCH_FLOWS], there[WATCH_FLOWS], late[WATCH_FLOWS];
+	const struct sched_param first = {.sched_priority = 60};
+	const unsigned port = (unsigned)whole(arg[2]);
+	struct pollfd p[2] = {{.fd = watch_open(arg[0]), .events = POLLIN},
+	    {.fd = watch_open(arg[1]), .events = POLLIN}};
+	size_t n = 0, missing = 0;
+
+	if (sched_setscheduler(0, SCHED_FIFO, &first) != 0 ||
+	    mlockall(MCL_CURRENT) != 0)
+		die("real time");
+	(void)signal(SIGTERM, watch_no_more);
+	(void)printf("watching\n");
+	(void)fflush(stdout);
+	while (watching) {
+		(void)poll(p, 2, 100);
+		watch_read(p[0].fd, FLOW_TCP_ESTABLISHED, port, here);
+		watch_read(p[1].fd, 0, port, there);
+	}
+	for (size_t i = 0; i < WATCH_FLOWS; i++) {
+		if (here[i] != 0 && there[i] != 0)
+			late[n++] = (there[i] - here[i]) * 1e3;
+		else if (here[i] != 0)
+			missing++;
+	}
+	qsort(late, n, sizeof(late[0]), earlier);
+	if (n == 0)
+		die("no flows");
+	(void)printf("{\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,"
+		     "\"missing\":%zu}\n",
+	    late[n / 2], late[n * 9 / 10], late[n * 99 / 100], late[n - 1], missing);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -313,6 +434,8 @@ main(int argc, char **argv)
 		return fill(argv + 2);
 	if (argc == 4 && strcmp(argv[1], "churn") == 0)
 		return churn(argv + 2);
+	if (argc == 5 && strcmp(argv[1], "watch") == 0)
+		return watch_both(argv + 2);
 	(void)fprintf(stderr, "see the head of sync_load.c\n");
 	return 2;
 }

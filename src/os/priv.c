@@ -158,10 +158,19 @@ int
 priv_realtime(int priority)
 {
 	const struct sched_param param = {.sched_priority = priority};
+	const int policy = priority > 0 ? SCHED_FIFO : SCHED_OTHER;
 
-	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) != 0)
+	if (sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &param) != 0)
 		return -errno;
 	return 0;
+}
+
+int
+priv_allow_realtime(int priority)
+{
+	const struct rlimit most = {(rlim_t)priority, (rlim_t)priority};
+
+	return setrlimit(RLIMIT_RTPRIO, &most) == 0 ? 0 : -errno;
 }
 
 int

@@ -31,8 +31,11 @@ int priv_filter_syscalls(bool bpf) MUST_CHECK;
  */
 int priv_write_only_below(const char *const *writable) MUST_CHECK;
 
-/* SCHED_FIFO at `priority` (1..99) for this thread; children start as normal. */
+/* SCHED_FIFO at `priority` (1..99) for this thread, a normal process again at 0;
+ * children start as normal. */
 int priv_realtime(int priority) MUST_CHECK;
+/* This process may go on changing between 0 and `priority` without privileges. */
+int priv_allow_realtime(int priority) MUST_CHECK;
 
 /* Locks present and future pages once they are touched. */
 int priv_lock_memory(void) MUST_CHECK;

@@ -69,10 +69,12 @@ confine(const struct part_row *row, bool more)
 
 	if (chdir("/") != 0)
 		return -errno;
-	if (row->realtime > 0)
-		warn("realtime", priv_realtime(row->realtime));
-	else if (setpriority(PRIO_PROCESS, 0, row->nice) != 0)
+	if (row->nice != 0 && setpriority(PRIO_PROCESS, 0, row->nice) != 0)
 		log_event(LOG_DEBUG, "nice", "refused=%d", row->nice);
+	if (row->realtime > 0) {
+		warn("realtime", priv_realtime(row->realtime));
+		warn("realtime", priv_allow_realtime(row->realtime));
+	}
 	if (row->writes != NULL)
 		warn("landlock", confine_writes(row));
 	memcpy(caps, row->caps, sizeof(row->caps));

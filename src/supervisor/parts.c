@@ -221,6 +221,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.hang_ns = health_hang,
 	.caps = {CAP_NET_ADMIN},
 	.n_caps = 1,
+	.realtime = 5, /* below the supervisor; see sync_part.c */
 	.nice = -10,
 	.writes = sync_writes,
 	.subscribe = {"vip ", "sync "},

@@ -29,7 +29,7 @@ struct part_row {
 	int more_cap;
 	bool workers; /* has the file's `workers` threads, from its start to its end */
 	int realtime; /* priority of SCHED_FIFO; 0: a normal process */
-	int nice;     /* of a normal process */
+	int nice;     /* while it is a normal process */
 	bool state;   /* keeps something in state_folder() */
 	const char *const *writes; /* paths it may write below; NULL ends */
 	/* Prefixes; NULL ends. Of facts it is told and may publish, of sockets it may

@@ -12,7 +12,10 @@
 
 #define SYSCTL "/proc/sys/net/netfilter/nf_conntrack_"
 
-#define PAUSE_NS (300 * US_NS)
+/* Between two looks at the kernel's events: at so many in a millisecond, longer. */
+#define PAUSE_NS      (100 * US_NS)
+#define PAUSE_LONG_NS (300 * US_NS)
+#define EVENTS_MANY   16
 
 enum { DUMP_STEPS = 4, FLOWS_MIN = 1 << 16, FLOWS_MAX = 1 << 24 };
 
@@ -25,8 +28,8 @@ on_event(void *arg, bool gone, const struct flow *f)
 	sync_event(&sh->core, loop_now(sh->loop), gone, f);
 }
 
-/* True if there were any. */
-static bool
+/* How many there were. */
+static uint64_t
 read_events(struct sync_shell *sh)
 {
 	const uint64_t before = sh->events;
@@ -38,13 +41,21 @@ read_events(struct sync_shell *sh)
 		    "its table\"");
 		sync_kernel_dump(sh);
 	}
-	return sh->events != before;
+	return sh->events - before;
+}
+
+static void
+pause_events(struct sync_shell *sh)
+{
+	loop_timer_set(
+	    sh->loop, &sh->pause, mono_add(loop_now(sh->loop), sh->pause_ns));
 }
 
 /*
  * What comes alone is passed on at once. Behind it the socket is left alone for a
  * moment: under load, a datagram then carries what happened in that moment, and costs
- * as much as one that carries a single event.
+ * as much as one that carries a single event. The moment is short as long as there is
+ * not much to be saved.
  */
 static void
 on_readable(void *arg, unsigned events)
@@ -54,7 +65,9 @@ on_readable(void *arg, unsigned events)
 	(void)events;
 	(void)read_events(sh);
 	loop_rewatch(sh->ct_watch, 0);
-	loop_timer_set(sh->loop, &sh->pause, mono_add(loop_now(sh->loop), PAUSE_NS));
+	sh->pause_ns = PAUSE_NS;
+	sh->events_per_ms = 0;
+	pause_events(sh);
 	sync_shell_pump(sh);
 }
 
@@ -62,10 +75,13 @@ static void
 on_pause_over(void *arg)
 {
 	struct sync_shell *sh = arg;
+	const uint64_t n = read_events(sh);
 
-	if (read_events(sh))
-		loop_timer_set(
-		    sh->loop, &sh->pause, mono_add(loop_now(sh->loop), PAUSE_NS));
+	sh->events_per_ms =
+	    (7 * sh->events_per_ms + n * (uint64_t)(MS_NS / sh->pause_ns)) / 8;
+	sh->pause_ns = sh->events_per_ms < EVENTS_MANY ? PAUSE_NS : PAUSE_LONG_NS;
+	if (n > 0)
+		pause_events(sh);
 	else
 		loop_rewatch(sh->ct_watch, LOOP_IN);
 	sync_shell_pump(sh);

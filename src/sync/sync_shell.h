@@ -58,10 +58,16 @@ struct sync_shell {
 	void *memory;
 	size_t memory_bytes;
 	struct loop_timer tick, second;
+	/* Real time: the priority that we were given (0: none), and are now. */
+	int priority, prompt;
+	int64_t cpu_ns; /* used until the last second */
+	mono_t cpu_at;
 	/* kernel */
 	struct ct *ct;
 	struct loop_fd *ct_watch;
 	struct loop_timer pause; /* after events were read: more come together */
+	int64_t pause_ns;
+	uint64_t events_per_ms; /* of late */
 	bool dumping, dump_again;
 	struct loop_timer dump;
 	mono_t audit; /* the next dump without a reason */
