@@ -2,13 +2,18 @@
 /*
  * Load for firewalls that share connections (bench/sync.py).
  *
- *	serve ADDRESS PORT PORTS           echoes, and closes when the client does
- *	rate ADDRESS PORT PORTS RATE SECS  whole connections: open, 16 bytes, answer,
- *close fill N                             N answered UDP flows into this kernel's table
- *	churn RATE SECS                    TCP flows that begin, close and end in this
- *	                                   kernel's table, without a packet
- *	watch NS NS PORT                   until a signal: when flows were established
- *in the first namespace and known in the second
+ *	serve ADDRESS PORT PORTS
+ *		echoes, and closes when the client does
+ *	rate ADDRESS PORT PORTS RATE SECS
+ *		whole connections: open, 16 bytes, answer, close
+ *	fill N
+ *		N answered UDP flows into this kernel's table
+ *	churn RATE SECS
+ *		TCP flows that begin, close and end in this kernel's table, without a
+ *		packet
+ *	watch NS NS PORT
+ *		until a signal: when flows were established in the first namespace
+ *		and known in the second
  */
 #include <arpa/inet.h>
 #include <errno.h>
