@@ -9,64 +9,113 @@
 #include <sys/socket.h>
 
 #include "proxy/conn.h"
+#include "proxy/tls/tls_channel.h"
+#include "proxy/tls/tls_client.h"
+#include "proxy/tls/tls_handover.h"
+#include "proxy/tls/tls_io.h"
 #include "proxy/tls/tls_peer.h"
 #include "proxy/tls/tls_site.h"
 
-#define RECORD	 16384 /* RFC 8446 section 5.1: bytes in one record, at most */
-#define OVERHEAD 128   /* what any version and cipher adds to it */
-
-/* What a worker's TLS connections share, since one of them is served at a time. */
-struct tls_io {
-	BIO_METHOD *method;
-	size_t len;	      /* of `wire` */
-	char wire[BUF_LARGE]; /* encrypted in this turn, not yet sent */
-	char plain[RECORD];   /* pieces that go into one record */
-};
+#define RECORD	 TLS_RECORD_DATA
+#define OVERHEAD 128 /* what any version and cipher adds to a record */
 
 struct tls {
+	struct tls_end end;
 	SSL *ssl;
-	struct worker *w;
-	struct side *side; /* as the present turn names it: a side may be moved */
-	struct buf *out;   /* encrypted, and the socket did not take it */
-	size_t owed; /* bytes in `out` of which the caller thinks he has them still */
-	int error;   /* of the socket */
-	bool ended;  /* it read 0 */
+	int error; /* of the socket */
 	bool established;
 	struct tls_site *site; /* until then */
 	struct upstream *up;   /* towards a server; or NULL */
+	/* A client's handshake, after which OpenSSL may not be needed any more: */
+	bool counting; /* records: it gets one after the other */
+	uint8_t header[TLS_RECORD_HEADER];
+	uint8_t n_header; /* bytes of it */
+	uint16_t left;	  /* bytes behind it that are still to come */
+	struct tls_handover handover;
 };
+
+static struct tls_io *
+io_of(const struct tls *t)
+{
+	return t->end.w->tls;
+}
 
 /* ---- the BIO --------------------------------------------------------------------- */
 
+/* What of `n` bytes at `p` belongs to the record at hand. */
+static size_t
+count_bytes(struct tls *t, const char *p, size_t n)
+{
+	size_t used = 0, part;
+
+	while (used < n && t->n_header < TLS_RECORD_HEADER) {
+		t->header[t->n_header++] = (uint8_t)p[used++];
+		if (t->n_header == TLS_RECORD_HEADER)
+			t->left = (uint16_t)(t->header[3] << 8 | t->header[4]);
+	}
+	part = n - used < t->left ? n - used : t->left;
+	t->left = (uint16_t)(t->left - part);
+	if (t->n_header == TLS_RECORD_HEADER && t->left == 0)
+		t->n_header = 0;
+	return used + part;
+}
+
+/* From what was received; behind the handshake's last record comes what is not
+ * OpenSSL's. */
+static int
+feed(struct tls *t, char *p, size_t n)
+{
+	struct tls_io *io = io_of(t);
+
+	if (n > io->end - io->at)
+		n = io->end - io->at;
+	if (t->counting)
+		n = count_bytes(t, io->in + io->at, n);
+	memcpy(p, io->in + io->at, n);
+	tls_used(io, n);
+	return (int)n;
+}
+
 /* No call when epoll has not said that there is something: most reads of a record are
  * followed by one that would find nothing. */
+static ssize_t
+take(struct tls *t, char *p, size_t n)
+{
+	struct side *s = t->end.side;
+	ssize_t got;
+
+	if (!s->fresh)
+		return -EAGAIN;
+	do
+		got = recv(s->fd, p, n, 0);
+	while (got < 0 && errno == EINTR);
+	/* Behind a FIN no edge comes: the 0 must be read for. */
+	if (got < (ssize_t)n && !(got > 0 && s->rdhup))
+		s->fresh = false;
+	t->end.ended = got == 0;
+	return got < 0 ? -errno : got;
+}
+
 static int
 bio_read(BIO *bio, char *p, int n)
 {
 	struct tls *t = BIO_get_data(bio);
-	struct side *s = t->side;
-	ssize_t got = -1;
+	const struct tls_io *io = io_of(t);
+	ssize_t got;
 
 	BIO_clear_retry_flags(bio);
-	if (t->ended || t->error != 0)
+	if (io->at < io->end)
+		return feed(t, p, (size_t)n);
+	if (t->end.ended || t->error != 0)
 		return 0;
-	errno = EAGAIN;
-	if (s->fresh) {
-		do
-			got = recv(s->fd, p, (size_t)n, 0);
-		while (got < 0 && errno == EINTR);
-	}
-	/* Behind a FIN no edge comes: the 0 must be read for. */
-	if (got < n && !(got > 0 && s->rdhup))
-		s->fresh = false;
+	got =
+	    t->counting ? tls_receive(&t->end, TLS_RECORD_WIRE) : take(t, p, (size_t)n);
 	if (got > 0)
-		return (int)got;
-	if (got == 0)
-		t->ended = true;
-	else if (errno == EAGAIN)
+		return t->counting ? feed(t, p, (size_t)n) : (int)got;
+	if (got == -EAGAIN)
 		BIO_set_retry_read(bio);
-	else
-		t->error = errno;
+	else if (got < 0)
+		t->error = (int)-got;
 	return got == 0 ? 0 : -1;
 }
 
@@ -74,7 +123,7 @@ static int
 bio_write(BIO *bio, const char *p, int n)
 {
 	struct tls *t = BIO_get_data(bio);
-	struct tls_io *io = t->w->tls;
+	struct tls_io *io = io_of(t);
 	size_t room = sizeof(io->wire) - io->len;
 
 	BIO_clear_retry_flags(bio);
@@ -95,7 +144,7 @@ bio_ctrl(BIO *bio, int what, long n, void *p)
 	(void)n;
 	(void)p;
 	if (what == BIO_CTRL_EOF)
-		return t->ended;
+		return t->end.ended;
 	return what == BIO_CTRL_FLUSH;
 }
 
@@ -106,119 +155,21 @@ bio_create(BIO *bio)
 	return 1;
 }
 
-static struct tls_io *
-io_new(void)
+static BIO_METHOD *
+new_method(void)
 {
-	struct tls_io *io = malloc(sizeof(*io));
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "side");
 
-	if (io == NULL)
-		return NULL;
-	io->len = 0;
-	io->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "side");
-	if (io->method != NULL && BIO_meth_set_read(io->method, bio_read) == 1 &&
-	    BIO_meth_set_write(io->method, bio_write) == 1 &&
-	    BIO_meth_set_ctrl(io->method, bio_ctrl) == 1 &&
-	    BIO_meth_set_create(io->method, bio_create) == 1)
-		return io;
-	tls_io_free(io);
+	if (m != NULL && BIO_meth_set_read(m, bio_read) == 1 &&
+	    BIO_meth_set_write(m, bio_write) == 1 &&
+	    BIO_meth_set_ctrl(m, bio_ctrl) == 1 &&
+	    BIO_meth_set_create(m, bio_create) == 1)
+		return m;
+	BIO_meth_free(m);
 	return NULL;
 }
 
-void
-tls_io_free(struct tls_io *io)
-{
-	if (io == NULL)
-		return;
-	BIO_meth_free(io->method);
-	free(io);
-}
-
 /* ---- turns ----------------------------------------------------------------------- */
-
-static struct tls *
-enter(struct side *s)
-{
-	struct tls *t = s->layer;
-
-	t->side = s;
-	ASSERT(t->w->tls->len == 0);
-	return t;
-}
-
-/* As sendmsg(2) to the socket. Returns what it took, or -errno. */
-static ssize_t
-transmit(const struct tls *t, const char *p, size_t n)
-{
-	ssize_t sent;
-
-	do
-		sent = send(t->side->fd, p, n, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	return sent;
-}
-
-/* Keeps `n` bytes behind what waits already. 0 or -ENOBUFS. */
-static int
-keep(struct tls *t, const char *p, size_t n)
-{
-	struct buf *old = t->out, *b;
-	size_t had = old != NULL ? old->len : 0;
-
-	if (had + n > BUF_LARGE)
-		return -ENOBUFS;
-	b = buf_get(&t->w->bufs, had + n);
-	if (b == NULL)
-		return -ENOBUFS;
-	if (had > 0)
-		memcpy(b->data, buf_bytes(old), had);
-	memcpy(b->data + had, p, n);
-	b->len = (uint32_t)(had + n);
-	buf_put(&t->w->bufs, old);
-	t->out = b;
-	return 0;
-}
-
-static int
-flush_out(struct tls *t)
-{
-	ssize_t n = transmit(t, buf_bytes(t->out), t->out->len);
-
-	if (n < 0)
-		return (int)n;
-	buf_drop(t->out, (size_t)n);
-	if (t->out->len > 0)
-		return -EAGAIN;
-	buf_put(&t->w->bufs, t->out);
-	t->out = NULL;
-	return 0;
-}
-
-/* Ends the turn: sends what OpenSSL has written. 0, -EAGAIN if something of it has to
- * wait, another -errno if nothing goes any more. */
-static int
-leave(struct tls *t)
-{
-	struct tls_io *io = t->w->tls;
-	size_t len = io->len;
-	ssize_t n = 0;
-	int r = t->out != NULL ? flush_out(t) : 0;
-
-	io->len = 0;
-	if (r != 0 && r != -EAGAIN)
-		return r;
-	if (len == 0)
-		return r;
-	if (r == 0)
-		n = transmit(t, io->wire, len);
-	if (n < 0)
-		return (int)n;
-	if ((size_t)n == len)
-		return 0;
-	r = keep(t, io->wire + n, len - (size_t)n);
-	return r != 0 ? r : -EAGAIN;
-}
 
 /* What an SSL_*() that returned `r` means: 0 the end, else -errno. The thread's queue
  * of errors is left empty, as the next call expects it. */
@@ -238,33 +189,35 @@ verdict(struct tls *t, int r)
 	t->established = false; /* nothing more may be said */
 	if (t->error != 0)
 		return -t->error;
-	return t->ended ? -ECONNRESET : -EPROTO;
+	return t->end.ended ? -ECONNRESET : -EPROTO;
 }
 
 /* ---- the transport --------------------------------------------------------------- */
 
-static ssize_t
-fail(int err)
+/* Nobody waits for alerts and updates of keys, which is all that reading may say. */
+static void
+leave(struct tls *t)
 {
-	errno = -err;
-	return -1;
+	if (tls_leave(&t->end) == -ENOMEM)
+		t->error = ENOMEM;
 }
 
 static ssize_t
-tls_recv(struct side *s, void *p, size_t n)
+ssl_recv(struct side *s, void *p, size_t n)
 {
-	struct tls *t = enter(s);
-	int r, got = SSL_read(t->ssl, p, n < RECORD ? (int)n : RECORD);
+	struct tls *t = tls_enter(s);
+	int r, got;
 
-	if (got > 0 && !s->fresh && SSL_has_pending(t->ssl) == 0)
+	tls_load(&t->end);
+	got = SSL_read(t->ssl, p, n < RECORD ? (int)n : RECORD);
+	if (got > 0 && !s->fresh && io_of(t)->at == io_of(t)->end &&
+	    SSL_has_pending(t->ssl) == 0)
 		s->readable = false; /* the next byte raises an edge */
 	r = got > 0 ? 0 : verdict(t, got);
-	/* Alerts and updates of keys, which nobody waits for. */
-	if (t->w->tls->len > 0)
-		(void)leave(t);
+	leave(t);
 	if (got > 0)
 		return got;
-	return r == 0 ? 0 : fail(r);
+	return r == 0 ? 0 : tls_fail(r);
 }
 
 /* The next bytes that go into one record: from `at` of the pieces on. */
@@ -294,11 +247,12 @@ gather(const struct iovec *iov, size_t n, size_t at, char *scratch, size_t *len)
 	return scratch;
 }
 
-/* Encrypts from `at` on as much as the wire holds. Returns how much, or -errno. */
+/* As much as the wire holds, from `at` of the pieces on. */
 static ssize_t
-encrypt(struct tls *t, const struct iovec *iov, size_t n, size_t at)
+encrypt(struct tls_end *e, const struct iovec *iov, size_t n, size_t at)
 {
-	struct tls_io *io = t->w->tls;
+	struct tls *t = (struct tls *)e;
+	struct tls_io *io = io_of(t);
 	size_t done = 0;
 
 	while (sizeof(io->wire) - io->len > OVERHEAD) {
@@ -319,78 +273,48 @@ encrypt(struct tls *t, const struct iovec *iov, size_t n, size_t at)
 	return (ssize_t)done;
 }
 
-/*
- * What the socket does not take of a batch was encrypted already and cannot be taken
- * back: it is kept, and the caller is told that all of the batch waits. He comes again
- * with the same bytes first, as with any socket, and they are passed over once the rest
- * has gone.
- */
 static ssize_t
-tls_send(struct side *s, const struct iovec *iov, size_t n)
+ssl_send(struct side *s, const struct iovec *iov, size_t n)
 {
-	struct tls *t = enter(s);
-	size_t taken = 0;
-	ssize_t batch;
-	int r;
+	struct tls *t = tls_enter(s);
 
-	if (t->out != NULL) {
-		r = flush_out(t);
-		if (r != 0)
-			return fail(r);
-		taken = t->owed;
-		t->owed = 0;
-	}
-	for (;;) {
-		batch = encrypt(t, iov, n, taken);
-		r = leave(t);
-		if (batch < 0)
-			return fail((int)batch);
-		if (r == -EAGAIN) {
-			t->owed = (size_t)batch;
-			return taken > 0 ? (ssize_t)taken : fail(-EAGAIN);
-		}
-		if (r != 0)
-			return fail(r);
-		if (batch == 0)
-			return (ssize_t)taken;
-		taken += (size_t)batch;
-	}
+	return tls_send(&t->end, iov, n, encrypt);
 }
 
 static void
 say_goodbye(struct side *s)
 {
-	struct tls *t = enter(s);
+	struct tls *t = tls_enter(s);
 
-	if (!t->established || t->out != NULL || s->broken || s->gone)
+	if (!t->established || t->end.out != NULL || s->broken || s->gone)
 		return;
 	t->established = false;
 	if (SSL_shutdown(t->ssl) < 0)
 		ERR_clear_error();
-	(void)leave(t);
+	(void)tls_leave(&t->end);
 }
 
 static void
-tls_shut(struct side *s)
+ssl_shut(struct side *s)
 {
 	say_goodbye(s);
 	(void)shutdown(s->fd, SHUT_WR);
 }
 
 static bool
-tls_quiet(struct side *s)
+ssl_quiet(struct side *s)
 {
-	struct tls *t = enter(s);
+	struct tls *t = tls_enter(s);
 	char c;
 	int r;
 
 	if (!s->readable)
 		return true;
+	tls_load(&t->end);
 	r = SSL_peek(t->ssl, &c, 1);
 	if (r <= 0)
 		r = verdict(t, r);
-	if (t->w->tls->len > 0)
-		(void)leave(t);
+	leave(t);
 	if (r != -EAGAIN)
 		return false;
 	s->readable = false;
@@ -398,25 +322,31 @@ tls_quiet(struct side *s)
 }
 
 static void
-tls_close(struct worker *w, struct side *s)
+tls_free(struct tls *t)
 {
-	struct tls *t = s->layer;
-
-	say_goodbye(s);
 	/* Sessions are in tickets: none is lost for want of a proper end. */
 	SSL_free(t->ssl);
 	tls_site_unref(t->site);
-	buf_put(&w->bufs, t->out);
+	tls_end_done(&t->end);
+	tls_handover_done(&t->handover);
 	free(t);
+}
+
+static void
+ssl_close(struct worker *w, struct side *s)
+{
+	(void)w;
+	say_goodbye(s);
+	tls_free(s->layer);
 	s->layer = NULL;
 }
 
 static const struct transport transport = {
-    .recv = tls_recv,
-    .send = tls_send,
-    .shut = tls_shut,
-    .quiet = tls_quiet,
-    .close = tls_close,
+    .recv = ssl_recv,
+    .send = ssl_send,
+    .shut = ssl_shut,
+    .quiet = ssl_quiet,
+    .close = ssl_close,
 };
 
 /* ---- beginning ------------------------------------------------------------------- */
@@ -428,20 +358,19 @@ attach(struct worker *w, struct side *s, SSL_CTX *ctx, struct tls **out)
 	BIO *bio;
 
 	if (w->tls == NULL)
-		w->tls = io_new();
+		w->tls = tls_io_new(new_method());
 	if (w->tls == NULL)
 		return -ENOMEM;
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
-	t->w = w;
-	t->side = s;
+	t->end.w = w;
+	t->end.side = s;
 	t->ssl = SSL_new(ctx);
 	bio = t->ssl != NULL ? BIO_new(w->tls->method) : NULL;
 	if (bio == NULL) {
 		ERR_clear_error();
-		SSL_free(t->ssl);
-		free(t);
+		tls_free(t);
 		return -ENOMEM;
 	}
 	BIO_set_data(bio, t);
@@ -460,6 +389,8 @@ tls_accept(struct worker *w, struct side *s, struct tls_site *site)
 	if (r != 0)
 		return r;
 	t->site = tls_site_ref(site);
+	t->counting = true;
+	tls_handover_begin(&t->handover, t->ssl);
 	SSL_set_accept_state(t->ssl);
 	return 0;
 }
@@ -482,28 +413,69 @@ tls_connect(struct worker *w, struct side *s, struct upstream *up)
 int
 tls_preface(struct side *s, const void *bytes, size_t len)
 {
-	return keep(s->layer, bytes, len);
+	return tls_keep(s->layer, bytes, len);
+}
+
+/* What is asked about the handshake later. 0 or -ENOMEM. */
+static int
+remember(struct tls *t)
+{
+	const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+	const unsigned char *protocol;
+	unsigned len;
+
+	SSL_get0_alpn_selected(t->ssl, &protocol, &len);
+	t->end.http2 = len == 2 && memcmp(protocol, "h2", 2) == 0;
+	t->end.resumed = SSL_session_reused(t->ssl) == 1;
+	if (t->up != NULL)
+		return 0;
+	if (name != NULL && (t->end.name = strdup(name)) == NULL)
+		return -ENOMEM;
+	return tls_client_remember(&t->end, t->ssl);
+}
+
+/* The handshake is over. 0 or -errno. */
+static int
+establish(struct tls *t)
+{
+	struct side *s = t->end.side;
+	const struct tls_suite *suite = NULL;
+	int r = remember(t);
+
+	t->established = r == 0;
+	tls_site_unref(t->site);
+	t->site = NULL;
+	s->readable = true;
+	if (r == 0 && t->counting && t->n_header == 0)
+		suite = tls_handover_suite(&t->handover, t->ssl);
+	t->counting = false;
+	if (suite != NULL) {
+		r = tls_channel_take(s, &t->end, &t->handover, suite);
+		if (r == 0)
+			tls_free(t);
+	} else {
+		tls_handover_done(&t->handover);
+	}
+	return r;
 }
 
 int
 tls_handshake(struct side *s)
 {
-	struct tls *t = enter(s);
-	int r = SSL_do_handshake(t->ssl), sent;
+	struct tls *t = tls_enter(s);
+	int r, sent;
 
+	tls_load(&t->end);
+	r = SSL_do_handshake(t->ssl);
 	r = r == 1 ? 0 : verdict(t, r);
 	if (r == 0 && !SSL_is_init_finished(t->ssl))
 		r = -EPROTO; /* the peer said goodbye instead */
-	sent = leave(t);
+	sent = tls_leave(&t->end);
+	if (sent == 0 && t->end.out != NULL)
+		sent = tls_flush(&t->end); /* what an earlier turn has said */
 	if (sent != 0 && sent != -EAGAIN)
 		return sent;
-	if (r != 0)
-		return r;
-	t->established = true;
-	tls_site_unref(t->site);
-	t->site = NULL;
-	s->readable = true;
-	return 0;
+	return r != 0 ? r : establish(t);
 }
 
 /* ---- questions ------------------------------------------------------------------- */
@@ -511,46 +483,33 @@ tls_handshake(struct side *s)
 bool
 tls_under(const struct side *s)
 {
-	return s->via == &transport;
+	return s->via == &transport || tls_channel_under(s);
+}
+
+static const struct tls_end *
+end_of(const struct side *s)
+{
+	return s->layer; /* whoever encrypts */
 }
 
 bool
 tls_resumed(const struct side *s)
 {
-	const struct tls *t = s->layer;
-
-	return SSL_session_reused(t->ssl) == 1;
+	return end_of(s)->resumed;
 }
 
 enum tls_protocol
 tls_protocol(const struct side *s)
 {
-	const struct tls *t = s->layer;
-	const unsigned char *name;
-	unsigned len;
-
-	SSL_get0_alpn_selected(t->ssl, &name, &len);
-	return len == 2 && memcmp(name, "h2", 2) == 0 ? TLS_PROTOCOL_HTTP2
-						      : TLS_PROTOCOL_HTTP1;
+	return end_of(s)->http2 ? TLS_PROTOCOL_HTTP2 : TLS_PROTOCOL_HTTP1;
 }
 
 const char *
 tls_name(const struct side *s)
 {
-	const struct tls *t = s->layer;
-	const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+	const char *name = end_of(s)->name;
 
 	return name != NULL ? name : "";
-}
-
-X509 *
-tls_shown(const struct side *s)
-{
-	const struct tls *t = s->layer;
-
-	return SSL_get_verify_result(t->ssl) == X509_V_OK
-		   ? SSL_get1_peer_certificate(t->ssl)
-		   : NULL;
 }
 
 const char *

@@ -5,7 +5,8 @@
  * The layer is a struct transport (side.h): once the handshake is over nobody above
  * knows of it. OpenSSL sees a BIO that reads from the socket as long as epoll says that
  * there is something, and writes to memory: what it has written goes out in one call
- * when its turn is over.
+ * when its turn is over. After a client's handshake of TLS 1.3 a channel takes its
+ * place (tls_channel.h).
  */
 #ifndef NINES_PROXY_TLS_H
 #define NINES_PROXY_TLS_H
@@ -21,7 +22,6 @@ struct tls_peer;
 struct tls_site;
 struct upstream;
 struct worker;
-struct x509_st;
 
 enum tls_protocol { TLS_PROTOCOL_HTTP1, TLS_PROTOCOL_HTTP2 };
 
@@ -44,10 +44,6 @@ enum tls_protocol tls_protocol(const struct side *s);
 
 /* The name that the client asks for, "" if it asks for none. */
 const char *tls_name(const struct side *s);
-
-/* The certificate that the client has shown, which was verified: a reference; or NULL.
- */
-struct x509_st *tls_shown(const struct side *s);
 
 /* True if the side has TLS under it. */
 bool tls_under(const struct side *s);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/tls/tls_client.h"
 
+#include <errno.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "proxy/tls/tls.h"
+#include "proxy/tls/tls_io.h"
 
 #define NAME_LEN   1024 /* of a subject or an issuer; longer ones are left out */
 #define SERIAL_MAX 64	/* bytes; RFC 5280 section 4.1.2.2 allows 20 */
@@ -61,18 +63,14 @@ put_name(struct lines *l, const char *what, const X509_NAME *name)
 	(void)BIO_free(bio);
 }
 
-size_t
-tls_client_lines(const struct side *s, char out[static TLS_CLIENT_LINES_MAX])
+static size_t
+describe(X509 *cert, char out[static TLS_CLIENT_LINES_MAX])
 {
-	X509 *cert = tls_shown(s);
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
 	struct lines l = {.p = out};
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	const ASN1_INTEGER *serial;
 	unsigned n = 0;
 
-	if (cert == NULL)
-		return 0;
-	serial = X509_get0_serialNumber(cert);
 	put_name(&l, "Subject", X509_get_subject_name(cert));
 	put_name(&l, "Issuer", X509_get_issuer_name(cert));
 	put_hex(&l, "Serial", ASN1_STRING_get0_data(serial),
@@ -80,7 +78,38 @@ tls_client_lines(const struct side *s, char out[static TLS_CLIENT_LINES_MAX])
 	if (X509_digest(cert, EVP_sha256(), digest, &n) == 1)
 		put_hex(&l, "Fingerprint", digest, n);
 	put(&l, "Verified", "yes", 3);
-	X509_free(cert);
 	ERR_clear_error();
 	return l.len;
+}
+
+int
+tls_client_remember(struct tls_end *e, SSL *ssl)
+{
+	X509 *cert = SSL_get_verify_result(ssl) == X509_V_OK
+			 ? SSL_get1_peer_certificate(ssl)
+			 : NULL;
+	char lines[TLS_CLIENT_LINES_MAX];
+	size_t n;
+
+	if (cert == NULL)
+		return 0;
+	n = describe(cert, lines);
+	X509_free(cert);
+	e->lines = malloc(n);
+	if (e->lines == NULL)
+		return -ENOMEM;
+	memcpy(e->lines, lines, n);
+	e->n_lines = (uint16_t)n;
+	return 0;
+}
+
+size_t
+tls_client_lines(const struct side *s, char out[static TLS_CLIENT_LINES_MAX])
+{
+	const struct tls_end *e = s->layer;
+
+	if (e->lines == NULL)
+		return 0;
+	memcpy(out, e->lines, e->n_lines);
+	return e->n_lines;
 }

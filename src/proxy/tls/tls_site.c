@@ -15,6 +15,7 @@
 #include "config/cluster_files.h"
 #include "proxy/conn.h"
 #include "proxy/tls/tls.h"
+#include "proxy/tls/tls_handover.h"
 #include "proxy/tls/tls_ticket.h"
 
 #define NAME_LEN  254 /* RFC 1035 section 2.3.4, with a NUL */
@@ -199,6 +200,7 @@ static void
 set_callbacks(struct tls_site *s, SSL_CTX *ctx)
 {
 	(void)SSL_CTX_set_app_data(ctx, s);
+	tls_handover_watch(ctx);
 	(void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
 	(void)SSL_CTX_set_tlsext_servername_arg(ctx, s);
 	(void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
