@@ -8,9 +8,10 @@
 
 unit, sim, fuzz (the committed corpus) and config run under the address and
 undefined-behaviour sanitizers, and system the program built with them (or the one that
-NINES names); thread is the unit tests again, under the thread sanitizer. A program that speaks TAP
-(cmocka does) counts with each of its tests, any other one as one test. The counts are
-also written to build/test/counts.
+NINES names); thread is the unit tests again, under the thread sanitizer, and the system
+tests of what the proxy's threads share. A program that speaks TAP (cmocka does) counts
+with each of its tests, any other one as one test. The counts are also written to
+build/test/counts.
 """
 import argparse
 import json
@@ -29,6 +30,8 @@ OUT = ROOT / "build/test"
 SANDBOX = str(ROOT / "scripts/sandbox.sh")
 MESON_SUITES = ["unit", "sim", "fuzz", "config"]
 SUITES = MESON_SUITES + ["thread", "system"]
+THREADED = [f"tests/system/test_proxy_{name}.py"
+            for name in ("drain", "h2_trunk", "hedge", "tls", "upgrade")]
 TAP = re.compile(r"^(not )?ok \d+(?: - )?(.*)$", re.MULTILINE)
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
@@ -123,11 +126,15 @@ def system(keyword):
         if not build("asan", "nines"):
             return
         binary = str(ROOT / "build/asan/nines")
-    print(f"== system with {binary}", flush=True)
-    report = OUT / "system.xml"
+    pytest("system", binary, ["tests/system"], keyword)
+
+
+def pytest(name, binary, files, keyword=None):
+    print(f"== {name} with {binary}", flush=True)
+    report = OUT / f"{name}.xml"
     report.unlink(missing_ok=True)
     words = [SANDBOX, "/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
-             f"--junitxml={report}", "tests/system"]
+             f"--junitxml={report}", *files]
     if keyword:
         words += ["-k", keyword]
     # A part may not do what the search for leaks needs: leaks are the unit tests' to find.
@@ -135,12 +142,12 @@ def system(keyword):
     if status not in (0, 1) or not report.exists():
         failed.append(f"pytest: status {status}")
     if report.exists():
-        count_junit(report)
+        count_junit(report, name)
 
 
-def count_junit(report):
+def count_junit(report, suite):
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
+        name = f"{suite}: {case.get('classname')}.{case.get('name')}"
         if case.find("failure") is not None or case.find("error") is not None:
             failed.append(name)
         elif case.find("skipped") is not None:
@@ -170,6 +177,8 @@ def main():
             meson("asan", plain)
         if "thread" in suites:
             meson("tsan", ["unit"])
+            if not os.environ.get("NINES"):
+                pytest("thread", str(ROOT / "build/tsan/nines"), THREADED)
         if "system" in suites:
             system(options.keyword)
     except KeyboardInterrupt:

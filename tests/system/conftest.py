@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every system test: the program is there, we may build namespaces, and
-whoever leaves a namespace or a process behind fails."""
+"""What holds for every system test: the program is there, we may build namespaces, who
+leaves a namespace behind fails, and who makes a sanitizer speak."""
 import os
 import pathlib
+import re
 import signal
 
 import pytest
@@ -37,3 +38,17 @@ def nothing_left_behind():
     ours = os.environ.get("NINES_ALONE") == "1"  # set by scripts/sandbox.sh
     left = {n for n in namespaces() - before if ours or str(os.getpid()) in n}
     assert not left, f"left behind: {sorted(left)}"
+
+
+SANITIZER = re.compile(rb"^.*(?:\w+Sanitizer: |: runtime error: ).*$", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_sanitizer_has_spoken(tmp_path_factory):
+    """A part that dies of a finding starts again, which a test may well not notice."""
+    folder, before = tmp_path_factory.getbasetemp(), set()
+    before.update(folder.rglob("*log"))
+    yield
+    said = {str(p): found[0] for p in set(folder.rglob("*log")) - before
+            if p.is_file() and (found := SANITIZER.search(p.read_bytes()))}
+    assert not said, said
