@@ -5,19 +5,24 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static bool
-days_left(const char *path, int *days)
+read_end(const char *path, struct certificate *one)
 {
 	FILE *f = fopen(path, "re");
 	X509 *cert =
 	    f != NULL ? PEM_read_X509_AUX(f, NULL, NULL, (void *)(uintptr_t) "") : NULL;
+	const ASN1_TIME *end = cert != NULL ? X509_get0_notAfter(cert) : NULL;
 	int seconds = 0;
-	bool ok = cert != NULL &&
-		  ASN1_TIME_diff(days, &seconds, NULL, X509_get0_notAfter(cert)) == 1;
+	struct tm day;
+	bool ok = end != NULL &&
+		  ASN1_TIME_diff(&one->days_left, &seconds, NULL, end) == 1 &&
+		  ASN1_TIME_to_tm(end, &day) == 1 &&
+		  strftime(one->until, sizeof(one->until), "%Y-%m-%d", &day) > 0;
 
-	if (ok && *days == 0 && seconds < 0)
-		*days = -1;
+	if (ok && one->days_left == 0 && seconds < 0)
+		one->days_left = -1;
 	X509_free(cert);
 	ERR_clear_error();
 	if (f != NULL)
@@ -42,7 +47,7 @@ certificates_read(const struct cluster *c, struct certificates *list)
 
 			*one = (struct certificate){
 			    .service = s, .file = s->tls.certificate[k]};
-			list->n += days_left(one->file, &one->days_left);
+			list->n += read_end(one->file, one);
 		}
 	}
 }

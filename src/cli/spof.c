@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "cli/certificates.h"
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/verbs.h"
@@ -74,7 +73,8 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 static long
 find_failure(const struct topology *t, const char *name)
 {
-	static const char *const kind[] = {"", "host ", "zone ", "network ", "server "};
+	static const char *const kind[] = {
+	    "", "host ", "zone ", "network ", "server ", "outside "};
 	char text[512];
 
 	for (size_t i = 0; i < ARRAY_LEN(kind); i++) {
@@ -136,13 +136,11 @@ find_pairs(struct spof *s)
 static int
 work_out(struct spof *s)
 {
-	struct certificates list = {0};
 	int err;
 
-	certificates_read(s->cluster, &list);
-	err = findings_collect(
-	    s->topology, s->without, s->n_without, list.item, list.n, &s->findings);
-	certificates_done(&list);
+	certificates_read(s->cluster, &s->certificates);
+	err = findings_collect(s->topology, s->without, s->n_without,
+	    s->certificates.item, s->certificates.n, &s->findings);
 	if (err == 0 && s->order >= 2)
 		err = find_pairs(s);
 	s->avail = calloc(topology_n_goals(s->topology) + 1, sizeof(*s->avail));
@@ -162,6 +160,7 @@ spof_done(struct spof *s)
 	free(s->pairs);
 	free(s->avail);
 	findings_done(&s->findings);
+	certificates_done(&s->certificates);
 	topology_free(s->topology);
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/sbuf.h"
+#include "cli/certificates.h"
 #include "topology/avail.h"
 #include "topology/findings.h"
 #include "topology/pairs.h"
@@ -27,6 +28,7 @@ struct spof {
 	size_t n_without;
 	unsigned order;		     /* 1 .. SPOF_ORDER_MAX */
 	struct failure_pairs *pairs; /* of each goal; NULL: of no interest */
+	struct certificates certificates;
 	struct availability_conf rates;
 	struct failover_outage outage; /* all -1: nothing was measured */
 	struct avail *avail;	       /* of each goal */
@@ -38,10 +40,11 @@ bool spof_read_rates(const char *text, struct availability_conf *rates);
 /* What `nines drill --json` wrote. */
 bool spof_read_measured(const char *path, struct failover_outage *outage);
 
+#define SPOF_CLASSES 4
 /* "any one host": what a kind of failure is called where it is survived. */
-extern const char *const spof_class[3];
+extern const char *const spof_class[SPOF_CLASSES];
 /* Bit i: goal `goal` survives each failure of class i; `n` is how many there are. */
-unsigned spof_survived(const struct spof *s, size_t goal, size_t n[3]);
+unsigned spof_survived(const struct spof *s, size_t goal, size_t n[SPOF_CLASSES]);
 
 void spof_text(const struct spof *s, struct sbuf *out);
 void spof_json(const struct spof *s, struct sbuf *out);

@@ -146,11 +146,32 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 }
 
 static void
+put_certificates(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	const struct service *service = topology_goal(s->topology, goal)->service;
+	const char *sep = "";
+
+	sbuf_puts(out, ",\"certificates\":[");
+	for (size_t i = 0; i < s->certificates.n; i++) {
+		const struct certificate *c = &s->certificates.item[i];
+
+		if (service == NULL || c->service != service)
+			continue;
+		sbuf_printf(out, "%s{", sep);
+		put_member(out, "file", c->file);
+		sbuf_printf(
+		    out, ",\"until\":\"%s\",\"days_left\":%d}", c->until, c->days_left);
+		sep = ",";
+	}
+	sbuf_puts(out, "]");
+}
+
+static void
 put_goal(const struct spof *s, size_t i, struct sbuf *out)
 {
 	const struct goal *g = topology_goal(s->topology, i);
 	const char *sep = "";
-	size_t n[3];
+	size_t n[SPOF_CLASSES];
 	unsigned survived = spof_survived(s, i, n);
 	bool up = topology_survives(s->topology, s->without, s->n_without, i);
 
@@ -159,7 +180,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	sbuf_puts(out, ",");
 	put_member(out, "name", g->name);
 	sbuf_printf(out, ",\"up\":%s,\"survives_any_one\":[", up ? "true" : "false");
-	for (unsigned k = 0; k < 3 && up; k++) {
+	for (unsigned k = 0; k < SPOF_CLASSES && up; k++) {
 		if ((survived >> k & 1) != 0 && n[k] > 0) {
 			sbuf_printf(out, "%s\"%s\"", sep, spof_class[k]);
 			sep = ",";
@@ -169,6 +190,7 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	put_survival(s, i, out);
 	put_pairs(s, i, out);
 	put_cuts(s, i, out);
+	put_certificates(s, i, out);
 	put_avail(s, i, out);
 	sbuf_puts(out, "}");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `nines spof` says to people. */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/spof.h"
@@ -9,17 +10,18 @@
 #define PAIRS_SHOWN 8
 #define ENDS_SHOWN  8
 
-const char *const spof_class[3] = {"host", "zone", "network"};
+const char *const spof_class[SPOF_CLASSES] = {"host", "zone", "network", "external"};
 
 unsigned
-spof_survived(const struct spof *s, size_t goal, size_t n[3])
+spof_survived(const struct spof *s, size_t goal, size_t n[SPOF_CLASSES])
 {
-	static const unsigned bit[3] = {SURVIVE_HOST, SURVIVE_ZONE, SURVIVE_NETWORK};
+	static const unsigned bit[SPOF_CLASSES] = {
+	    SURVIVE_HOST, SURVIVE_ZONE, SURVIVE_NETWORK, SURVIVE_EXTERNAL};
 	size_t failed[SPOF_WITHOUT_MAX + 1];
-	unsigned survived = 7;
+	unsigned survived = (1U << SPOF_CLASSES) - 1;
 
 	memcpy(failed, s->without, s->n_without * sizeof(failed[0]));
-	memset(n, 0, 3 * sizeof(n[0]));
+	memset(n, 0, SPOF_CLASSES * sizeof(n[0]));
 	for (size_t i = 0; i < topology_n_failures(s->topology); i++) {
 		const struct failure *f = topology_failure(s->topology, i);
 		bool goes_on;
@@ -27,8 +29,8 @@ spof_survived(const struct spof *s, size_t goal, size_t n[3])
 		failed[s->n_without] = i;
 		goes_on =
 		    topology_survives(s->topology, failed, s->n_without + 1, goal);
-		for (unsigned k = 0; k < 3; k++) {
-			if (f->survive != bit[k])
+		for (unsigned k = 0; k < SPOF_CLASSES; k++) {
+			if ((f->survive & bit[k]) == 0)
 				continue;
 			n[k]++;
 			if (!goes_on)
@@ -151,21 +153,36 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 		sbuf_puts(out, "  one more host of any kind: much the same\n");
 }
 
+/* When what clients are shown ends: everywhere at once, whatever is redundant. */
+static void
+put_certificates(const struct spof *s, size_t goal, struct sbuf *out)
+{
+	const struct service *service = topology_goal(s->topology, goal)->service;
+
+	for (size_t i = 0; i < s->certificates.n; i++) {
+		const struct certificate *c = &s->certificates.item[i];
+
+		if (c->service == service && c->days_left >= 0)
+			sbuf_printf(out, "  ends with %s on %s, in %d day%s\n", c->file,
+			    c->until, c->days_left, c->days_left == 1 ? "" : "s");
+		else if (c->service == service)
+			sbuf_printf(out, "  ended with %s on %s\n", c->file, c->until);
+	}
+}
+
+/* What is said of a goal, without its name. */
 static void
 put_goal(const struct spof *s, size_t i, struct sbuf *out)
 {
-	const struct goal *g = topology_goal(s->topology, i);
-	size_t n[3];
+	size_t n[SPOF_CLASSES];
 	unsigned survived = spof_survived(s, i, n), shown = 0;
 
-	sbuf_printf(out, "%s %s%s%s: ", g->what, shade(s, "\033[1m"), g->name,
-	    shade(s, "\033[0m"));
 	if (!topology_survives(s->topology, s->without, s->n_without, i)) {
 		sbuf_printf(
 		    out, "%sdown%s\n", shade(s, "\033[1;31m"), shade(s, "\033[0m"));
 		return;
 	}
-	for (unsigned k = 0; k < 3; k++) {
+	for (unsigned k = 0; k < SPOF_CLASSES; k++) {
 		if ((survived >> k & 1) == 0 || n[k] == 0)
 			continue;
 		sbuf_printf(out, "%s%s",
@@ -177,7 +194,47 @@ put_goal(const struct spof *s, size_t i, struct sbuf *out)
 	put_ends(s, i, out);
 	put_pairs(s, i, out);
 	put_cuts(s, i, out);
+	put_certificates(s, i, out);
 	put_avail(s, i, out);
+}
+
+/* Goals of which the same is to be said are one paragraph. */
+static void
+put_alike(
+    const struct spof *s, const struct sbuf *text, size_t n, size_t i, struct sbuf *out)
+{
+	const char *what = topology_goal(s->topology, i)->what;
+
+	for (size_t k = 0; k < n; k++) {
+		const struct goal *g = topology_goal(s->topology, k);
+		bool alike = strcmp(g->what, what) == 0 &&
+			     strcmp(sbuf_text(&text[k]), sbuf_text(&text[i])) == 0;
+
+		if (alike && k < i)
+			return; /* said there */
+		if (!alike)
+			continue;
+		sbuf_printf(out, "%s %s%s%s", k == i ? what : ",", shade(s, "\033[1m"),
+		    g->name, shade(s, "\033[0m"));
+	}
+	sbuf_printf(out, ": %s", sbuf_text(&text[i]));
+}
+
+static void
+put_goals(const struct spof *s, struct sbuf *out)
+{
+	size_t n = topology_n_goals(s->topology);
+	struct sbuf *text = calloc(n + 1, sizeof(*text));
+
+	for (size_t i = 0; i < n && text != NULL; i++) {
+		sbuf_init(&text[i], SPOF_OUTPUT_MAX);
+		put_goal(s, i, &text[i]);
+	}
+	for (size_t i = 0; i < n && text != NULL; i++)
+		put_alike(s, text, n, i, out);
+	for (size_t i = 0; i < n && text != NULL; i++)
+		sbuf_done(&text[i]);
+	free(text);
 }
 
 /* ---- findings ------------------------------------------------------------------ */
@@ -250,8 +307,7 @@ spof_text(const struct spof *s, struct sbuf *out)
 		sbuf_puts(out, "(no memory for the picture)\n");
 	if (out->len > before)
 		sbuf_puts(out, "\n");
-	for (size_t i = 0; i < topology_n_goals(s->topology); i++)
-		put_goal(s, i, out);
+	put_goals(s, out);
 	for (size_t i = 0; i < s->findings.n; i++) {
 		sbuf_puts(out, "\n");
 		put_finding(s, &s->findings.item[i], out);

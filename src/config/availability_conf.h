@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 /* What a service must go on through, each alone: bits of service.must_survive. */
-#define SURVIVE_HOST	1U /* any host, and any part, link or server of one */
-#define SURVIVE_ZONE	2U
-#define SURVIVE_NETWORK 4U
+#define SURVIVE_HOST	 1U /* any host, and any part, link or server of one */
+#define SURVIVE_ZONE	 2U
+#define SURVIVE_NETWORK	 4U
+#define SURVIVE_EXTERNAL 8U /* any one place of what others run */
 
 enum availability_kind {
 	AVAIL_HOST,

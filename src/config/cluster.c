@@ -72,6 +72,15 @@ static const struct many vpns = {
     .space = NAME_VPN,
 };
 
+static const struct many externals = {
+    .section = &external_section,
+    .size = sizeof(struct external),
+    .count = offsetof(struct cluster, n_externals),
+    .place = offsetof(struct external, place),
+    .index = SIZE_MAX,
+    .space = NAME_EXTERNAL,
+};
+
 enum { ROOT_KEY_NAME, ROOT_KEY_NETWORK, ROOT_KEY_NETWORKS };
 
 /* In the order in which they are read: later sections refer to earlier ones. */
@@ -174,6 +183,14 @@ static const struct key root_key[] = {
 	.offset = offsetof(struct cluster, vpn),
 	.many = &vpns,
 	.doc = "WireGuard gateways and their clients.",
+    },
+    {
+	.name = "external",
+	.kind = VALUE_MAP,
+	.offset = offsetof(struct cluster, external),
+	.many = &externals,
+	.doc = "What services need that others run, for `nines spof`; changes nothing "
+	       "that runs.",
     },
     {.name = "monitoring", .kind = VALUE_LATER},
     {.name = "console", .kind = VALUE_LATER},

@@ -22,6 +22,7 @@
 #include "config/breaker_conf.h"
 #include "config/check_conf.h"
 #include "config/compression_conf.h"
+#include "config/external_conf.h"
 #include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
 #include "config/routing.h"
@@ -191,6 +192,8 @@ struct cluster {
 	struct host_firewall_conf host_firewall;
 	unsigned workers; /* proxy worker threads per host; 0: one per processor */
 	struct availability_conf availability;
+	const struct external *external;
+	size_t n_externals;
 };
 
 /*

@@ -105,6 +105,7 @@ name_space_what(enum name_space space)
 	    [NAME_ZONE] = "zone",
 	    [NAME_GROUP] = "group",
 	    [NAME_VPN] = "VPN",
+	    [NAME_EXTERNAL] = "external thing",
 	    [NAME_PEER] = "peer",
 	};
 

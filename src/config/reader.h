@@ -26,6 +26,7 @@ enum name_space {
 	NAME_ZONE,
 	NAME_GROUP, /* of the service being read */
 	NAME_VPN,
+	NAME_EXTERNAL,
 	NAME_PEER, /* of the VPN being read */
 	NAME_SPACES
 };

@@ -152,6 +152,7 @@ extern const struct section host_section;
 extern const struct section floating_ip_section;
 extern const struct section service_section;
 extern const struct section vpn_section;
+extern const struct section external_section;
 extern const struct section service_check_section;
 extern const struct section address_check_section;
 extern const struct section gateway_section;

@@ -17,6 +17,7 @@ static const struct word survive_word[] = {
     {"host", SURVIVE_HOST, "any one host, and any part, link or server of one"},
     {"zone", SURVIVE_ZONE | SURVIVE_HOST, "any one zone; so any one host, too"},
     {"network", SURVIVE_NETWORK, "any one network"},
+    {"external", SURVIVE_EXTERNAL, "any one place of an external thing"},
     {0},
 };
 
@@ -51,25 +52,28 @@ static void
 write_must_survive(const void *base, struct sbuf *out)
 {
 	const struct service *s = base;
-	const char *host = (s->must_survive & SURVIVE_ZONE) != 0 ? "zone" : "host";
+	const char *said[3];
+	size_t n = 0;
 
-	if (s->must_survive == 0)
-		sbuf_puts(out, "none");
-	else if (s->must_survive == SURVIVE_NETWORK)
-		sbuf_puts(out, "network");
-	else if ((s->must_survive & SURVIVE_NETWORK) != 0)
-		sbuf_printf(out, "[%s, network]", host);
-	else
-		sbuf_puts(out, host);
+	if ((s->must_survive & (SURVIVE_HOST | SURVIVE_ZONE)) != 0)
+		said[n++] = (s->must_survive & SURVIVE_ZONE) != 0 ? "zone" : "host";
+	if ((s->must_survive & SURVIVE_NETWORK) != 0)
+		said[n++] = "network";
+	if ((s->must_survive & SURVIVE_EXTERNAL) != 0)
+		said[n++] = "external";
+	sbuf_puts(out, n == 0 ? "none" : n > 1 ? "[" : "");
+	for (size_t i = 0; i < n; i++)
+		sbuf_printf(out, "%s%s", i > 0 ? ", " : "", said[i]);
+	sbuf_puts(out, n > 1 ? "]" : "");
 }
 
 const struct form must_survive_form = {
     .read = read_must_survive,
     .write = write_must_survive,
-    .schema = "{\"anyOf\":[{\"enum\":[\"none\",\"host\",\"zone\",\"network\"]},"
-	      "{\"type\":\"array\",\"items\":{\"enum\":[\"host\",\"zone\","
-	      "\"network\"]}}]}",
-    .syntax = "none, host, zone, network or [zone, network]",
+    .schema = "{\"anyOf\":[{\"enum\":[\"none\",\"host\",\"zone\",\"network\","
+	      "\"external\"]},{\"type\":\"array\",\"items\":{\"enum\":[\"host\","
+	      "\"zone\",\"network\",\"external\"]}}]}",
+    .syntax = "none, host, zone, network, external or a list such as [zone, network]",
 };
 
 #define DAY_NS (86400 * SEC_NS)

@@ -9,6 +9,7 @@
 #include "config/host_list.h"
 #include "config/reader.h"
 #include "config/sections.h"
+#include "config/service_list.h"
 
 #define HEARTBEAT_V3 (100 * MS_NS)
 #define HEARTBEAT_V2 SEC_NS /* version 2 knows only whole seconds */
@@ -117,25 +118,8 @@ static void
 read_follow(struct reader *r, const struct yaml *node, void *base)
 {
 	struct floating_ip *f = base;
-	size_t n;
-	const struct yaml *item = yaml_items(node, &n);
-	const struct service **list, *s;
 
-	list = arena_array(r->arena, n, sizeof(*list));
-	if (list == NULL)
-		return;
-	f->follow = list;
-	for (size_t i = 0; i < n; i++, item = item->next) {
-		s = look_up(r, item, NAME_SERVICE);
-		if (s == NULL)
-			continue;
-		for (size_t j = 0; j < f->n_follow; j++) {
-			if (list[j] == s)
-				(void)reader_error(r, item, "duplicate-service",
-				    "service \"%s\" is listed twice", s->name);
-		}
-		list[f->n_follow++] = s;
-	}
+	f->follow = service_list_read(r, node, &f->n_follow);
 }
 
 static void
@@ -143,18 +127,14 @@ write_follow(const void *base, struct sbuf *out)
 {
 	const struct floating_ip *f = base;
 
-	if (f->n_follow == 0)
-		return;
-	for (size_t i = 0; i < f->n_follow; i++)
-		sbuf_printf(out, "%s%s", i > 0 ? ", " : "[", f->follow[i]->name);
-	sbuf_puts(out, "]");
+	service_list_write(f->follow, f->n_follow, out);
 }
 
 static const struct form follow_form = {
     .read = read_follow,
     .write = write_follow,
-    .schema = "{\"$ref\":\"#/$defs/names\"}",
-    .syntax = "[SERVICE, ...]",
+    .schema = SERVICE_LIST_SCHEMA,
+    .syntax = SERVICE_LIST_SYNTAX,
 };
 
 /* ---- vrrp ---------------------------------------------------------------------- */

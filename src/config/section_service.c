@@ -842,7 +842,8 @@ static const struct key service_key[] = {
 	.preset = "host",
 	.form = &must_survive_form,
 	.doc = "Single failures that must not end it, for `nines spof`: `host` (any "
-	       "host, part, link, server), `zone` (and any host), `network`.",
+	       "host, part, link, server), `zone` (and any host), `network`, "
+	       "`external` (any place of what others run).",
     },
 };
 

@@ -6,7 +6,9 @@
 
 #include "topology/causes.h"
 
-#define SOON_DAYS 30
+#define SOON_DAYS   30
+#define NAMES_SHOWN 4
+#define CHORUS_MAX  65536
 
 /* What a finding is about: its name, where it stands. */
 struct spot {
@@ -154,18 +156,6 @@ same_talk(const struct floating_ip *a, const struct floating_ip *b)
 	return true;
 }
 
-/* "www and 2 more": those of which the same is to be said. */
-static const char *
-all_names(struct drafts *d, const struct floating_ip *f)
-{
-	const struct cluster *c = d->t->cluster;
-	size_t more = 0;
-
-	for (size_t i = f->index + 1; i < c->n_floating_ips; i++)
-		more += same_talk(f, &c->floating_ip[i]);
-	return more > 0 ? draft_text(d, "%s and %zu more", f->name, more) : f->name;
-}
-
 /* True if a host that is cut off would know: it, or one it moves with, has a check. */
 static bool
 has_witness(const struct cluster *c, const struct floating_ip *f)
@@ -181,34 +171,98 @@ has_witness(const struct cluster *c, const struct floating_ip *f)
 	return false;
 }
 
-static void
-advise_heartbeat(struct drafts *d, const struct floating_ip *f)
-{
-	const struct network *other = other_network(d->t->cluster, f);
+/* "www (dmz)" and those of which the same is to be said, as one finding. */
+struct chorus {
+	struct sbuf names;
+	const struct floating_ip *first;
+	size_t n;
+};
 
+static void
+join(struct chorus *all, const struct floating_ip *f, const char *what)
+{
+	if (all->n++ == 0)
+		all->first = f;
+	if (all->n <= NAMES_SHOWN)
+		sbuf_printf(
+		    &all->names, "%s%s (%s)", all->n > 1 ? ", " : "", f->name, what);
+}
+
+/* What was joined, for a text; the chorus ends. */
+static const char *
+sing(struct drafts *d, struct chorus *all)
+{
+	const char *text;
+
+	if (all->n > NAMES_SHOWN)
+		sbuf_printf(&all->names, " and %zu more", all->n - NAMES_SHOWN);
+	text = draft_text(d, "%s", sbuf_text(&all->names));
+	sbuf_done(&all->names);
+	return text;
+}
+
+static bool
+said_before(const struct cluster *c, const struct floating_ip *f)
+{
 	for (size_t i = 0; i < f->index; i++) {
-		if (same_talk(f, &d->t->cluster->floating_ip[i]))
-			return; /* said there */
+		if (same_talk(f, &c->floating_ip[i]))
+			return true;
 	}
-	if (other != NULL)
-		say(d, FINDING_NOTE, N302, AT(f),
+	return false;
+}
+
+static void
+advise_paths(struct drafts *d)
+{
+	const struct cluster *c = d->t->cluster;
+	struct chorus all = {.n = 0};
+	const char *names;
+
+	sbuf_init(&all.names, CHORUS_MAX);
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+		const struct network *other = other_network(c, f);
+
+		if (f->n_hosts > 1 && other != NULL && !said_before(c, f))
+			join(&all, f,
+			    draft_text(
+				d, "%s, and not %s", f->network->name, other->name));
+	}
+	names = sing(d, &all);
+	if (all.n > 0)
+		say(d, FINDING_NOTE, N302, AT(all.first),
 		    draft_text(d,
-			"the heartbeat of %s has one path, %s, which carries the "
-			"clients' traffic too; %s, which its hosts share, does not "
-			"carry it",
-			all_names(d, f), f->network->name, other->name),
+			"heartbeats have one path, which carries the clients' traffic "
+			"too, and not another network that their hosts share: %s",
+			names),
 		    NULL);
-	if (f->n_hosts == 2 && !has_witness(d->t->cluster, f))
-		say(d, FINDING_NOTE, N301, AT(f),
+}
+
+static void
+advise_witnesses(struct drafts *d)
+{
+	const struct cluster *c = d->t->cluster;
+	struct chorus all = {.n = 0};
+	const char *names;
+
+	sbuf_init(&all.names, CHORUS_MAX);
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+
+		if (f->n_hosts == 2 && !has_witness(c, f) && !said_before(c, f))
+			join(&all, f,
+			    draft_text(d, "%s and %s, on %s", f->host[0]->name,
+				f->host[1]->name, f->network->name));
+	}
+	names = sing(d, &all);
+	if (all.n > 0)
+		say(d, FINDING_NOTE, N301, AT(all.first),
 		    draft_text(d,
-			"%s: two hosts and no witness; while %s and %s live but do not "
-			"hear each other on %s, both have the address",
-			all_names(d, f), f->host[0]->name, f->host[1]->name,
-			f->network->name),
-		    draft_text(d,
-			"say check: {ping: ROUTER} for %s, so that a host that is cut "
-			"off gives it up",
-			f->name));
+			"two hosts and no witness: while both live but do not hear "
+			"each other, both have the address: %s",
+			names),
+		    "say check: {ping: ROUTER}, so that a host that is cut off gives "
+		    "it up");
 }
 
 /* ---- zones --------------------------------------------------------------------- */
@@ -251,9 +305,9 @@ advise(struct drafts *d)
 		advise_service(d, &c->service[i]);
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
 		advise_follow(d, &c->floating_ip[i]);
-		if (c->floating_ip[i].n_hosts > 1)
-			advise_heartbeat(d, &c->floating_ip[i]);
 	}
+	advise_paths(d);
+	advise_witnesses(d);
 	advise_zones(d);
 }
 
@@ -278,5 +332,54 @@ advise_certificate(struct drafts *d, const struct certificate *c)
 	for (size_t i = 0; i < d->t->n_goals && draft != NULL; i++) {
 		if (d->t->goal[i].goal.service == s)
 			index_add(d->arena, &draft->goal, i);
+	}
+}
+
+/* Another certificate of `list` that ends on the day of `c`, for another service. */
+static bool
+ends_with_another(const struct certificate *list, size_t n, const struct certificate *c)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].service != c->service &&
+		    strcmp(list[i].until, c->until) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_day(const struct certificate *list, size_t n, const char *day)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i].until, day) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+advise_renewals(struct drafts *d, const struct certificate *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct certificate *first = &list[i];
+		const struct service *last = NULL;
+		size_t services = 0;
+
+		if (has_day(list, i, first->until) ||
+		    !ends_with_another(list, n, first))
+			continue;
+		for (size_t k = i; k < n; k++) {
+			if (strcmp(list[k].until, first->until) != 0 ||
+			    list[k].service == last)
+				continue;
+			last = list[k].service;
+			services++;
+		}
+		say(d, FINDING_NOTE, N306, AT(first->service),
+		    draft_text(d,
+			"the certificates of %s and %zu more end on one day, %s: one "
+			"renewal that goes wrong ends them all, on every load balancer",
+			first->service->name, services - 1, first->until),
+		    "renew them on different days");
 	}
 }

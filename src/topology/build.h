@@ -19,6 +19,7 @@ struct build {
 	uint32_t *zone, *network, *host, *part, *server;
 	uint32_t **link; /* of each host: one for each of its addresses */
 	uint32_t twin_host, *twin_link, twin_part[PARTS];
+	uint32_t *external;    /* what each needs; 0: not built yet */
 	size_t *first_server;  /* of each service, in `server` */
 	uint32_t *server_base; /* what a server needs but for the way to it */
 	uint32_t *twin_base;
@@ -34,5 +35,7 @@ void build_leaves(struct build *b);
 uint32_t build_server_leaf(struct build *b, const struct service *s,
     const struct server *server, const struct host *h, const char *suffix);
 uint32_t build_outside_leaf(struct build *b, const struct ip *ip, unsigned survive);
+uint32_t build_external_leaf(
+    struct build *b, const struct external *e, const char *place);
 
 #endif /* NINES_TOPOLOGY_BUILD_H */

@@ -312,6 +312,73 @@ cause_at_servers(struct drafts *d, const struct service *s, const struct failure
 	return false;
 }
 
+/* ---- what others run ----------------------------------------------------------- */
+
+/* Is `place` gone when `f` has happened? */
+static bool
+takes_place(const struct cluster *c, const struct failure *f, const char *place)
+{
+	const struct host *h = topology_host_at(c, place);
+
+	if (h == NULL)
+		return f->kind == AVAIL_OUTSIDE &&
+		       strcmp(f->name + strlen("outside "), place) == 0;
+	if (f->kind == AVAIL_LINK)
+		return f->host == h;
+	return takes_host(f, h);
+}
+
+static void
+explain_external(struct drafts *d, const struct service *s, const struct external *e,
+    struct cause *out)
+{
+	static const char *const what[] = {[EXTERNAL_DNS] = "name server",
+	    [EXTERNAL_UPSTREAM] = "provider",
+	    [EXTERNAL_API] = "API",
+	    [EXTERNAL_OTHER] = "thing of its kind"};
+
+	put(out, N214, e->place, e->name);
+	if (e->at.n <= 1)
+		out->reason = draft_text(
+		    d, "it is the only %s that %s has", what[e->kind], s->name);
+	else if (e->needs > 1)
+		out->reason = draft_text(d, "%s needs %u of the %zu places of %s",
+		    s->name, e->needs, e->at.n, e->name);
+	else
+		out->reason =
+		    draft_text(d, "all %zu places of %s go with it", e->at.n, e->name);
+	out->change = e->kind == EXTERNAL_API
+			  ? draft_text(d,
+				"add a second place to \"at\" of %s, or let the "
+				"application do without it for a while",
+				e->name)
+			  : draft_text(d, "add another %s to \"at\" of %s",
+				what[e->kind], e->name);
+}
+
+static bool
+cause_at_external(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	const struct cluster *c = d->t->cluster;
+
+	for (size_t i = 0; i < c->n_externals; i++) {
+		const struct external *e = &c->external[i];
+		size_t n = e->at.n > 0 ? e->at.n : 1, gone = 0;
+
+		if (!topology_needs(s, e))
+			continue;
+		for (size_t k = 0; k < n; k++)
+			gone +=
+			    takes_place(c, f, e->at.n > 0 ? e->at.text[k] : e->name);
+		if (gone == 0 || n - gone >= e->needs)
+			continue;
+		explain_external(d, s, e, out);
+		return true;
+	}
+	return false;
+}
+
 /* ---- whatever else ------------------------------------------------------------- */
 
 static void
@@ -348,6 +415,7 @@ cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
 	if (f->kind != AVAIL_NETWORK) {
 		if (goal->service != NULL &&
 		    (cause_at_entry(d, goal->service, f, out) ||
+			cause_at_external(d, goal->service, f, out) ||
 			cause_at_servers(d, goal->service, f, out)))
 			return;
 		if (goal->floating_ip != NULL &&

@@ -50,5 +50,6 @@ void cause_of(struct drafts *d, const struct goal *goal, const struct failure *f
 /* What is no single point of failure and yet to be said. */
 void advise(struct drafts *d);
 void advise_certificate(struct drafts *d, const struct certificate *c);
+void advise_renewals(struct drafts *d, const struct certificate *list, size_t n);
 
 #endif /* NINES_TOPOLOGY_CAUSES_H */

@@ -313,6 +313,7 @@ findings_collect(const struct topology *t, const size_t *failed, size_t n_failed
 		advise(&d);
 		for (size_t i = 0; i < n_certificates; i++)
 			advise_certificate(&d, &certificate[i]);
+		advise_renewals(&d, certificate, n_certificates);
 		err = finish(&d, out);
 	}
 	if (err != 0) {

@@ -41,12 +41,16 @@
 	    "A floating address follows something else than what is served at it.") \
 	X(N212, "shallow-check", "A check that a hung application passes.")         \
 	X(N213, "one-firewall", "All traffic goes through one firewall.")           \
+	X(N214, "one-external",                                                     \
+	    "Something that others run is needed and has no spare.")                \
 	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
 	X(N302, "heartbeat-path",                                                   \
 	    "The heartbeat has one path, shared with the traffic.")                 \
 	X(N303, "no-zones", "The file does not say what shares power or a rack.")   \
 	X(N304, "certificate-expires", "A certificate that ends soon.")             \
-	X(N305, "certificate-expired", "A certificate that has ended.")
+	X(N305, "certificate-expired", "A certificate that has ended.")             \
+	X(N306, "certificates-together",                                            \
+	    "Certificates of several services end on one day.")
 
 enum finding_code {
 #define X(code, name, what) code,
@@ -85,7 +89,8 @@ struct finding {
 struct certificate {
 	const struct service *service;
 	const char *file;
-	int days_left; /* below 0: it has ended */
+	int days_left;	/* below 0: it has ended */
+	char until[11]; /* the day, in UTC: "2026-12-31" */
 };
 
 struct findings {

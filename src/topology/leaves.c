@@ -174,6 +174,26 @@ topology_server_floating_ip(const struct cluster *c, const struct server *server
 	return NULL;
 }
 
+bool
+topology_needs(const struct service *s, const struct external *e)
+{
+	for (size_t i = 0; i < e->n_services; i++) {
+		if (e->service[i] == s)
+			return true;
+	}
+	return e->n_services == 0;
+}
+
+const struct host *
+topology_host_at(const struct cluster *c, const char *place)
+{
+	struct ip ip;
+
+	if (ip_parse(&ip, place) == 0)
+		return cluster_host_by_address(c, &ip, 1);
+	return cluster_host(c, place);
+}
+
 /* ---- leaves -------------------------------------------------------------------- */
 
 static const unsigned survive_of[AVAIL_KINDS] = {
@@ -331,19 +351,39 @@ add_servers(struct build *b, const struct service *s)
 	}
 }
 
+/* What has the same address is the same thing, whoever needs it. */
+static uint32_t
+outside_leaf(
+    struct build *b, const char *text, const struct external *e, unsigned survive)
+{
+	char name[NAME_LEN];
+
+	(void)snprintf(name, sizeof(name), "outside %s", text);
+	for (size_t i = 0; i < b->t->n_failures; i++) {
+		struct failure *f = &b->t->failure[i];
+
+		if (f->kind == AVAIL_OUTSIDE && strcmp(f->name, name) == 0) {
+			f->survive |= survive;
+			return b->g->leaf[i];
+		}
+	}
+	return add_failure(b,
+	    (struct failure){.kind = AVAIL_OUTSIDE, .external = e, .survive = survive},
+	    name);
+}
+
 uint32_t
 build_outside_leaf(struct build *b, const struct ip *ip, unsigned survive)
 {
-	char address[IP_STR_LEN], name[NAME_LEN];
+	char address[IP_STR_LEN];
 
-	(void)snprintf(name, sizeof(name), "outside %s", ip_format(ip, address));
-	for (size_t i = 0; i < b->t->n_failures; i++) {
-		if (b->t->failure[i].kind == AVAIL_OUTSIDE &&
-		    strcmp(b->t->failure[i].name, name) == 0)
-			return b->g->leaf[i];
-	}
-	return add_failure(
-	    b, (struct failure){.kind = AVAIL_OUTSIDE, .survive = survive}, name);
+	return outside_leaf(b, ip_format(ip, address), NULL, survive);
+}
+
+uint32_t
+build_external_leaf(struct build *b, const struct external *e, const char *place)
+{
+	return outside_leaf(b, place, e, SURVIVE_EXTERNAL);
 }
 
 /* Servers that the file knows by their address alone. */

@@ -487,10 +487,57 @@ push_host_entry(struct build *b, const struct service *s, const struct listener 
 	push_groups(b, seat, s, NULL);
 }
 
+/* ---- what others run ----------------------------------------------------------- */
+
+/* One place of `e`, on the network of its address if it is a host of the file. */
+static void
+push_place(struct build *b, const struct external *e, const char *place)
+{
+	const struct host *h = topology_host_at(b->c, place);
+	struct seat seat = {.host = h};
+	uint32_t mark;
+	struct ip ip;
+
+	if (h == NULL) {
+		graph_push(b->g, build_external_leaf(b, e, place));
+		return;
+	}
+	mark = graph_open(b->g);
+	push_host(b, seat);
+	for (size_t i = 0; ip_parse(&ip, place) == 0 && i < h->n_addresses; i++) {
+		if (!ip_equal(&h->address[i].ip, &ip))
+			continue;
+		push_link(b, seat, h->address[i].network);
+		push_network(b, h->address[i].network);
+	}
+	graph_push(b->g, graph_all(b->g, mark));
+}
+
+static uint32_t
+external_node(struct build *b, const struct external *e)
+{
+	uint32_t *node = &b->external[e - b->c->external], mark;
+
+	if (*node != 0)
+		return *node - 1;
+	mark = graph_open(b->g);
+	for (size_t i = 0; i < e->at.n; i++)
+		push_place(b, e, e->at.text[i]);
+	if (e->at.n == 0)
+		graph_push(b->g, build_external_leaf(b, e, e->name));
+	*node = graph_at_least(b->g, mark, e->needs) + 1;
+	return *node - 1;
+}
+
 static uint32_t
 service_node(struct build *b, const struct service *s)
 {
 	uint32_t mark = graph_open(b->g);
+
+	for (size_t i = 0; i < b->c->n_externals; i++) {
+		if (topology_needs(s, &b->c->external[i]))
+			graph_push(b->g, external_node(b, &b->c->external[i]));
+	}
 
 	for (size_t i = 0; i < s->n_listen; i++) {
 		const struct listener *l = &s->listen[i];
@@ -644,6 +691,7 @@ allocate(struct build *b)
 	b->part = arena_array(a, c->n_hosts * PARTS + 1, sizeof(*b->part));
 	b->link = arena_array(a, c->n_hosts + 1, sizeof(*b->link));
 	b->server = arena_array(a, n + 1, sizeof(*b->server));
+	b->external = arena_array(a, c->n_externals + 1, sizeof(*b->external));
 	b->server_base = arena_array(a, n + 1, sizeof(*b->server_base));
 	b->twin_base = arena_array(a, n + 1, sizeof(*b->twin_base));
 	b->group_base = arena_array(a, n + 1, sizeof(*b->group_base));

@@ -66,4 +66,10 @@ const struct network *topology_network_of(
 const struct floating_ip *topology_server_floating_ip(
     const struct cluster *c, const struct server *server);
 
+/* Does `s` end without `e`? */
+bool topology_needs(const struct service *s, const struct external *e);
+
+/* The host of the file that a place of an external thing is, by name or address. */
+const struct host *topology_host_at(const struct cluster *c, const char *place);
+
 #endif /* NINES_TOPOLOGY_MODEL_H */

@@ -32,12 +32,13 @@ struct failure {
 	/* "host lb1", "link lb1 dmz", "part lb1 proxy", "network dmz", "zone rack-a",
 	 * "server site web1:8080", "outside 10.0.3.41": unique, fit for a report. */
 	const char *name;
-	const struct host *host;       /* HOST, PART, LINK; SERVER if it is on one */
-	const char *part;	       /* PART: its name in supervisor/parts.c */
-	const struct network *network; /* LINK, NETWORK */
-	const struct zone *zone;       /* ZONE */
-	const struct service *service; /* SERVER */
-	const struct server *server;   /* SERVER */
+	const struct host *host;	 /* HOST, PART, LINK; SERVER if it is on one */
+	const char *part;		 /* PART: its name in supervisor/parts.c */
+	const struct network *network;	 /* LINK, NETWORK */
+	const struct zone *zone;	 /* ZONE */
+	const struct service *service;	 /* SERVER */
+	const struct server *server;	 /* SERVER */
+	const struct external *external; /* OUTSIDE, if it is a place of one */
 	unsigned survive; /* the SURVIVE_ bit of must_survive that covers it; 0: none */
 };
 

@@ -141,6 +141,44 @@ def rates():
         check(answer.returncode == 2 and answer.stderr, f"spof {options}: exit {answer.returncode}")
 
 
+def certificates():
+    """When each service's certificates end; those of two services on one day are one finding."""
+    file = """cluster: shop
+network: {{subnet: 10.0.0.0/24, redundant: true}}
+hosts: {{lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21, web2: 10.0.0.22}}
+floating_ips:
+  www: {{address: 10.0.0.10, hosts: [lb1, lb2], check: {{ping: 10.0.0.1}}}}
+services:
+  site: {{listen: www:443, servers: [web1:80, web2:80], check: /, tls: {{certificate: {0}/100.pem}}}}
+  shop: {{listen: www:444, servers: [web1:80, web2:80], check: /, tls: {{certificate: {0}/{1}.pem}}}}
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        for days in (100, 200, 3):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                            "-nodes", "-keyout", f"{folder}/{days}.pem", "-out", f"{folder}/{days}.crt",
+                            "-days", str(days), "-subj", "/CN=x"], check=True, capture_output=True)
+            with open(f"{folder}/{days}.pem", "ab") as out:
+                out.write(pathlib.Path(f"{folder}/{days}.crt").read_bytes())
+        path = pathlib.Path(folder) / "cluster.yaml"
+        for other, codes in ((200, []), (100, ["N306"]), (3, ["N304"])):
+            path.write_text(file.format(folder, other))
+            result = json.loads(nines("spof", "--json", str(path)).stdout)
+            found = [f["code"] for f in result["findings"] if f["code"] in ("N304", "N305", "N306")]
+            check(found == codes, f"certificates of 100 and {other} days: {found}")
+            ends = [g["certificates"][0]["days_left"] for g in result["goals"]]
+            check(ends[0] in (99, 100) and ends[1] in (other - 1, other), f"certificates end in {ends} days")
+            said = nines("spof", str(path)).stdout
+            check(f"ends with {folder}/100.pem on 20" in said, f"certificates: {said}")
+
+
+def terse():
+    """One finding for one cause, however many addresses it is about."""
+    found = json.loads(nines("spof", "--json", str(ROOT / "examples/reference.yaml")).stdout)["findings"]
+    check([f["code"] for f in found if f["code"][:2] == "N3"] == ["N302"], "reference.yaml: N3 more than once")
+    said = nines("spof", str(ROOT / "examples/reference.yaml")).stdout
+    check("floating IP gw1-out, gw2-out: goes on" in said, "reference.yaml: goals that are alike are apart")
+
+
 def picture(path, hosts):
     """Every host is in the picture, inside it and not upon another."""
     with tempfile.TemporaryDirectory() as folder:
@@ -219,6 +257,8 @@ def main():
     examples()
     pair()
     rates()
+    certificates()
+    terse()
     pictures()
     manual()
     json.loads(nines("schema").stdout)

@@ -87,6 +87,48 @@ static const struct row rows[] = {
 	"    servers: [web1:80, web2:80, {at: web3:80, backup: true}]\n    needs: 2\n"
 	"    backup_below: 100%\n",
 	"zone b, network front, network back"},
+    {"the only name server, which others run",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {names: {kind: dns, at: 192.0.2.53}}\n",
+	"network front, network back, outside 192.0.2.53"},
+    {"one of two name servers is enough",
+	HEAD FOLLOWED SITE
+	"    servers: [web1:80, web2:80]\n"
+	"external: {names: {kind: dns, at: [192.0.2.53, 192.0.2.54]}}\n",
+	"network front, network back"},
+    {"two of three places must work",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {x: {kind: other, at: [a, b, c], needs: 2}}\n",
+	"network front, network back"},
+    {"two of two",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {x: {kind: other, at: [a, b], needs: 2}}\n",
+	"network front, network back, outside a, outside b"},
+    {"a place shared by two things is one thing",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {x: {kind: dns, at: [a, b]}, y: {kind: api, at: "
+			   "a}}\n",
+	"network front, network back, outside a"},
+    {"a place that is a host of the file, by name",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {x: {kind: dns, at: web3}}\n",
+	"zone b, network front, network back, host web3"},
+    {"and by its address",
+	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+			   "external: {x: {kind: dns, at: [10.0.2.12, 10.0.2.13]}}\n",
+	"zone b, network front, network back"},
+    {"a thing without places", /* that another service needs as well */
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [web1:80, web2:80]}\n"
+		      "  other: {listen: www:81, servers: [web1:81]}\n"
+		      "external: {x: {kind: other, needed_by: [site, other]}}\n",
+	"network front, network back, outside x"},
+    {"what only another service needs",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [web1:80, web2:80]}\n"
+		      "  other: {listen: www:81, servers: [web1:81]}\n"
+		      "external: {x: {kind: other, needed_by: [other]}}\n",
+	"network front, network back"},
     {"nobody looks whether servers are there: clients find out by waiting",
 	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n    check: none\n",
 	"zone a, zone b, network front, network back, host web1, host web2, "
