@@ -10,7 +10,8 @@ seconds=${1:-60}
 if [ $# -eq 0 ]; then
 	set -- $(basename -s .c tests/fuzz/*_fuzz.c)
 fi
-scripts/build.sh fuzz
+# shellcheck disable=SC2046 # names are words
+scripts/build.sh fuzz $(printf 'tests/%s\n' "$@")
 export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-14
 root=$PWD
 status=0

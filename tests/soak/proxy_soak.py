@@ -55,7 +55,7 @@ services:
     tls: {{certificate: {folder}/soak.pem, plain: [80], redirect: false}}
     servers: [w1:8080, w2:8080, w3:8080, w4:8080]
     check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
-    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 2s}}
+    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
     balance: {balance}
     retries: {retries}
     log: full
@@ -466,13 +466,16 @@ class H2Clients:
     def honest(self, tls):
         while time.monotonic() < self.end:
             sock = socket.create_connection((LB, 443 if tls else 80), timeout=30)
-            if tls:
-                sock = self.tls.wrap_socket(sock)
-            stream = Stream(sock)
             try:
-                self.session(stream)
-            finally:
-                stream.close()
+                if tls:
+                    sock = self.tls.wrap_socket(sock)
+            except OSError as e:
+                self.wrong.append((0, f"no handshake: {e}"))
+                sock.close()
+                continue
+            stream = Stream(sock)
+            self.session(stream)
+            stream.close()
 
     def run(self):
         threads = [threading.Thread(target=self.honest, args=(i % 2 == 0,)) for i in range(4)]
