@@ -52,7 +52,10 @@ tunnel_new(struct vpn_shell *sh, const struct vpn *v)
 static void
 lose_device(struct tunnel *t)
 {
-	wg_dev_close(t->dev);
+	if (t->dev != NULL && wg_dev_is_broken(t->dev))
+		wg_dev_replace(t->dev);
+	else
+		wg_dev_close(t->dev);
 	t->dev = NULL;
 	(void)vpn_core_role(&t->core, loop_now(t->shell->loop), false);
 }
@@ -472,6 +475,17 @@ tunnel_judge(struct tunnel *t)
 	loop_timer_set(t->shell->loop, &t->timer, next);
 }
 
+/* One that hangs while it stands by would be found out by the clients. */
+static void
+ask_after(struct tunnel *t)
+{
+	int err = wg_dev_state(t->dev, &t->state);
+
+	if (err != 0)
+		log_event(LOG_WARN, "look", "vpn=%s error=\"%s\"", t->vpn->name,
+		    strerror(-err));
+}
+
 static void
 on_timer(void *arg)
 {
@@ -479,6 +493,8 @@ on_timer(void *arg)
 	mono_t now = loop_now(t->shell->loop);
 
 	wg_go_reap();
+	if (t->dev != NULL && !t->core.active)
+		ask_after(t);
 	if (t->dev != NULL && wg_dev_is_broken(t->dev)) {
 		log_event(
 		    LOG_WARN, "wireguard-go", "vpn=%s event=silent", t->vpn->name);

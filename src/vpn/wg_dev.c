@@ -105,6 +105,7 @@ wg_dev_open(struct loop *l, const char *name, void (*gone)(void *arg), void *arg
     char why[static WG_WHY_LEN])
 {
 	struct wg_dev *d = calloc(1, sizeof(*d));
+	const bool there = if_nametoindex(name) != 0;
 
 	if (d == NULL) {
 		(void)snprintf(why, WG_WHY_LEN, "no memory");
@@ -125,7 +126,10 @@ wg_dev_open(struct loop *l, const char *name, void (*gone)(void *arg), void *arg
 	}
 	if (why[0] == '\0')
 		return d;
-	wg_dev_close(d);
+	if (there) /* it hangs, and will be started anew */
+		wg_dev_replace(d);
+	else
+		wg_dev_close(d);
 	wg_go_reap();
 	return NULL;
 }
@@ -152,6 +156,19 @@ wg_dev_remove(const char *name)
 	if (fd >= 0)
 		(void)close(fd);
 	wg_go_reap();
+}
+
+void
+wg_dev_replace(struct wg_dev *d)
+{
+	char name[IF_NAMESIZE];
+	const bool go = d->fd >= 0;
+
+	memcpy(name, d->name, sizeof(name));
+	wg_dev_close(d);
+	if (!go)
+		return;
+	wg_go_kill(name); /* with it go its interface and the port */
 }
 
 bool

@@ -25,6 +25,10 @@ struct wg_dev *wg_dev_open(struct loop *l, const char *name, void (*gone)(void *
     void *arg, char why[static WG_WHY_LEN]) MUST_CHECK;
 void wg_dev_close(struct wg_dev *d); /* NULL is fine; the interface stays */
 
+/* Closes one that is broken, and ends its wireguard-go: the next wg_dev_open() makes it
+ * anew. */
+void wg_dev_replace(struct wg_dev *d);
+
 /* The interface goes, and its wireguard-go. */
 void wg_dev_remove(const char *name);
 

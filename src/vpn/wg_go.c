@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,9 +27,9 @@
 #define UAPI_ENV   "WG_UAPI_FD=3"
 #define SILENT_ENV "WG_PROCESS_FOREGROUND=1" /* no banner, no daemon */
 
-/* The folder for our network namespace, and with `interface` the socket in it. */
+/* The folder for our network namespace, and with `interface` a file in it. */
 static int
-our_path(char path[static PATH_LEN], const char *interface)
+our_path(char path[static PATH_LEN], const char *interface, const char *suffix)
 {
 	struct stat st;
 	int n;
@@ -37,7 +38,7 @@ our_path(char path[static PATH_LEN], const char *interface)
 		return -errno;
 	n = snprintf(path, PATH_LEN, "%s/%llu%s%s%s", OUR_DIR,
 	    (unsigned long long)st.st_ino, interface != NULL ? "/" : "",
-	    interface != NULL ? interface : "", interface != NULL ? ".sock" : "");
+	    interface != NULL ? interface : "", suffix);
 	return n < 0 || (size_t)n >= PATH_LEN ? -ENAMETOOLONG : 0;
 }
 
@@ -71,7 +72,7 @@ int
 wg_go_connect(const char *interface)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int err = our_path(sun.sun_path, interface), fd;
+	int err = our_path(sun.sun_path, interface, ".sock"), fd;
 
 	if (err != 0)
 		return err;
@@ -93,11 +94,11 @@ listening(const char *interface)
 	int fd, err = make_folder(OUR_DIR);
 
 	if (err == 0)
-		err = our_path(sun.sun_path, NULL);
+		err = our_path(sun.sun_path, NULL, "");
 	if (err == 0)
 		err = make_folder(sun.sun_path);
 	if (err == 0)
-		err = our_path(sun.sun_path, interface);
+		err = our_path(sun.sun_path, interface, ".sock");
 	if (err != 0)
 		return err;
 	(void)unlink(sun.sun_path); /* left over from one that was killed */
@@ -114,6 +115,86 @@ listening(const char *interface)
 	(void)close(fd);
 	return err;
 }
+
+/* ---- which process it is ------------------------------------------------------- */
+
+/* When process `pid` began, in ticks since the machine did; 0: there is none, or it is
+ * another program. See proc(5). */
+static unsigned long long
+began(long pid)
+{
+	static const char comm[] = "(wireguard-go) ";
+	char path[64], text[1024], *p;
+	unsigned long long ticks = 0;
+	int fd, field = 3;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strstr(text, comm);
+	for (p = p != NULL ? p + strlen(comm) - 1 : NULL; p != NULL && field < 22;
+	     field++)
+		p = strchr(p + 1, ' ');
+	return p != NULL && sscanf(p, "%llu", &ticks) == 1 ? ticks : 0;
+}
+
+/* A part that comes after us is to find it, and nobody else in its place. */
+static void
+remember(const char *interface, pid_t pid)
+{
+	char path[PATH_LEN], text[64];
+	int n = snprintf(text, sizeof(text), "%ld %llu\n", (long)pid, began(pid));
+	int fd = our_path(path, interface, ".pid") == 0
+		     ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
+		     : -1;
+
+	if (fd < 0)
+		return;
+	if (write(fd, text, (size_t)n) != n)
+		(void)unlink(path);
+	(void)close(fd);
+}
+
+void
+wg_go_kill(const char *interface)
+{
+	char path[PATH_LEN], text[64] = "";
+	unsigned long long since;
+	struct pollfd p;
+	long pid;
+	int fd;
+
+	if (our_path(path, interface, ".pid") != 0)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = '\0';
+	(void)close(fd);
+	(void)unlink(path);
+	if (sscanf(text, "%ld %llu", &pid, &since) != 2 || pid <= 1 || since == 0)
+		return;
+	/* From here on the number cannot come to mean another process. */
+	p = (struct pollfd){
+	    .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+	if (p.fd < 0)
+		return;
+	if (began(pid) == since &&
+	    syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0) == 0)
+		(void)poll(&p, 1, WAIT_MS);
+	(void)close(p.fd);
+	wg_go_reap();
+}
+
+/* ---- starting ------------------------------------------------------------------ */
 
 /* A session of its own: neither a signal for us nor our end shall reach it. */
 static int
@@ -147,6 +228,8 @@ spawn(const char *interface, int fd)
 		if (err == 0)
 			err = posix_spawnp(&pid, argv[0], &actions, &attr,
 			    (char *const *)(uintptr_t)argv, envp);
+		if (err == 0)
+			remember(interface, pid);
 		(void)posix_spawn_file_actions_destroy(&actions);
 	}
 	(void)posix_spawnattr_destroy(&attr);
@@ -156,8 +239,10 @@ spawn(const char *interface, int fd)
 int
 wg_go_start(const char *interface, char why[static WG_WHY_LEN])
 {
-	int fd = listening(interface), err;
+	int fd, err;
 
+	wg_go_kill(interface); /* it would keep the port */
+	fd = listening(interface);
 	if (fd < 0) {
 		(void)snprintf(why, WG_WHY_LEN, "cannot make a socket in %s: %s",
 		    OUR_DIR, strerror(-fd));

@@ -159,6 +159,49 @@ def test_sessions_survive_the_part(tunnel):
     until(lab.ping, "the tunnel works again")
 
 
+def test_wireguard_that_hangs(tunnel):
+    """It keeps its interface, its port and its socket: it must go, and another come. On the
+    standby it is found out before a client needs it."""
+    lab = tunnel
+    until(lambda: "ann" in known(lab, "gw2"), "gw2 knows the client")
+    for name, state in (("gw2", "standby"), ("gw1", "active")):
+        go = wireguard_of(lab, name)
+        os.kill(go, signal.SIGSTOP)
+        until(lambda n=name, g=go: wireguard_of(lab, n) not in (0, g), f"another one on {name}")
+        until(lambda n=name, s=state: lab.fact(n) == s, f"{name} is {state} again")
+        assert "event=silent" in open(lab.path(name + ".log"), encoding="utf-8").read()
+        assert not os.path.exists(f"/proc/{go}")
+        until(lab.ping, "the tunnel works")
+
+
+def test_wireguard_that_hangs_while_nobody_looks(tunnel):
+    """The part was away when it began to hang."""
+    lab = tunnel
+    status = json.loads(lab.nines("gw1", "status", "--json"))
+    pid = next(p["pid"] for p in status["parts"] if p["name"] == "vpn")
+    go = wireguard_of(lab, "gw1")
+    os.kill(go, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: wireguard_of(lab, "gw1") not in (0, go), "another one")
+    until(lambda: lab.fact("gw1") == "active" and lab.ping(), "the tunnel works")
+
+
+def test_clock_behind(tunnel):
+    """The client has seen a later clock than that of the gateway that takes over: its first
+    handshake is refused as old, the next one 5 s later (the protocol's pause) is not."""
+    lab = tunnel
+    until(lambda: "ann" in known(lab, "gw2"), "gw2 knows the client")
+    lab.stream()
+    go_on(lab, "before")
+    port = lab.at("client", "wg", "show", "wgc", "listen-port").strip()
+    lab.at("gw1", "/usr/bin/python3", os.path.join(os.path.dirname(__file__), "wgforge.py"),
+           lab.key, lab.client_public, OUT, "51820", "198.51.100.9", port, "3")
+    lab.off("gw1")
+    go_on(lab, "after")
+    assert lab.gap_ms()[0] < 12000, "the gateway came to the client, not the client to it"
+    assert lab.client_endpoint() == OUT + ":51820"
+
+
 def test_key_that_others_may_read(lab):
     lab.write_key(0o644)
     lab.start("gw1")
