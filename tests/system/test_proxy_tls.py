@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import select
+import socket
 import ssl
 import threading
 import time
@@ -419,6 +420,28 @@ def test_garbage_and_silence(lab, folder):
     slow.send(b"\x16\x03\x01\x02\x00\x01")
     assert ask(secure(lab, folder, 443))[0].status == 200
     assert silent.rest() == b"" and slow.rest() == b""  # after the time for a head
+
+
+def test_forged_records(lab, folder):
+    """What was never encrypted, and much behind it, ends its own connection only."""
+    pid = lab.part("proxy")["pid"]
+    for port in (443, 448):
+        stream = secure(lab, folder, port)
+        if port == 443:
+            stream.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n")
+        for _ in range(4):  # bodies are read in large pieces by now
+            stream.send(b"x" * 100000)
+            time.sleep(0.05)
+        with socket.socket(fileno=os.dup(stream.sock.fileno())) as wire:
+            wire.settimeout(DEADLINE)
+            with contextlib.suppress(ConnectionError):
+                wire.sendall(b"\x17\x03\x03\x00\x80" + bytes(200000))
+            with contextlib.suppress(ConnectionError):
+                while wire.recv(65536):
+                    pass
+        stream.sock.close()
+    assert ask(secure(lab, folder, 443))[0].status == 200
+    assert lab.part("proxy")["pid"] == pid
 
 
 def test_servers_with_tls(lab, folder):

@@ -206,10 +206,14 @@ pull(struct tls_channel *c, uint8_t *p, size_t room, size_t *got)
 
 /* ---- the transport --------------------------------------------------------------- */
 
-/* Nobody waits for what a reading turn says. */
+/* Nobody waits for what a reading turn says, nor for what stands behind the end. */
 static void
 leave(struct tls_channel *c)
 {
+	struct tls_io *io = io_of(c);
+
+	if (c->over || c->error != 0)
+		tls_used(io, io->end - io->at);
 	if (tls_leave(&c->end) == -ENOMEM && c->error == 0)
 		c->error = -ENOMEM;
 }
