@@ -219,7 +219,15 @@ void http_hash_request(struct worker *w, struct client *c, const char *p);
 
 /* request_log.c */
 void log_begin(struct worker *w, struct client *c);
-void log_end(struct worker *w, struct client *c, const char *end);
+void log_line(struct worker *w, struct client *c, const char *end);
+
+/* The end of it. `end` is one constant word. */
+static inline void
+log_end(struct worker *w, struct client *c, const char *end)
+{
+	if (c->log)
+		log_line(w, c, end);
+}
 
 /* worker.c */
 int64_t worker_wall_us(void);

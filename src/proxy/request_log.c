@@ -55,15 +55,12 @@ describe_request(struct worker *w, struct client *c, struct access_entry *e)
 	e->id = (struct access_text){p + id.off, id.len};
 }
 
-/* The end of it. `end` is one constant word. */
 void
-log_end(struct worker *w, struct client *c, const char *end)
+log_line(struct worker *w, struct client *c, const char *end)
 {
 	struct access_entry e;
-	char line[ACCESS_LINE_MAX], source[IP_STR_LEN];
+	char SCRATCH line[ACCESS_LINE_MAX], source[IP_STR_LEN];
 
-	if (!c->log)
-		return;
 	c->log = false;
 	if (c->address[0] == '\0')
 		(void)ip_format(&c->from.ip, c->address);

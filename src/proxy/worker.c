@@ -590,7 +590,7 @@ timeout_ms(struct worker *w)
 static void
 run_round(struct worker *w)
 {
-	struct epoll_event e[EVENTS];
+	struct epoll_event SCRATCH e[EVENTS];
 	int timeout = timeout_ms(w), n;
 
 	atomic_store(&w->busy, false);

@@ -100,6 +100,7 @@ static void
 scans(const char *p, size_t len)
 {
 	for (size_t i = 0; i <= len; i += len / CUTS + 1) {
+		MUST(http1_scan_token(p, i, len) == http1_scan_token_plain(p, i, len));
 		MUST(http1_scan_text(p, i, len) == http1_scan_text_plain(p, i, len));
 		MUST(http1_scan_visible(p, i, len) ==
 		     http1_scan_visible_plain(p, i, len));

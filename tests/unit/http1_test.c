@@ -572,6 +572,8 @@ scans(void **state)
 			memset(buf, 'x', sizeof(buf));
 			buf[at] = (char)c;
 			for (size_t i = 0; i < 20; i++) {
+				assert_int_equal(http1_scan_token(buf, i, sizeof(buf)),
+				    http1_scan_token_plain(buf, i, sizeof(buf)));
 				assert_int_equal(http1_scan_text(buf, i, sizeof(buf)),
 				    http1_scan_text_plain(buf, i, sizeof(buf)));
 				assert_int_equal(

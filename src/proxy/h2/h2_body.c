@@ -159,7 +159,7 @@ h2_out_take(struct bufs *bufs, struct h2_out *out, const char *p, size_t len)
 static bool
 submit_trailer(struct h2_out *out, nghttp2_session *ng, int32_t id)
 {
-	nghttp2_nv nv[H2_NV_MAX];
+	nghttp2_nv SCRATCH nv[H2_NV_MAX];
 	size_t n;
 
 	if (out->trailer == NULL)

@@ -14,14 +14,16 @@
 struct out {
 	char *p;
 	size_t len, cap;
-	bool bad;
+	bool bad; /* it did not fit, and nothing does any more */
 };
 
-static void
+/* Inline: of what is constant, only some stores remain. */
+static inline void
 put(struct out *o, const char *s, size_t len)
 {
-	if (o->bad || o->cap - o->len < len) {
+	if (o->cap - o->len < len) {
 		o->bad = true;
+		o->cap = o->len;
 		return;
 	}
 	if (len > 0)
@@ -118,6 +120,19 @@ put_host(struct out *o, const char *host, size_t len, const struct http1_edit *e
 	PUT(o, "\r\n");
 }
 
+/* Where the first line ends if it goes on as it came, and Host too; else 0. */
+static uint32_t
+same_line(const struct http1_head *head, const char *p, const struct http1_via *via)
+{
+	uint32_t version = head->target.off + head->target.len + 1;
+	char form = p[head->target.off], minor = p[version + sizeof("HTTP/1.") - 1];
+
+	if (minor != '1' || (form != '/' && form != '*') || head->host.len == 0 ||
+	    (via->edit != NULL && via->edit->target != NULL))
+		return 0;
+	return version + (uint32_t)sizeof("HTTP/1.1\r\n") - 1;
+}
+
 /* A request's line in origin form, and Host where it is not copied; true then. */
 static bool
 request_line(struct out *o, const struct http1_head *head, const char *p,
@@ -180,23 +195,26 @@ put_forwarded(struct out *o, const struct http1_head *head, const char *p,
     const struct http1_via *via)
 {
 	/* RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
-	bool v6 = strchr(via->client, ':') != NULL;
+	size_t client = strlen(via->client), proto = strlen(via->proto);
+	bool v6 = memchr(via->client, ':', client) != NULL;
 
 	PUT(o, "X-Forwarded-For: ");
 	if (!via->fresh)
 		put_list(o, head, p, HTTP1_N_X_FORWARDED_FOR);
-	puts_out(o, via->client);
+	put(o, via->client, client);
 	PUT(o, "\r\nX-Forwarded-Proto: ");
-	puts_out(o, via->proto);
+	put(o, via->proto, proto);
 	PUT(o, "\r\nForwarded: ");
 	if (!via->fresh)
 		put_list(o, head, p, HTTP1_N_FORWARDED);
 	PUT(o, "for=");
-	puts_out(o, v6 ? "\"[" : "");
-	puts_out(o, via->client);
-	puts_out(o, v6 ? "]\"" : "");
+	if (v6)
+		PUT(o, "\"[");
+	put(o, via->client, client);
+	if (v6)
+		PUT(o, "]\"");
 	PUT(o, ";proto=");
-	puts_out(o, via->proto);
+	put(o, via->proto, proto);
 	PUT(o, "\r\n");
 }
 
@@ -251,8 +269,9 @@ http1_forward_request(const struct http1_head *head, const char *p,
 {
 	struct out o = {.p = out, .cap = cap};
 	const struct http1_edit *e = via->edit;
-	bool new_host = request_line(&o, head, p, via);
-	uint32_t from = 0, to = 0; /* the run of lines not copied yet */
+	/* The run of lines not copied yet. */
+	uint32_t from = 0, to = same_line(head, p, via);
+	bool new_host = to == 0 && request_line(&o, head, p, via);
 
 	for (unsigned i = 0; i < head->n_fields; i++) {
 		const struct http1_field *f = &head->field[i];

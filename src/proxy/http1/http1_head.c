@@ -46,6 +46,11 @@ version(struct http1_head *head, const char *p, size_t len, size_t *i)
 {
 	static const char form[VERSION_LEN + 1] = "HTTP/0.0";
 
+	if (len - *i >= VERSION_LEN && memcmp(p + *i, "HTTP/1.1", VERSION_LEN) == 0) {
+		head->minor = 1; /* as nearly all are */
+		*i += VERSION_LEN;
+		return 0;
+	}
 	for (size_t k = 0; k < VERSION_LEN; k++) {
 		char c;
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -47,7 +48,7 @@ http1_is_visible(char c)
 }
 
 static inline size_t
-http1_scan_token(const char *p, size_t i, size_t len)
+http1_scan_token_plain(const char *p, size_t i, size_t len)
 {
 	while (i < len && http1_is_token(p[i]))
 		i++;
@@ -72,46 +73,91 @@ http1_scan_visible_plain(const char *p, size_t i, size_t len)
 
 #ifdef __SSE2__
 
-static inline size_t
-http1_scan_text(const char *p, size_t i, size_t len)
+/* A bit for each of 16 bytes that is neither letter nor digit nor "-": most names have
+ * nothing else, and the rest of a token is looked at one by one. */
+static inline unsigned
+http1_stops_plain_token(const char *p)
 {
-	const __m128i low = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8('\t');
-	const __m128i del = _mm_set1_epi8(0x7f);
-	__m128i x, end;
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i letter =
+	    _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+	__m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+	__m128i good = _mm_cmpeq_epi8(x, _mm_set1_epi8('-'));
+
+	/* Unsigned: x <= n is min(x, n) == x. */
+	good = _mm_or_si128(
+	    good, _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter));
+	good = _mm_or_si128(
+	    good, _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+	return (unsigned)_mm_movemask_epi8(good) ^ 0xffff;
+}
+
+static inline unsigned
+http1_stops_text(const char *p)
+{
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i end = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+
+	end = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')), end);
+	end = _mm_or_si128(end, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
+	return (unsigned)_mm_movemask_epi8(end);
+}
+
+static inline unsigned
+http1_stops_visible(const char *p)
+{
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	/* Signed: bytes from 0x80 on are below the space. */
+	__m128i good = _mm_cmpgt_epi8(x, _mm_set1_epi8(0x20));
+
+	good = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)), good);
+	return (unsigned)_mm_movemask_epi8(good) ^ 0xffff;
+}
+
+/* The last 16 bytes are looked at together, even if some of them were before. */
+static inline size_t
+http1_scan_16(const char *p, size_t i, size_t len, unsigned (*stops)(const char *),
+    size_t (*plain)(const char *, size_t, size_t))
+{
 	unsigned mask;
 
 	for (; len - i >= 16; i += 16) {
-		x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-		end = _mm_cmpeq_epi8(_mm_min_epu8(x, low), x);
-		end = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), end);
-		end = _mm_or_si128(end, _mm_cmpeq_epi8(x, del));
-		mask = (unsigned)_mm_movemask_epi8(end);
+		mask = stops(p + i);
 		if (mask != 0)
 			return i + (size_t)__builtin_ctz(mask);
 	}
-	return http1_scan_text_plain(p, i, len);
+	if (len < 16)
+		return plain(p, i, len);
+	mask = stops(p + len - 16) >> (16 - (len - i));
+	return mask != 0 ? i + (size_t)__builtin_ctz(mask) : len;
+}
+
+static inline size_t
+http1_scan_token(const char *p, size_t i, size_t len)
+{
+	i = http1_scan_16(p, i, len, http1_stops_plain_token, http1_scan_token_plain);
+	return http1_scan_token_plain(p, i, len);
+}
+
+static inline size_t
+http1_scan_text(const char *p, size_t i, size_t len)
+{
+	return http1_scan_16(p, i, len, http1_stops_text, http1_scan_text_plain);
 }
 
 static inline size_t
 http1_scan_visible(const char *p, size_t i, size_t len)
 {
-	const __m128i space = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
-	__m128i x, good;
-	unsigned mask;
-
-	for (; len - i >= 16; i += 16) {
-		x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-		/* Signed: bytes from 0x80 on are below the space. */
-		good = _mm_cmpgt_epi8(x, space);
-		good = _mm_andnot_si128(_mm_cmpeq_epi8(x, del), good);
-		mask = (unsigned)_mm_movemask_epi8(good) ^ 0xffff;
-		if (mask != 0)
-			return i + (size_t)__builtin_ctz(mask);
-	}
-	return http1_scan_visible_plain(p, i, len);
+	return http1_scan_16(p, i, len, http1_stops_visible, http1_scan_visible_plain);
 }
 
 #else
+
+static inline size_t
+http1_scan_token(const char *p, size_t i, size_t len)
+{
+	return http1_scan_token_plain(p, i, len);
+}
 
 static inline size_t
 http1_scan_text(const char *p, size_t i, size_t len)
@@ -127,18 +173,38 @@ http1_scan_visible(const char *p, size_t i, size_t len)
 
 #endif
 
-/* True if [p, p + len) is `word` (lower case) in any case. */
+/* True if the eight bytes at `p` are those at `word`, but for the bit that makes
+ * letters small. */
+static inline bool
+http1_same8(const char *p, const char *word)
+{
+	uint64_t x, y;
+
+	memcpy(&x, p, sizeof(x));
+	memcpy(&y, word, sizeof(y));
+	return (x | UINT64_C(0x2020202020202020)) == y;
+}
+
+/*
+ * True if [p, p + len) is `word` in any case. The word is in lower case and of letters,
+ * digits and "-/:.", so that with this bit nothing else becomes one of its characters
+ * but controls, which no head has that got as far as words.
+ */
 static inline bool
 http1_is_word(const char *p, size_t len, const char *word, size_t word_len)
 {
+	size_t i = 0;
+
 	if (len != word_len)
 		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = p[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c | 0x20);
-		if (c != word[i])
+	for (; word_len - i >= 8; i += 8) {
+		if (!http1_same8(p + i, word + i))
+			return false;
+	}
+	if (word_len >= 8)
+		return http1_same8(p + word_len - 8, word + word_len - 8);
+	for (; i < word_len; i++) {
+		if ((p[i] | 0x20) != word[i])
 			return false;
 	}
 	return true;

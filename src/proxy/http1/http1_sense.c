@@ -81,11 +81,24 @@ http1_list_next(const char *p, struct http1_slice *s, struct http1_slice *elemen
 	return true;
 }
 
+/* RFC 3986 section 3.2.2: what a name consists of, with "%" of its encoded octets. */
+static bool
+in_name(char c)
+{
+	static const uint32_t set[8] = {
+	    0, 0x2bff7ff2, /* ! $ % & ' ( ) * + , - . 0-9 ; = */
+	    0x87fffffe,	   /* A-Z _ */
+	    0x47fffffe,	   /* a-z ~ */
+	};
+	unsigned char u = (unsigned char)c;
+
+	return (set[u >> 5] >> (u & 31) & 1) != 0;
+}
+
 /* uri-host [ ":" port ] of RFC 3986, not empty. */
 static bool
 host_valid(const char *p, size_t len)
 {
-	static const char mark[] = "-._~!$&'()*+,;=%";
 	size_t i = 0, digits = 0;
 
 	if (len > 0 && p[0] == '[') {
@@ -96,13 +109,10 @@ host_valid(const char *p, size_t len)
 			return false;
 		i++;
 	} else {
-		while (i < len && p[i] != ':') {
-			char c = p[i++];
-
-			if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-			    !(c >= 'A' && c <= 'Z') && strchr(mark, c) == NULL)
-				return false;
-		}
+		while (i < len && in_name(p[i]))
+			i++;
+		if (i < len && p[i] != ':')
+			return false;
 		if (i == 0)
 			return false;
 	}
@@ -343,7 +353,7 @@ sense_target(struct http1_head *head, const struct sense *s, const char *p)
 enum http1_error
 http1_sense_request(struct http1_head *head, const char *p)
 {
-	struct sense s;
+	struct sense SCRATCH s;
 	enum http1_error e;
 
 	/* The list of nominees is counted, not cleared. */
@@ -372,7 +382,7 @@ drop_framing(struct http1_head *head)
 enum http1_error
 http1_sense_response(struct http1_head *head, const char *p, enum http1_method to)
 {
-	struct sense s;
+	struct sense SCRATCH s;
 	enum http1_error e;
 
 	memset(&s, 0, offsetof(struct sense, nominee));

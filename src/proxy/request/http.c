@@ -620,7 +620,7 @@ write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_ans
 {
 	const struct service *conf = c->service->conf;
 	struct http1_edit edit = {.extra = ""};
-	char line[STICKY_LINE_MAX + CODING_LINES_MAX];
+	char SCRATCH line[STICKY_LINE_MAX + CODING_LINES_MAX];
 	int head;
 
 	if (c->shape.routing != NULL) {

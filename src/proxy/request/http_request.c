@@ -72,7 +72,7 @@ int
 http_write_request(struct worker *w, struct client *c, const char *p)
 {
 	const struct service *conf = c->service->conf;
-	char local[IP_ENDPOINT_LEN], lines[TLS_CLIENT_LINES_MAX];
+	char local[IP_ENDPOINT_LEN], SCRATCH lines[TLS_CLIENT_LINES_MAX];
 	struct http1_via via = {
 	    .client = c->address, .proto = c->https ? "https" : "http", .local = local};
 	size_t room = w->head.len + HTTP1_FORWARD_EXTRA + PROXY_WIRE_MAX, at = 0;
