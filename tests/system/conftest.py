@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for every system test: the program is there, we may build namespaces, who
-leaves a namespace behind fails, and who makes a sanitizer speak."""
+leaves a namespace behind fails, and who breaks an assertion or makes a sanitizer speak."""
 import os
 import pathlib
 import re
@@ -40,15 +40,16 @@ def nothing_left_behind():
     assert not left, f"left behind: {sorted(left)}"
 
 
-SANITIZER = re.compile(rb"^.*(?:\w+Sanitizer: |: runtime error: ).*$", re.MULTILINE)
+# A sanitizer's word, or that of base/check.c.
+BROKEN = re.compile(rb"^.*(?:\w+Sanitizer: |: runtime error: |: broken: ).*$", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_sanitizer_has_spoken(tmp_path_factory):
+def nothing_broke(tmp_path_factory):
     """A part that dies of a finding starts again, which a test may well not notice."""
     folder, before = tmp_path_factory.getbasetemp(), set()
     before.update(folder.rglob("*log"))
     yield
     said = {str(p): found[0] for p in set(folder.rglob("*log")) - before
-            if p.is_file() and (found := SANITIZER.search(p.read_bytes()))}
+            if p.is_file() and (found := BROKEN.search(p.read_bytes()))}
     assert not said, said
