@@ -86,6 +86,8 @@ check_files(const struct cluster *c, struct diag_list *diags)
 			check_certificate(s, s->server_tls.ca, diags);
 		if (s->balancing.sticky_secret != NULL)
 			check_readable(s->balancing.sticky_secret, &s->place, diags);
+		if (sticky_has_table(&s->balancing))
+			check_readable(s->balancing.source.key_file, &s->place, diags);
 		for (size_t k = 0; k < s->n_routes; k++) {
 			if (s->route[k].answer.body_file != NULL)
 				check_readable(s->route[k].answer.body_file,

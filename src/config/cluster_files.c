@@ -48,6 +48,8 @@ cluster_files(const struct cluster *c, const struct host *me,
 			each(arg, s->server_tls.ca, false);
 		if (s->balancing.sticky_secret != NULL)
 			each(arg, s->balancing.sticky_secret, false);
+		if (sticky_has_table(&s->balancing))
+			each(arg, s->balancing.source.key_file, false);
 		for (size_t k = 0; k < s->n_routes; k++) {
 			if (s->route[k].answer.body_file != NULL)
 				each(arg, s->route[k].answer.body_file, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * service_balance.c - how a service spreads its requests: `balance`, `sticky` and the
- * servers that are left out.
+ * service_balance.c - how a service spreads its requests: `balance`, and servers that
+ * are left out.
  */
 #include <string.h>
 
@@ -10,8 +10,7 @@
 #include "config/sections.h"
 #include "config/service_parts.h"
 
-#define BOUND_MAX	1000 /* per cent */
-#define STICKY_NAME_MAX 64
+#define BOUND_MAX 1000 /* per cent */
 
 /* ---- balance ------------------------------------------------------------------- */
 
@@ -100,8 +99,8 @@ read_bound(struct reader *r, const struct yaml *node, struct service *s)
 		    "1.25: no server has more than 1.25 times the average");
 }
 
-static void
-unknown_keys(struct reader *r, const struct yaml *node, const char *where,
+void
+balance_unknown_keys(struct reader *r, const struct yaml *node, const char *where,
     const struct yaml *a, const struct yaml *b)
 {
 	for (const struct yaml *n = node->first; n != NULL; n = n->next) {
@@ -121,7 +120,7 @@ read_hash(struct reader *r, const struct yaml *node, struct service *s)
 		read_hash_key(r, node, s);
 		return;
 	}
-	unknown_keys(r, node, "hash", by, bound);
+	balance_unknown_keys(r, node, "hash", by, bound);
 	if (by == NULL)
 		diag_hint(reader_error(r, node, "missing-key", "\"hash\" lacks \"by\""),
 		    "by: source, path, header NAME or cookie NAME");
@@ -140,7 +139,7 @@ read_balance(struct reader *r, const struct yaml *node, void *base)
 		read_value(r, &balance_key, node, base);
 		return;
 	}
-	unknown_keys(r, node, "balance", hash, NULL);
+	balance_unknown_keys(r, node, "balance", hash, NULL);
 	if (hash != NULL)
 		read_hash(r, hash, base);
 	else if (node->n == 0)
@@ -190,75 +189,6 @@ const struct form balance_form = {
     .syntax = "round-robin, least-connections, random, idle-capacity, hash, {hash: BY} "
 	      "or {hash: {by: BY, bound: 1.25}}; BY is source, path, header NAME or "
 	      "cookie NAME",
-};
-
-bool
-balance_applies(const void *base)
-{
-	const struct service *s = base;
-
-	return !s->balancing.sticky_source;
-}
-
-/* ---- sticky -------------------------------------------------------------------- */
-
-static void
-read_sticky(struct reader *r, const struct yaml *node, void *base)
-{
-	const struct key cookie_key = {.name = "cookie",
-	    .kind = VALUE_TOKEN,
-	    FIELD(struct service, balancing.sticky)};
-	const struct key secret_key = {.name = "secret_file",
-	    .kind = VALUE_FILE,
-	    FIELD(struct service, balancing.sticky_secret)};
-	const struct yaml *cookie = yaml_get(node, "cookie");
-	const struct yaml *secret = yaml_get(node, "secret_file");
-	struct service *s = base;
-
-	if (node->kind == YAML_SCALAR && strcmp(node->text, "source") == 0) {
-		s->balancing.sticky_source = true;
-	} else if (node->kind == YAML_MAP && cookie != NULL) {
-		unknown_keys(r, node, "sticky", cookie, secret);
-		read_value(r, &cookie_key, cookie, s);
-		if (secret != NULL)
-			read_value(r, &secret_key, secret, s);
-		if (s->balancing.sticky != NULL &&
-		    strlen(s->balancing.sticky) > STICKY_NAME_MAX)
-			(void)reader_error(r, cookie, "bad-text",
-			    "the name of a cookie has at most %d characters here",
-			    STICKY_NAME_MAX);
-	} else {
-		diag_hint(reader_error(r, node, "wrong-type",
-			      "\"sticky\" takes source or {cookie: NAME}"),
-		    "sticky: {cookie: nines}");
-	}
-}
-
-static void
-write_sticky(const void *base, struct sbuf *out)
-{
-	const struct service *s = base;
-
-	if (s->balancing.sticky_source)
-		sbuf_puts(out, "source");
-	if (s->balancing.sticky == NULL)
-		return;
-	sbuf_printf(out, "{cookie: \"%s\"", s->balancing.sticky);
-	if (s->balancing.sticky_secret != NULL) {
-		sbuf_puts(out, ", secret_file: ");
-		write_text(out, s->balancing.sticky_secret);
-	}
-	sbuf_puts(out, "}");
-}
-
-const struct form sticky_form = {
-    .read = read_sticky,
-    .write = write_sticky,
-    .schema = "{\"anyOf\":[{\"enum\":[\"source\"]},{\"type\":\"object\",\"required\":"
-	      "[\"cookie\"],\"additionalProperties\":false,\"properties\":{\"cookie\":"
-	      "{\"type\":\"string\"},\"secret_file\":{\"type\":\"string\","
-	      "\"pattern\":\"^/\"}}}]}",
-    .syntax = "source or {cookie: NAME, secret_file: FILE}",
 };
 
 /* ---- outlier ------------------------------------------------------------------- */
@@ -318,33 +248,15 @@ const struct section outlier_section = {
 
 /* ---- together ------------------------------------------------------------------ */
 
-static void
-tcp_has_no(struct reader *r, const struct yaml *node, const char *what)
-{
-	diag_hint(reader_error(r, node, "key-conflict",
-		      "in mode tcp there is only the source to %s", what),
-	    "%s", what[0] == 'h' ? "balance: {hash: source}" : "sticky: source");
-}
-
 void
 balance_finish(struct reader *r, const struct yaml *node, struct service *s)
 {
 	const struct yaml *balance = yaml_get(node, "balance");
-	const struct yaml *sticky = yaml_get(node, "sticky");
 
 	if (s->mode == MODE_TCP && s->balance == BALANCE_HASH &&
 	    s->balancing.hash_key != HASH_SOURCE)
-		tcp_has_no(r, yaml_get(balance, "hash"), "hash");
-	if (s->mode == MODE_TCP && s->balancing.sticky != NULL)
-		tcp_has_no(r, sticky, "stick to");
-	if (!s->balancing.sticky_source)
-		return;
-	if (balance != NULL)
-		diag_hint(reader_error(r, balance->key, "key-conflict",
-			      "\"sticky: source\" is a way of balancing by itself"),
-		    "leave out \"balance\", or use a cookie");
-	/* Both load balancers find the same server without a word, and after a restart:
-	 * the hash is the table. */
-	s->balance = BALANCE_HASH;
-	s->balancing.hash_key = HASH_SOURCE;
+		diag_hint(reader_error(r, yaml_get(balance, "hash"), "key-conflict",
+			      "in mode tcp there is only the source to hash"),
+		    "balance: {hash: source}");
+	sticky_finish(r, node, s);
 }

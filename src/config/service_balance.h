@@ -8,7 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct network;
+
 #define SERVER_WEIGHT_MAX 1000
+#define STICKY_HOSTS_MAX  8
+#define STICKY_SYNC_PORT  3782 /* UDP, between load balancers, on `sync` */
 
 enum balance {
 	BALANCE_ROUND_ROBIN,
@@ -43,6 +47,15 @@ struct hedge_conf {
 	unsigned budget;     /* per cent of requests */
 };
 
+/* A table of sources and their servers, the same on all load balancers. */
+struct source_conf {
+	const struct network *sync; /* where they tell each other; NULL: no table */
+	const char *key_file;
+	unsigned size;
+	int64_t expire_ns;
+	unsigned prefix6; /* bits of an IPv6 address */
+};
+
 struct balance_conf {
 	/* BALANCE_HASH */
 	enum hash_key hash_key;
@@ -50,8 +63,9 @@ struct balance_conf {
 	unsigned hash_bound;	   /* per cent of the average load; 0: no bound */
 	const char *sticky;	   /* name of the cookie; or NULL */
 	const char *sticky_secret; /* file that its values are made with; or NULL */
-	bool sticky_source;	   /* `sticky: source`, which is BALANCE_HASH */
-	int64_t slow_start_ns;	   /* 0: all at once */
+	bool sticky_source;	   /* BALANCE_HASH, unless there is a table */
+	struct source_conf source;
+	int64_t slow_start_ns; /* 0: all at once */
 	unsigned backup_below; /* per cent of active servers; 0: when none is left */
 	bool backup_full;      /* and when all active ones are full */
 	unsigned panic_below;  /* per cent of servers; 0: never */
@@ -60,5 +74,8 @@ struct balance_conf {
 	struct agent_conf agent;
 	struct hedge_conf hedge;
 };
+
+/* `sticky: {by: source, sync: NETWORK}` */
+bool sticky_has_table(const struct balance_conf *b);
 
 #endif /* NINES_CONFIG_SERVICE_BALANCE_H */

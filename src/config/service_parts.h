@@ -129,11 +129,15 @@ void routes_finish(struct reader *r, const struct yaml *node, struct service *s)
 
 /* service_balance.c: how requests are spread */
 extern const struct form balance_form;
-extern const struct form sticky_form;
+extern const struct form sticky_form; /* service_sticky.c */
 extern const struct section outlier_section;
 extern const struct section agent_section; /* service_agent.c */
 extern const struct section hedge_section; /* service_hedge.c */
 bool balance_applies(const void *base);	   /* not beside `sticky: source` */
+/* Reports keys of `node` that are neither `a` nor `b` (or NULL). */
+void balance_unknown_keys(struct reader *r, const struct yaml *node, const char *where,
+    const struct yaml *a, const struct yaml *b);
+void sticky_finish(struct reader *r, const struct yaml *node, struct service *s);
 
 #define BALANCE_PERCENT(key, field, value, text)                                       \
 	{                                                                              \

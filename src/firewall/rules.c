@@ -636,6 +636,7 @@ flow_why(struct build *b, const struct flow *f)
 	    [FLOW_SERVER] = "load balancers of service",
 	    [FLOW_CHECK] = "checks of",
 	    [FLOW_HEARTBEAT] = "heartbeats of floating IP",
+	    [FLOW_SOURCES] = "sources of service",
 	    [FLOW_STATE_SYNC] = "state of the firewall's connections over",
 	    [FLOW_VPN] = "clients of VPN",
 	    [FLOW_VPN_SYNC] = "gateways of VPN",

@@ -86,6 +86,8 @@ void part_publish(struct part *p, const char *key, const char *fmt, ...) PRINTF(
  *
  *	tcp/ADDRESS:PORT/N   listening, SO_REUSEPORT member N, non-blocking, IP_FREEBIND
  *	ping/4, ping/6	     raw ICMP
+ *	memory/SERVICE/BYTES a memory file, zero at first, for what is to outlive the
+ *			     process; kept over `nines upgrade`, not over a reboot
  *
  * The answer comes by ops->socket(); of what was asked for in ops->config(), before
  * ops->activate().

@@ -12,6 +12,7 @@
 #include "proxy/h2/h2.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/servers/stick.h"
 #include "proxy/tls/tls.h"
 
 /* A client of `s` that came by `l`; NULL if there is no memory. */
@@ -292,6 +293,8 @@ static void
 connected(struct worker *w, struct client *c)
 {
 	c->connected = w->now;
+	if (c->tcp && c->service->sticky != NULL)
+		stick_served(w, c, c->peer->up);
 	if (c->tcp)
 		tunnel_connected(w, c);
 	else
@@ -477,6 +480,8 @@ client_begin(struct worker *w, struct client *c, const char *name)
 		shape_choose_connection(w, c, name);
 	if (c->service->conf->balance == BALANCE_HASH)
 		c->hash = client_hash(c->source.byte, ip_len(&c->source));
+	if (c->service->sticky != NULL)
+		stick_connection(w, c);
 	count(c->service->counter, SVC_REQUESTS);
 	log_begin(w, c);
 	client_dispatch(w, c);

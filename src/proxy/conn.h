@@ -135,6 +135,7 @@ struct worker {
 	_Atomic(struct view *) next; /* shown, not yet adopted */
 	atomic_bool end;
 	_Atomic(struct access_ring *) shared_ring; /* `ring`, for the control thread */
+	_Atomic(struct source_ring *) shared_sources; /* the same */
 	atomic_size_t n_clients;
 	atomic_bool deaf; /* stopping, and accepts nobody any more */
 	atomic_bool busy; /* does not wait for events */
@@ -155,9 +156,10 @@ struct worker {
 	struct pipe *pipes;	       /* empty ones */
 	unsigned n_pipes;
 	struct squeeze_pool squeezes;
-	struct h2_worker *h2;	  /* NULL: nobody has spoken HTTP/2 yet */
-	struct tls_io *tls;	  /* NULL: no connection had TLS yet */
-	struct access_ring *ring; /* NULL: no service wants a log */
+	struct h2_worker *h2;	     /* NULL: nobody has spoken HTTP/2 yet */
+	struct tls_io *tls;	     /* NULL: no connection had TLS yet */
+	struct access_ring *ring;    /* NULL: no service wants a log */
+	struct source_ring *sources; /* `shared_sources`; NULL: nothing to say yet */
 	struct http1_head head;
 	char out[OUT_MAX];
 	char lines[SHAPE_MAX]; /* what routes add to a head */
@@ -230,11 +232,12 @@ log_end(struct worker *w, struct client *c, const char *end)
 }
 
 /* worker.c */
-int64_t worker_wall_us(void);
 void listener_unref(struct worker *w, struct wlistener *l);
 void listener_resume(struct worker *w, struct wservice *s);
 void worker_poke_set(struct worker *w, uint64_t set);
 void worker_notify(struct worker *w);
+/* Makes w->sources; NULL: no memory. */
+struct source_ring *worker_want_sources(struct worker *w);
 
 static inline void
 count(stats_t *block, unsigned field)

@@ -22,6 +22,8 @@
 #include "proxy/servers/dial.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/lane.h"
+#include "proxy/servers/stick.h"
+#include "proxy/sources/source_map.h"
 #include "proxy/tls/tls.h"
 
 #define EVENTS	      256		   /* of one round */
@@ -99,6 +101,20 @@ struct access_ring *
 worker_ring(struct worker *w)
 {
 	return atomic_load(&w->shared_ring);
+}
+
+struct source_ring *
+worker_sources(struct worker *w)
+{
+	return atomic_load(&w->shared_sources);
+}
+
+struct source_ring *
+worker_want_sources(struct worker *w)
+{
+	w->sources = source_ring_new();
+	atomic_store(&w->shared_sources, w->sources);
+	return w->sources;
 }
 
 bool
@@ -318,6 +334,7 @@ adopt_services(struct worker *w, const struct view *v)
 		if (fresh)
 			service_update(w, s, g, i);
 		s->active = v->group[i];
+		stick_show(s, v->sources[i]);
 		for (size_t j = 0; j < s->n_up; j++)
 			upstream_state(w, s->up[j], v->server[gs->first + j]);
 		for (size_t j = 0; j < s->n_up; j++)
@@ -672,6 +689,7 @@ free_worker(struct worker *w)
 	if (w->ring != NULL)
 		free(w->ring->data);
 	free(w->ring);
+	source_ring_free(w->sources);
 	if (w->wake.fd >= 0)
 		(void)close(w->wake.fd);
 	if (w->epfd >= 0)

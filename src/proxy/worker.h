@@ -19,6 +19,7 @@
 #include "proxy/control/view.h"
 
 struct access_ring;
+struct source_ring;
 struct worker;
 
 struct worker_conf {
@@ -31,6 +32,9 @@ struct worker_conf {
 
 /* Starts the thread, which idles until its first view. 0 or -errno. */
 int worker_start(struct worker **out, const struct worker_conf *conf) MUST_CHECK;
+
+/* The time of day. */
+int64_t worker_wall_us(void);
 
 /* Ends the `n` threads, cutting what is open; NULLs are fine. What they have to say of
  * it stays readable until the workers are freed. */
@@ -45,6 +49,9 @@ void worker_poke(struct worker *w);
 
 /* Its lines for the access log; NULL as long as no service wants one. */
 struct access_ring *worker_ring(struct worker *w);
+
+/* What it has to say of sources; NULL as long as it has nothing. */
+struct source_ring *worker_sources(struct worker *w);
 
 /* True once it was shown that all ends, and accepts nobody any more. */
 bool worker_deaf(const struct worker *w);

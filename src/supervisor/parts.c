@@ -173,7 +173,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.subscribe = {"server ", "service ", "host ", "admin ", "switch ", "vip ",
 	    "weight ", "passive ", "agent "},
 	.publish = {"proxy ", "passive "},
-	.sockets = {"tcp/"},
+	.sockets = {"tcp/", "memory/"},
 	.files = true,
 	.stop_order = 1},
     {.name = "health",

@@ -2,16 +2,21 @@
 #include "supervisor/sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define BACKLOG 65535 /* the kernel cuts it to net.core.somaxconn */
 #define MEMBERS 1024  /* of one SO_REUSEPORT group */
+
+#define MEMORY_PREFIX "memory/"
+#define MEMORY_MAX    ((size_t)64 << 20)
 
 void
 sockets_init(struct sockets *s)
@@ -143,6 +148,60 @@ is_ping(const char *name)
 	return strncmp(name, "ping/", strlen("ping/")) == 0;
 }
 
+static bool
+is_memory(const char *name)
+{
+	return strncmp(name, MEMORY_PREFIX, strlen(MEMORY_PREFIX)) == 0;
+}
+
+/* "memory/SERVICE/BYTES" -> both; -EINVAL if it is not of that form. */
+static int
+parse_memory(const char *name, char service[static SOCKETS_NAME], size_t *bytes)
+{
+	const char *start = name + strlen(MEMORY_PREFIX), *slash = strchr(start, '/');
+	char *end;
+
+	if (slash == NULL || slash[1] < '1' || slash[1] > '9')
+		return -EINVAL;
+	ASSERT((size_t)(slash - start) < SOCKETS_NAME);
+	memcpy(service, start, (size_t)(slash - start));
+	service[slash - start] = '\0';
+	*bytes = strtoul(slash + 1, &end, 10);
+	return *end == '\0' && *bytes <= MEMORY_MAX ? 0 : -EINVAL;
+}
+
+/* A service here that keeps a table of sources. */
+static bool
+needs_memory(const struct cluster *c, const struct host *me, const char *service)
+{
+	const struct service *s = cluster_service(c, service);
+
+	return s != NULL && service_on_host(s, me) && sticky_has_table(&s->balancing);
+}
+
+/* It can be written, but neither grow nor shrink below those who have it mapped. */
+static int
+open_memory(const struct cluster *c, const struct host *me, const char *name)
+{
+	char service[SOCKETS_NAME];
+	size_t bytes;
+	int fd, err = parse_memory(name, service, &bytes);
+
+	if (err != 0)
+		return err;
+	if (!needs_memory(c, me, service))
+		return -EPERM;
+	fd = memfd_create("table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		return fd;
+	err = -errno;
+	(void)close(fd);
+	return err;
+}
+
 static int
 open_named(const struct cluster *c, const struct host *me, const char *name)
 {
@@ -150,6 +209,8 @@ open_named(const struct cluster *c, const struct host *me, const char *name)
 
 	if (is_ping(name))
 		return open_ping(name + strlen("ping/"));
+	if (is_memory(name))
+		return open_memory(c, me, name);
 	if (strncmp(name, "tcp/", strlen("tcp/")) != 0 || parse_tcp(name, &at) != 0)
 		return -EINVAL;
 	return is_listener(c, me, &at) ? listen_tcp(&at) : -EPERM;
@@ -238,19 +299,32 @@ sockets_drop(struct sockets *s, const char *name)
 		release(s, h);
 }
 
+/* Whether the cluster file still gives this host what it was opened for. */
+static bool
+is_wanted(const struct cluster *c, const struct host *me, const char *name)
+{
+	char service[SOCKETS_NAME];
+	struct ip_endpoint at;
+	size_t bytes;
+
+	if (is_ping(name))
+		return true;
+	if (is_memory(name)) {
+		ASSERT(parse_memory(name, service, &bytes) == 0);
+		return needs_memory(c, me, service);
+	}
+	ASSERT(parse_tcp(name, &at) == 0); /* it was opened by that name */
+	return is_listener(c, me, &at);
+}
+
 void
 sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me)
 {
-	struct ip_endpoint at;
-
 	LIST_EACH(n, tmp, &s->all)
 	{
 		struct held *h = CONTAINER(n, struct held, node);
 
-		if (is_ping(h->name))
-			continue;
-		ASSERT(parse_tcp(h->name, &at) == 0); /* it was opened by that name */
-		if (!is_listener(c, me, &at))
+		if (!is_wanted(c, me, h->name))
 			release(s, h);
 	}
 }

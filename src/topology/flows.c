@@ -406,6 +406,28 @@ state_sync(struct work *w)
 		among(w, f, fw->host, fw->n_hosts, fw->sync, FIREWALL_SYNC_PORT);
 }
 
+/* Who has which server. */
+static void
+sources(struct work *w, const struct service *s)
+{
+	const struct network *net = s->balancing.source.sync;
+	const struct host *host[STICKY_HOSTS_MAX];
+	struct flow *f;
+	size_t n = 0;
+
+	if (net == NULL || !service_on_host(s, w->me))
+		return;
+	for (size_t i = 0; i < w->c->n_hosts && n < STICKY_HOSTS_MAX; i++) {
+		if (service_on_host(s, &w->c->host[i]))
+			host[n++] = &w->c->host[i];
+	}
+	if (n < 2)
+		return;
+	f = add_flow(w, FLOW_SOURCES, s->name, s->place);
+	if (f != NULL)
+		among(w, f, host, n, net, STICKY_SYNC_PORT);
+}
+
 static void
 tunnels(struct work *w, const struct vpn *v)
 {
@@ -580,6 +602,8 @@ flows_to(const struct cluster *c, const struct host *me, struct arena *a,
 		heartbeats(&w, &c->floating_ip[i]);
 	for (size_t i = 0; i < c->n_floating_ips; i++)
 		address_check(&w, &c->floating_ip[i]);
+	for (size_t i = 0; i < c->n_services; i++)
+		sources(&w, &c->service[i]);
 	state_sync(&w);
 	for (size_t i = 0; i < c->n_vpns; i++)
 		tunnels(&w, &c->vpn[i]);

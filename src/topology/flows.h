@@ -33,6 +33,7 @@ enum flow_kind {
 	FLOW_CHECK,	/* of a server, on another port; or by ping */
 	FLOW_HEARTBEAT, /* VRRP between the owners of a floating IP */
 	FLOW_STATE_SYNC,
+	FLOW_SOURCES,  /* between the load balancers of a service */
 	FLOW_VPN,      /* tunnels */
 	FLOW_VPN_SYNC, /* between the gateways of one */
 	FLOW_PROBE,    /* of next hops */

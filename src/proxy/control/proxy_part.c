@@ -24,12 +24,14 @@
 #include "proxy/control/gen_tls.h"
 #include "proxy/counters.h"
 #include "proxy/proxy.h"
+#include "proxy/sources/source_sync.h"
 #include "proxy/tls/tls_memory.h"
 #include "proxy/worker.h"
 
 #define LISTENERS_MAX 256
 #define FACTS_MAX     65536
 #define LOG_EVERY_NS  (20 * MS_NS)
+#define NEWS_NS	      (5 * MS_NS)
 #define STUCK_NS      (250 * MS_NS) /* a worker's piece of work takes microseconds */
 
 /* A fact that matters here, and what it is about in the present generation. */
@@ -76,8 +78,10 @@ struct proxy {
 	struct loop_timer show; /* one view for all the news of a wake-up */
 	struct loop_timer deadline;
 	struct loop_timer log;
-	unsigned log_at;   /* the worker whose ring is written out */
-	uint64_t log_lost; /* lines dropped, as last told */
+	struct source_sync *sources;
+	struct loop_timer news; /* of workers, about sources */
+	unsigned log_at;	/* the worker whose ring is written out */
+	uint64_t log_lost;	/* lines dropped, as last told */
 	bool active, stopping, stopped;
 	bool yielding; /* to a successor, which must not act before all are deaf */
 };
@@ -258,6 +262,9 @@ show(void *arg)
 	active_groups(p, v);
 	for (size_t i = 0; i < p->n_wants; i++)
 		fill_listener(p, &v->listener[i], &p->want[i]);
+	for (size_t i = 0; i < p->gen->cluster->n_services; i++)
+		v->sources[i] = source_map_ref(
+		    source_sync_map(p->sources, &p->gen->cluster->service[i]));
 	for (unsigned w = 0; w < p->n_workers; w++)
 		worker_show(p->worker[w], view_ref(v));
 	view_unref(v);
@@ -265,8 +272,10 @@ show(void *arg)
 }
 
 static void
-show_soon(struct proxy *p)
+show_soon(void *arg)
 {
+	struct proxy *p = arg;
+
 	loop_timer_set(part_loop(p->part), &p->show, loop_now(part_loop(p->part)));
 }
 
@@ -332,6 +341,38 @@ all_deaf(const struct proxy *p)
 	return true;
 }
 
+/* What workers decided about sources; then others are told. */
+static void
+take_news(void *arg)
+{
+	struct proxy *p = arg;
+	struct source_news news;
+
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		struct source_ring *ring = worker_sources(p->worker[w]);
+
+		if (ring == NULL || !source_ring_open(ring))
+			continue;
+		for (unsigned n = 0; n < SOURCE_RING && source_ring_get(ring, &news);
+		     n++)
+			source_sync_news(p->sources, &news);
+	}
+	source_sync_pump(p->sources);
+}
+
+/* Not at once: more come together. */
+static void
+want_news(struct proxy *p)
+{
+	for (unsigned w = 0; w < p->n_workers && p->news.pos == 0; w++) {
+		struct source_ring *ring = worker_sources(p->worker[w]);
+
+		if (ring != NULL && source_ring_told(ring))
+			loop_timer_set(part_loop(p->part), &p->news,
+			    mono_add(loop_now(part_loop(p->part)), NEWS_NS));
+	}
+}
+
 static void
 notified(void *arg, unsigned events)
 {
@@ -341,6 +382,7 @@ notified(void *arg, unsigned events)
 	(void)events;
 	(void)!read(p->notify, &n, sizeof(n));
 	publish_failures(p);
+	want_news(p);
 	if (!p->stopping)
 		return;
 	if (p->yielding && all_deaf(p)) {
@@ -640,6 +682,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 		exit(EXIT_FAILURE); /* the supervisor starts another process */
 	}
 	adopt_gen(p, p->active, true);
+	source_sync_config(p->sources, c, me);
 	if (!p->stopping)
 		want_listeners(p);
 	want_log(p);
@@ -729,6 +772,8 @@ on_socket(void *self, const char *name, int fd)
 	unsigned w = 0;
 	struct want *want = parse_name(p, name, &w);
 
+	if (source_sync_socket(p->sources, name, fd))
+		return;
 	if (want == NULL) { /* the file does not name it any more */
 		if (fd >= 0)
 			(void)close(fd);
@@ -758,6 +803,7 @@ on_activate(void *self)
 	adopt_gen(p, true, false);
 	if (p->gen != NULL)
 		gen_reset_gauges(p->gen);
+	source_sync_activate(p->sources);
 	want_log(p);
 	publish_advice(p);
 	show(p);
@@ -820,6 +866,7 @@ on_yield(void *self)
 	}
 	begin_leaving(p);
 	p->yielding = true;
+	source_sync_yield(p->sources);
 	adopt_gen(p, false, false);
 	show(p);
 }
@@ -851,6 +898,10 @@ on_start(void *self, struct part *part)
 	p->show = (struct loop_timer){.cb = show, .arg = p};
 	p->log = (struct loop_timer){.cb = write_log, .arg = p};
 	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
+	p->news = (struct loop_timer){.cb = take_news, .arg = p};
+	p->sources = source_sync_new(part, show_soon, p);
+	if (p->sources == NULL)
+		return -ENOMEM;
 	p->notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (p->notify < 0)
 		return -errno;
@@ -872,6 +923,7 @@ finish(struct proxy *p)
 		for (unsigned w = 0; w < p->n_workers; w++)
 			lsock_unref(p->want[i].sock[w]);
 	}
+	source_sync_free(p->sources);
 	gen_unref(p->gen);
 	cluster_unref(p->cluster);
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "proxy/control/gen_tls.h"
 #include "proxy/meter.h"
+#include "proxy/sources/source_map.h"
 
 /* True for the last reference. */
 static bool
@@ -148,8 +149,10 @@ view_new(struct gen *g, size_t n_listeners)
 	v->listener = calloc(n_listeners + 1, sizeof(*v->listener));
 	v->order = calloc(g->n_servers + 1, sizeof(*v->order));
 	v->group = calloc(g->cluster->n_services + 1, sizeof(*v->group));
+	v->sources = calloc(g->cluster->n_services + 1, sizeof(*v->sources));
 	if (v->server == NULL || v->listener == NULL || v->group == NULL ||
-	    v->order == NULL) {
+	    v->order == NULL || v->sources == NULL) {
+		free(v->sources);
 		free(v->order);
 		free(v->group);
 		free(v->server);
@@ -181,7 +184,10 @@ view_unref(struct view *v)
 		for (size_t j = 0; j < WORKERS_CAP; j++)
 			lsock_unref(v->listener[i].sock[j]);
 	}
+	for (size_t i = 0; i < v->gen->cluster->n_services; i++)
+		source_map_unref(v->sources[i]);
 	gen_unref(v->gen);
+	free(v->sources);
 	free(v->order);
 	free(v->group);
 	free(v->server);

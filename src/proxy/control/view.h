@@ -83,6 +83,7 @@ struct arena;
 struct meter;
 struct route_table;
 struct route_text;
+struct source_map;
 struct tls_peer;
 struct tls_site;
 
@@ -125,6 +126,8 @@ struct view {
 	size_t *group;		  /* the active one, by the cluster's services */
 	uint8_t *server;	  /* enum server_state, by gen_service.first + index */
 	struct view_order *order; /* by the same */
+	/* By the cluster's services; NULL: it has no table, or not yet. */
+	struct source_map **sources;
 	struct view_listener *listener;
 	size_t n_listeners;
 };

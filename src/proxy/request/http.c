@@ -629,7 +629,7 @@ write_answer(struct worker *w, struct client *c, struct buf *b, struct http1_ans
 	}
 	if (c->service->sticky != NULL) {
 		edit.more = line;
-		edit.more_len = stick_answer(c, c->peer->up, line);
+		edit.more_len = stick_answer(w, c, c->peer->up, line);
 		a->edit = &edit;
 	}
 	if (r->fits) {

@@ -8,6 +8,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/sources/source_map.h"
 
 struct wservice *
 service_find(struct worker *w, const char *name)
@@ -317,6 +318,7 @@ service_free(struct wservice *s)
 	routing_unref(s->routing);
 	meter_unref(s->meter);
 	gen_unref(s->gen);
+	source_map_unref(s->sources);
 	free(s->group);
 	free(s->sticky);
 	free(s->up);

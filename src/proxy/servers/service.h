@@ -27,6 +27,7 @@ struct ssl_session_st;
 struct tls_peer;
 struct tls_site;
 struct server_conn;
+struct source_map;
 struct worker;
 struct wgroup;
 struct wrouting;
@@ -127,8 +128,10 @@ struct wservice {
 	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
 	struct tls_peer *server_tls; /* the same */
 	unsigned budget;	     /* hundredths of requests that may be sent twice */
-	struct sticky_server *sticky; /* sorted; NULL: no cookie */
-	struct list hedges;	      /* requests that a second server may get */
+	/* Sorted; NULL: clients stay with nobody by a cookie or a table. */
+	struct sticky_server *sticky;
+	struct source_map *sources; /* NULL: no table */
+	struct list hedges;	    /* requests that a second server may get */
 	struct wheel_timer hedge_timer;
 	unsigned hedge_purse; /* hundredths of requests that may be asked twice */
 	struct limit *limit;
