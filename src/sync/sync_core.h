@@ -152,6 +152,8 @@ mono_t sync_deadline(const struct sync *s, mono_t now);
 uint32_t sync_told(const struct sync *s, unsigned peer);
 /* All that there is has been told to `peer`. */
 bool sync_settled(const struct sync *s, unsigned peer);
+/* A whole table is on its way, in either direction, or being swept. */
+bool sync_bulk(const struct sync *s);
 /* A peer acts and this host does not. */
 bool sync_follows(const struct sync *s);
 

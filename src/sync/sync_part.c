@@ -17,9 +17,9 @@
 #define AUDIT_NS (60 * SEC_NS) /* between dumps that nothing asks for */
 #define LEAVE_NS (500 * MS_NS) /* for the last news, when we go */
 /* Thousandths of a processor: more, and we are a normal process until it is less. */
-#define REALTIME_MOST  500
-#define REALTIME_AGAIN 250
-#define PATIENCE_NS    SEC_NS /* for the first word of peers */
+#define BUSY_MOST   500
+#define BUSY_AGAIN  250
+#define PATIENCE_NS SEC_NS /* for the first word of peers */
 
 /*
  * A host that does not know the connections yet had better not get the addresses. It
@@ -49,6 +49,65 @@ publish_state(struct sync_shell *sh)
 	part_publish(sh->part, "sync state", "%s", state);
 }
 
+/* ---- real time ------------------------------------------------------------------ */
+
+/*
+ * What is told late is missing when the host dies, so that news do not wait for a turn.
+ * But a processor that is busy with this alone forwards nothing: for a whole table, and
+ * when news take a lot of it, we take turns like everybody else.
+ */
+static void
+take_turns(struct sync_shell *sh)
+{
+	const bool bulk = sh->dumping || sync_bulk(&sh->core);
+	const int prompt = bulk || sh->busy ? 0 : sh->priority;
+
+	if (prompt != sh->prompt && priv_realtime(prompt) == 0)
+		sh->prompt = prompt;
+}
+
+static int64_t
+cpu_used(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_SELF, &u) != 0)
+		return 0;
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * SEC_NS +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * US_NS;
+}
+
+/* Once a second. */
+static void
+look_at_cpu(struct sync_shell *sh)
+{
+	const int64_t used = cpu_used(),
+		      per_mille = (used - sh->cpu_ns) * 1000 /
+				  (mono_sub(loop_now(sh->loop), sh->cpu_at) + 1);
+	const bool was = sh->busy;
+
+	if (per_mille > BUSY_MOST)
+		sh->busy = true;
+	else if (per_mille < BUSY_AGAIN)
+		sh->busy = false;
+	sh->cpu_ns = used;
+	sh->cpu_at = loop_now(sh->loop);
+	if (was != sh->busy)
+		log_event(LOG_INFO, "busy", "now=%s percent=%d",
+		    sh->busy ? "yes" : "no", (int)(per_mille / 10));
+}
+
+static void
+learn_priority(struct sync_shell *sh)
+{
+	struct sched_param given;
+
+	if (sched_getparam(0, &given) == 0)
+		sh->priority = sh->prompt = given.sched_priority;
+	sh->cpu_ns = cpu_used();
+	sh->cpu_at = loop_now(sh->loop);
+}
+
 void
 sync_shell_pump(struct sync_shell *sh)
 {
@@ -62,6 +121,7 @@ sync_shell_pump(struct sync_shell *sh)
 	sync_kernel_orders(sh);
 	sync_net_send(sh);
 	publish_state(sh);
+	take_turns(sh);
 	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++)
 		settled = settled && sync_settled(&sh->core, k);
 	if (sh->stopping && (settled || !mono_before(now, sh->stop_by))) {
@@ -180,63 +240,13 @@ publish(struct sync_shell *sh)
 	}
 }
 
-/* ---- real time ------------------------------------------------------------------ */
-
-static int64_t
-cpu_used(void)
-{
-	struct rusage u;
-
-	if (getrusage(RUSAGE_SELF, &u) != 0)
-		return 0;
-	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * SEC_NS +
-	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * US_NS;
-}
-
-/*
- * What is told late is missing when the host dies, so that news do not wait for a turn.
- * But a processor that is busy with news alone forwards nothing: who needs a lot of it
- * takes turns like everybody else.
- */
-static void
-take_turns(struct sync_shell *sh)
-{
-	const int64_t used = cpu_used(),
-		      per_mille = (used - sh->cpu_ns) * 1000 /
-				  (mono_sub(loop_now(sh->loop), sh->cpu_at) + 1);
-	int prompt = sh->prompt;
-
-	if (per_mille > REALTIME_MOST)
-		prompt = 0;
-	else if (per_mille < REALTIME_AGAIN)
-		prompt = sh->priority;
-	sh->cpu_ns = used;
-	sh->cpu_at = loop_now(sh->loop);
-	if (prompt == sh->prompt || priv_realtime(prompt) != 0)
-		return;
-	sh->prompt = prompt;
-	log_event(LOG_INFO, "real_time", "now=%s busy=%d%%", prompt > 0 ? "yes" : "no",
-	    (int)(per_mille / 10));
-}
-
-static void
-learn_priority(struct sync_shell *sh)
-{
-	struct sched_param given;
-
-	if (sched_getparam(0, &given) == 0)
-		sh->priority = sh->prompt = given.sched_priority;
-	sh->cpu_ns = cpu_used();
-	sh->cpu_at = loop_now(sh->loop);
-}
-
 static void
 on_second(void *arg)
 {
 	struct sync_shell *sh = arg;
 	mono_t now = loop_now(sh->loop);
 
-	take_turns(sh);
+	look_at_cpu(sh);
 	if (sh->has_secret && sh->fd < 0) /* its address may be there by now */
 		sync_net_config(sh, &sh->cluster->firewall);
 	publish(sh);

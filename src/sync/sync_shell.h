@@ -60,6 +60,7 @@ struct sync_shell {
 	struct loop_timer tick, second;
 	/* Real time: the priority that we were given (0: none), and are now. */
 	int priority, prompt;
+	bool busy;	/* with news, more than is decent in real time */
 	int64_t cpu_ns; /* used until the last second */
 	mono_t cpu_at;
 	/* kernel */

@@ -26,6 +26,22 @@ sync_settled(const struct sync *s, unsigned peer)
 	return !p->open || (p->news.n == 0 && p->flying == 0 && p->scan == 0);
 }
 
+bool
+sync_bulk(const struct sync *s)
+{
+	bool bulk = s->sweep_snapshot != 0 || s->sweep_dump != 0;
+
+	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
+		const struct sync_peer *p = &s->peer[k];
+
+		if (!p->open)
+			continue;
+		bulk |= p->scan != 0 || p->waiting > 0;
+		bulk |= !s->acting && p->acting && !p->rx_end;
+	}
+	return bulk;
+}
+
 static bool
 check_entry(const struct sync *s, const struct sync_entry *e)
 {
