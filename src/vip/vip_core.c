@@ -324,6 +324,25 @@ was_chosen(const struct vip *v, const struct vip_advert *adv)
 	return mono_sub(v->now, v->better_heard) < v->active_adv_cs * CS_NS * 2;
 }
 
+/*
+ * The owner leaves, and repeats it until it hears the next one. The first time counts:
+ * who waits long, since it is weak, would otherwise wait until the owner has given up.
+ */
+static void
+resigned(struct vip *v, const struct ip *from)
+{
+	const bool repeated =
+	    same(from, &v->resigner) && mono_sub(v->now, v->resigned) < own_adv_ns(v);
+	const mono_t due = mono_add(v->now, skew_ns(v));
+
+	v->better_known = false;
+	v->resigner = *from;
+	v->resigned = v->now;
+	/* While we slept it may have waited in the queue, with its sequel lost. */
+	if (!mono_before(v->now, v->awake))
+		v->deadline = repeated ? mono_min(v->deadline, due) : due;
+}
+
 /* 6.4.2 */
 static void
 advert_to_backup(struct vip *v, const struct vip_advert *adv, struct vip_out *out)
@@ -331,13 +350,7 @@ advert_to_backup(struct vip *v, const struct vip_advert *adv, struct vip_out *ou
 	v->owner = adv->from;
 	v->owner_heard = v->now;
 	if (adv->prio == VRRP_PRIO_RESIGN) {
-		v->better_known = false;
-		v->resigner = adv->from;
-		v->resigned = v->now;
-		/* While we slept it may have waited in the queue, with its sequel lost.
-		 */
-		if (!mono_before(v->now, v->awake))
-			v->deadline = mono_add(v->now, skew_ns(v));
+		resigned(v, &adv->from);
 		return;
 	}
 	if (may_preempt(v, adv->prio) && was_chosen(v, adv))

@@ -520,7 +520,9 @@ check_standby(const struct sim *s, unsigned i, unsigned n)
 			continue;
 		served = true;
 		content |= better(s, j, i);
-		if (s->host[i].v[0].hold || s->host[i].v[1].hold || !s->preempt)
+		/* Only who is fit takes from an equal. */
+		if (s->host[i].v[0].hold || s->host[i].v[1].hold || !s->preempt ||
+		    s->host[i].level < VIP_FIT)
 			content |= s->host[j].level >= s->host[i].level;
 	}
 	if (!served)

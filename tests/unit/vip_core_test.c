@@ -294,6 +294,24 @@ test_levels(void **state)
 	assert_int_equal(v.state, VIP_ACTIVE);
 }
 
+/* Who stops says so several times; a weak backup waits for the best, from the first
+ * word on, and not until the last owner has gone. */
+static void
+test_weak_heir(void **state)
+{
+	char acts[VIP_OUT_MAX + 1];
+	struct vip v;
+
+	(void)state;
+	(void)enter(&v, VIP_BACKUP);
+	level(&v, 1, VIP_WEAK, acts);
+	for (int ms = 1000; ms <= 1900; ms += 250) /* as resign() repeats it */
+		advert(&v, ms, 0, 9, acts);
+	tick(&v, 1000 + 990, acts);
+	assert_int_equal(v.state, VIP_ACTIVE);
+	assert_string_equal(acts, "FTAS");
+}
+
 /* Many lower talkers, few words. */
 static void
 test_no_storm(void **state)
@@ -407,6 +425,7 @@ main(void)
 	    cmocka_unit_test(test_forward),
 	    cmocka_unit_test(test_hold),
 	    cmocka_unit_test(test_levels),
+	    cmocka_unit_test(test_weak_heir),
 	    cmocka_unit_test(test_no_storm),
 	    cmocka_unit_test(test_overtaken),
 	    cmocka_unit_test(test_version2),
