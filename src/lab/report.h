@@ -37,6 +37,9 @@ const char *report_seen(const struct report_group *g);
 /* What the writes of all rounds came to: one line. */
 void report_writes(const struct drill_report *r, FILE *f);
 
+/* What all failures of the list came to, a line each. */
+void report_conclude(const struct drill_report *r, FILE *f);
+
 /* The table of failures that were made from the file. */
 void report_failures(const struct drill_report *r, FILE *f, bool colour);
 

@@ -57,9 +57,9 @@ row(const struct drill_report *r, const struct report_group *g, FILE *f)
 			      : "");
 }
 
-/* One sentence that a person may go home with. */
-static void
-conclude(const struct drill_report *r, FILE *f)
+/* A few sentences that a person may go home with. */
+void
+report_conclude(const struct drill_report *r, FILE *f)
 {
 	size_t failures = 0, ended = 0, wrong = 0, unknown = 0, idle = 0;
 	struct report_group g;
@@ -84,9 +84,12 @@ conclude(const struct drill_report *r, FILE *f)
 		(void)fprintf(f, "%zu could not be played\n", idle);
 	if (unknown > 0)
 		(void)fprintf(f, "%zu of them the analysis says nothing of\n", unknown);
-	if (wrong == 0 && unknown < failures)
+	if (wrong > 0)
+		(void)fprintf(f, "%zu went wrong\n", wrong);
+	else if (unknown < failures)
 		(void)fprintf(f, "the analysis was right about every one%s\n",
 		    unknown > 0 ? " it speaks of" : "");
+	report_writes(r, f);
 }
 
 void
@@ -114,6 +117,5 @@ report_failures(const struct drill_report *r, FILE *f, bool colour)
 			(void)fprintf(f, "%s! %s: %s%s\n", red, r->round[i].name,
 			    r->round[i].trouble, plain);
 	}
-	conclude(r, f);
-	report_writes(r, f);
+	report_conclude(r, f);
 }

@@ -13,7 +13,9 @@
 #define WIDTH	    860.0 /* of the plot, in pixels */
 #define LEFT	    90.0  /* for the names of lanes */
 #define LANE	    22.0
+#define TICKS	    9
 #define STORY_MAX   64
+#define OPEN_MAX    20 /* rounds; of more, only those that went wrong are unfolded */
 #define PICTURE_MAX ((size_t)4 << 20)
 
 struct plot {
@@ -35,21 +37,33 @@ static const char head[] =
     "b48cf2;"
     "--two:#f0a63a}}\n"
     "body{font:15px/1.5 system-ui,sans-serif;background:var(--bg);color:var(--fg);"
-    "max-width:1000px;margin:2rem auto;padding:0 1rem}\n"
+    "max-width:1200px;margin:2rem auto;padding:0 1rem}\n"
     "h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .3rem}"
     "p{color:var(--dim);margin:.2rem 0}\n"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;"
-    "margin:1.2rem 0}td,th{padding:.3rem .6rem;text-align:right;"
-    "border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--dim)}"
-    "td:first-child,th:first-child{text-align:left}.bad{color:var(--bad)}\n"
-    "svg{width:100%;height:auto;display:block;margin:.5rem 0}"
+    "margin:1.2rem 0;font-size:13px}td,th{padding:.15rem .5rem;text-align:right;"
+    "border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--dim);"
+    "vertical-align:bottom;line-height:1.2}"
+    "td:first-child,th:first-child{text-align:left;white-space:nowrap}"
+    "a{color:var(--own)}.bad{color:var(--bad)}.sum{white-space:pre-line}"
+    ".key{display:inline-block;width:.8em;height:.8em;border-radius:2px;"
+    "margin:0 .3em 0 1em}\n"
+    "svg{width:100%;min-width:700px;height:auto;display:block;margin:.5rem 0}"
     "svg text{fill:var(--dim);font:11px system-ui,sans-serif}\n"
-    "img{max-width:100%;height:auto}.scroll{overflow-x:auto}details{margin:.3rem "
-    "0}summary{cursor:pointer}"
+    "img{max-width:100%;height:auto;background:#fff;border-radius:6px;margin:1rem 0}"
+    ".scroll{overflow-x:auto}details{margin:.3rem 0}summary{cursor:pointer}"
+    "summary b{font-size:1.1rem}details.round{margin:1rem 0}"
     "pre{font:13px/1.5 ui-monospace,monospace;margin:.4rem 0;overflow-x:auto}\n"
     "#tip{position:fixed;pointer-events:none;background:var(--fg);color:var(--bg);"
     "padding:.15rem .5rem;border-radius:4px;font-size:12px;display:none}\n"
     "</style>\n";
+
+static const char legend[] =
+    "<p>client: <i class=key style='background:var(--ok)'></i>answered"
+    "<i class=key style='background:var(--bad)'></i>failed, the share of every 10 ms. "
+    "Floating addresses: <i class=key style='background:var(--own)'></i>the preferred "
+    "host has it<i class=key style='background:var(--own2)'></i>another host"
+    "<i class=key style='background:var(--two)'></i>two hosts</p>\n";
 
 static const char tail[] =
     "<div id=tip></div><script>\n"
@@ -57,6 +71,9 @@ static const char tail[] =
     "document.addEventListener('mousemove',e=>{const t=e.target.dataset&&"
     "e.target.dataset.t;tip.style.display=t?'block':'none';if(t){tip.textContent=t;"
     "tip.style.left=e.clientX+12+'px';tip.style.top=e.clientY+12+'px'}})\n"
+    "function show(){const d=document.getElementById(decodeURIComponent("
+    "location.hash.slice(1)));if(d){d.open=true;d.scrollIntoView()}}\n"
+    "addEventListener('hashchange',show);show()\n"
     "</script></html>\n";
 
 static double
@@ -118,19 +135,44 @@ mark(const struct plot *p, mono_t t, unsigned lanes, const char *what)
 	    x, x, LANE * lanes + 18, x + 3, what);
 }
 
+/* A step of 1, 2 or 5 with so many zeros that a span has at most ten of them. */
+static int64_t
+step_of(int64_t span_ns)
+{
+	static const int64_t next[] = {2, 5, 10};
+	int64_t unit = MS_NS;
+
+	for (;; unit *= 10) {
+		int64_t step = unit;
+
+		for (size_t i = 0; i < ARRAY_LEN(next); i++) {
+			if (span_ns / step <= TICKS)
+				return step;
+			step = unit * next[i];
+		}
+	}
+}
+
 static void
 axis(const struct plot *p, unsigned lanes)
 {
-	double from = ms(mono_sub(p->from, p->round->phase[0].from));
-	double span = ms(mono_sub(p->to, p->from));
+	mono_t start = p->round->phase[0].from;
+	int64_t step = step_of(mono_sub(p->to, p->from));
+	int64_t at = mono_sub(p->from, start) / step * step;
 
-	for (unsigned i = 0; i <= 5; i++) {
-		double x = LEFT + WIDTH * i / 5, at = from + span * i / 5;
+	for (; !mono_before(p->to, mono_add(start, at)); at += step) {
+		double x = x_of(p, mono_add(start, at));
 
+		if (mono_before(mono_add(start, at), p->from))
+			continue;
 		(void)fprintf(p->f,
 		    "<line x1='%.1f' x2='%.1f' y1=14 y2='%.0f' stroke='var(--line)'/>"
-		    "<text x='%.1f' y='%.0f' text-anchor=middle>%+.0f ms</text>\n",
-		    x, x, LANE * lanes + 18, x, LANE * lanes + 32, at);
+		    "<text x='%.1f' y='%.0f' text-anchor=middle>",
+		    x, x, LANE * lanes + 18, x, LANE * lanes + 32);
+		if (step >= SEC_NS)
+			(void)fprintf(p->f, "%.0f s</text>\n", (double)at / 1e9);
+		else
+			(void)fprintf(p->f, "%.0f ms</text>\n", ms(at));
 	}
 }
 
@@ -276,9 +318,11 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 	struct moment m[STORY_MAX];
 	size_t n = report_story(r, round, m, STORY_MAX);
 
-	(void)fprintf(f, "<h2 id='%s'>%s</h2><p>", round->name, round->name);
+	(void)fprintf(f,
+	    "<details class=round id='%s'%s><summary><b>%s</b>: ", round->name,
+	    r->n <= OPEN_MAX || !round->settled ? " open" : "", round->name);
 	escape(f, m[0].text);
-	(void)fputs("</p>\n", f);
+	(void)fputs("</summary>\n", f);
 	if (!round->settled) {
 		(void)fputs("<p class=bad>", f);
 		escape(f, round->trouble);
@@ -291,7 +335,7 @@ round_section(FILE *f, const struct drill_report *r, const struct drill_round *r
 		escape(f, m[i].text);
 		(void)fputc('\n', f);
 	}
-	(void)fputs("</pre></details>\n", f);
+	(void)fputs("</pre></details></details>\n", f);
 }
 
 /* A drill of all failures: what was foretold beside what was seen. */
@@ -402,11 +446,18 @@ report_html(const struct drill_report *r, FILE *f)
 	    ms(r->heartbeat_ns));
 	escape(f, r->command);
 	(void)fputs("</code></p>\n", f);
+	(void)fputs("<p class=sum>", f);
+	if (r->n > 0 && r->round[0].generated)
+		report_conclude(r, f);
+	else
+		report_writes(r, f);
+	(void)fputs("</p>\n", f);
 	topology_picture(f, r->drill->topology);
 	if (r->n > 0 && r->round[0].generated)
 		failures_table(f, r);
 	else
 		cases_table(f, r);
+	(void)fputs(legend, f);
 	for (size_t i = 0; i < r->n; i++)
 		round_section(f, r, &r->round[i]);
 	(void)fputs(tail, f);
