@@ -66,7 +66,7 @@ def test_up_exec_down(lab):
     assert again.returncode == 1 and "nines lab down" in again.stderr
 
     def ask(url):
-        return nines("lab", "exec", path, "client", "curl", "-s", "-m", "1", url).stdout
+        return nines("lab", "exec", path, "client", "curl", "-s", "-m", "9", url).stdout
     assert wait_for(lambda: ask("http://10.0.0.21:8080/?id=7")) == "web1 id=7\n"
     wait_for(lambda: ask("http://10.0.0.10/?id=8") == "web1 id=8\n")
     error = pathlib.Path(f"/run/nines-lab/{name}/web1.web/error")
@@ -90,7 +90,7 @@ def test_built_in_server(tmp_path):
     server = subprocess.Popen([NINES, "lab", "web", "web9", str(tmp_path), "18077"])
 
     def ask(*words):
-        return subprocess.run(["curl", "-s", "-m", "2", *words], capture_output=True, text=True).stdout
+        return subprocess.run(["curl", "-s", "-m", "30", *words], capture_output=True, text=True).stdout
     url = "http://127.0.0.1:18077/"
     try:
         assert wait_for(lambda: ask(url + "?id=5")) == "web9 id=5\n"
