@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,70 +12,35 @@
 #include "gateway/gateway_shell.h"
 #include "part/fact.h"
 
-#define TOLD(t, sh)                                                                \
-	LIST_EACH(link_, next_, &(sh)->facts)                                      \
-	for (struct gateway_told *t = CONTAINER(link_, struct gateway_told, link); \
-	     t != NULL; t = NULL)
-
 /* ---- facts --------------------------------------------------------------------- */
-
-struct gateway_told *
-gateway_told(const struct gateway_shell *sh, const char *key)
-{
-	TOLD(t, sh)
-	{
-		if (strcmp(t->key, key) == 0)
-			return t;
-	}
-	return NULL;
-}
-
-static struct gateway_told *
-note(struct gateway_shell *sh, const char *key, const char *value)
-{
-	struct gateway_told *t = gateway_told(sh, key);
-
-	if (t == NULL) {
-		t = calloc(1, sizeof(*t));
-		if (t == NULL) {
-			log_event(LOG_ERR, "no_memory", "fact=\"%s\"", key);
-			return NULL;
-		}
-		list_append(&sh->facts, &t->link);
-		(void)snprintf(t->key, sizeof(t->key), "%s", key);
-	}
-	(void)snprintf(t->value, sizeof(t->value), "%s", value);
-	return t;
-}
 
 void
 gateway_tell(struct gateway_shell *sh, const char *key, const char *fmt, ...)
 {
 	char value[FACT_VALUE_LEN];
-	struct gateway_told *t;
+	struct heard *t;
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(value, sizeof(value), fmt, ap);
 	va_end(ap);
-	t = note(sh, key, value);
+	t = heard_note(&sh->facts, key, value);
 	if (t != NULL)
 		t->wanted = true;
 	part_publish(sh->part, key, "%s", value);
 }
 
 void
-gateway_untell(struct gateway_shell *sh, struct gateway_told *t)
+gateway_untell(struct gateway_shell *sh, struct heard *t)
 {
 	part_publish(sh->part, t->key, "%s", "");
-	list_remove(&t->link);
-	free(t);
+	heard_drop(t);
 }
 
 static void
 mark_all(struct gateway_shell *sh, bool wanted)
 {
-	TOLD(t, sh)
+	HEARD_EACH(t, &sh->facts)
 	t->wanted = wanted;
 }
 
@@ -84,7 +48,7 @@ mark_all(struct gateway_shell *sh, bool wanted)
 static void
 sweep_facts(struct gateway_shell *sh)
 {
-	TOLD(t, sh)
+	HEARD_EACH(t, &sh->facts)
 	{
 		if (!t->wanted && strncmp(t->key, "gateway setting ", 16) != 0)
 			gateway_untell(sh, t);
@@ -412,7 +376,7 @@ op_fact(void *self, const char *key, const char *value)
 
 	/* From an earlier process; from then on they are ours alone. */
 	if (!sh->acting && value[0] != '\0')
-		(void)note(sh, key, value);
+		(void)heard_note(&sh->facts, key, value);
 }
 
 static void

@@ -126,10 +126,10 @@ static void
 note(struct gateway_shell *sh, const struct setting *s, const char *interface)
 {
 	char name[NAME_MAX_LEN], key[FACT_KEY_LEN], value[VALUE_LEN];
-	struct gateway_told *t;
+	struct heard *t;
 
 	(void)snprintf(key, sizeof(key), FACT "%s", setting_name(s, interface, name));
-	t = gateway_told(sh, key);
+	t = heard_find(&sh->facts, key);
 	if (t != NULL) {
 		t->wanted = true;
 		return;
@@ -232,7 +232,7 @@ gateway_settings_back(struct gateway_shell *sh, bool everything)
 
 	for (struct list *l = sh->facts.prev, *before = l->prev; l != &sh->facts;
 	     l = before, before = l->prev) {
-		struct gateway_told *t = CONTAINER(l, struct gateway_told, link);
+		struct heard *t = CONTAINER(l, struct heard, link);
 
 		if (strncmp(t->key, FACT, skip) != 0 || (t->wanted && !everything))
 			continue;

@@ -19,6 +19,7 @@
 #include "gateway/gateway_probe.h"
 #include "os/fib.h"
 #include "os/links.h"
+#include "part/heard.h"
 #include "part/part.h"
 
 /* Where default routes are: beside the system's own, which stays as it is. */
@@ -61,14 +62,6 @@ struct gateway_table {
 	unsigned n_routes;
 };
 
-/* A fact of ours, as it is known to the supervisor. */
-struct gateway_told {
-	struct list link;
-	char key[FACT_KEY_LEN];
-	char value[FACT_VALUE_LEN];
-	bool wanted; /* mark of a sweep */
-};
-
 struct gateway_shell {
 	struct part *part;
 	struct loop *loop;
@@ -83,7 +76,7 @@ struct gateway_shell {
 	struct gateway_table table;
 	enum fib_kind kind;
 	struct loop_timer due, audit, leave;
-	struct list facts;
+	struct list facts; /* ours, as the supervisor knows them: struct heard */
 	bool acting, sides_up;
 };
 
@@ -92,8 +85,7 @@ struct gateway_shell {
 /* Publishes, and remembers that it is wanted. */
 void gateway_tell(struct gateway_shell *sh, const char *key, const char *fmt, ...)
     PRINTF(3, 4);
-void gateway_untell(struct gateway_shell *sh, struct gateway_told *t);
-struct gateway_told *gateway_told(const struct gateway_shell *sh, const char *key);
+void gateway_untell(struct gateway_shell *sh, struct heard *t);
 
 /* ---- gateway_table.c ---- */
 

@@ -252,12 +252,12 @@ make_core(struct gateway_shell *sh, struct gateway_table *t, const struct found 
 	    .heartbeat_ns = g->heartbeat_ns, .fall = g->fall, .rise = g->rise};
 	static const struct gateway_next was_down = {
 	    .state = GATEWAY_DOWN, .link = true};
-	const struct gateway_told *fitness = gateway_told(sh, GATEWAY_FORWARD);
+	const char *fitness = heard_value(&sh->facts, GATEWAY_FORWARD);
 	mono_t now = loop_now(sh->loop), since = now;
 	struct gateway_core core;
 
 	/* What was dark for long before stays so: a reload is no news. */
-	if (fitness != NULL && fact_is(fitness->value, "down"))
+	if (fact_is(fitness, "down"))
 		since = (mono_t){0};
 	gateway_core_init(&core, &conf);
 	for (unsigned i = 0; i < t->n_hops; i++) {

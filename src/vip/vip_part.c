@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "base/log.h"
 #include "os/links.h"
 #include "part/fact.h"
+#include "part/heard.h"
 #include "vip/vip.h"
 #include "vip/vip_shell.h"
 
@@ -194,34 +194,13 @@ on_advert(void *arg, unsigned index, const struct vrrp_envelope *env,
 
 /* ---- facts ---- */
 
-struct told {
-	struct list link;
-	char key[FACT_KEY_LEN];
-	char value[FACT_VALUE_LEN];
-};
-
-static struct told *
-find_fact(const struct vip_shell *sh, const char *key)
-{
-	LIST_EACH(l, tmp, &sh->facts)
-	{
-		struct told *t = CONTAINER(l, struct told, link);
-
-		if (strcmp(t->key, key) == 0)
-			return t;
-	}
-	return NULL;
-}
-
 const char *
 vip_shell_fact(const struct vip_shell *sh, const char *prefix, const char *name)
 {
 	char key[FACT_KEY_LEN];
-	const struct told *t;
 
 	(void)snprintf(key, sizeof(key), "%s %s", prefix, name);
-	t = find_fact(sh, key);
-	return t != NULL ? t->value : "";
+	return heard_value(&sh->facts, key);
 }
 
 static bool
@@ -234,18 +213,9 @@ static void
 op_fact(void *self, const char *key, const char *value)
 {
 	struct vip_shell *sh = self;
-	struct told *t = find_fact(sh, key);
 
-	if (t == NULL) {
-		t = calloc(1, sizeof(*t));
-		if (t == NULL) {
-			log_event(LOG_ERR, "no_memory", "fact=\"%s\"", key);
-			return;
-		}
-		list_append(&sh->facts, &t->link);
-		(void)snprintf(t->key, sizeof(t->key), "%s", key);
-	}
-	(void)snprintf(t->value, sizeof(t->value), "%s", value);
+	if (heard_note(&sh->facts, key, value) == NULL)
+		return;
 	if (!sh->acting || strncmp(key, "vip ", 4) == 0)
 		return;
 	if (stopping_fact(key, value)) {

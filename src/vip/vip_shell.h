@@ -35,7 +35,7 @@ struct vip_shell {
 	int events; /* netlink: links and addresses changed */
 	struct loop_fd *events_watch;
 	bool acting, stopping, stopped;
-	struct list facts; /* as they were last told */
+	struct list facts; /* struct heard */
 };
 
 struct vip_router {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "part/fact.h"
+#include "part/heard.h"
 #include "vpn/vpn.h"
 #include "vpn/vpn_shell.h"
 
@@ -17,51 +18,15 @@
 
 /* ---- where floating addresses are ---------------------------------------------- */
 
-struct heard {
-	struct list link;
-	char name[FACT_WORD_LEN];
-	bool active;
-};
-
-static struct heard *
-find_heard(const struct vpn_shell *sh, const char *name)
-{
-	LIST_EACH(l, tmp, &sh->heard)
-	{
-		struct heard *h = CONTAINER(l, struct heard, link);
-
-		if (strcmp(h->name, name) == 0)
-			return h;
-	}
-	return NULL;
-}
-
 bool
 vpn_shell_has_address(const struct vpn_shell *sh, const struct vpn *v)
 {
-	const struct heard *h;
+	char key[FACT_KEY_LEN];
 
 	if (v->floating_ip == NULL) /* the host's own */
 		return true;
-	h = find_heard(sh, v->floating_ip->name);
-	return h != NULL && h->active;
-}
-
-static void
-remember(struct vpn_shell *sh, const char *name, bool active)
-{
-	struct heard *h = find_heard(sh, name);
-
-	if (h == NULL) {
-		h = calloc(1, sizeof(*h));
-		if (h == NULL) {
-			log_event(LOG_ERR, "no_memory", "of=\"%s\"", name);
-			return;
-		}
-		(void)snprintf(h->name, sizeof(h->name), "%s", name);
-		list_append(&sh->heard, &h->link);
-	}
-	h->active = active;
+	(void)snprintf(key, sizeof(key), "vip %s", v->floating_ip->name);
+	return fact_is(heard_value(&sh->heard, key), "active");
 }
 
 static void
@@ -76,8 +41,7 @@ op_fact(void *self, const char *key, const char *value)
 	 * is about to find the address where it was: no reason to end sessions. */
 	if (fact_is(value, "init"))
 		return;
-	remember(sh, w.word[1], fact_is(value, "active"));
-	if (!sh->acting)
+	if (heard_note(&sh->heard, key, value) == NULL || !sh->acting)
 		return;
 	TUNNELS(t, sh)
 	{
@@ -223,11 +187,7 @@ op_stop(void *self)
 	tunnel_free(t, acting);
 	if (acting)
 		vpn_rules_remove();
-	LIST_EACH(l, tmp, &sh->heard)
-	{
-		list_remove(l);
-		free(CONTAINER(l, struct heard, link));
-	}
+	heard_clear(&sh->heard);
 	cluster_unref(sh->cluster);
 	sh->cluster = NULL;
 	part_stopped(sh->part);

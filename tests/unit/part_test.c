@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "part/fact.h"
+#include "part/heard.h"
 #include "part/link.h"
 
 static void
@@ -36,6 +37,31 @@ test_fact(void **state)
 	assert_true(fact_is("down for lunch", "down"));
 	assert_true(fact_is("down", "down"));
 	assert_false(fact_is("downer", "down"));
+}
+
+static void
+test_heard(void **state)
+{
+	struct list facts;
+	struct heard *h;
+
+	(void)state;
+	list_init(&facts);
+	assert_null(heard_find(&facts, "vip www"));
+	assert_string_equal(heard_value(&facts, "vip www"), "");
+	h = heard_note(&facts, "vip www", "active");
+	assert_non_null(h);
+	assert_false(h->wanted);
+	assert_non_null(heard_note(&facts, "vip w", "backup"));
+	assert_ptr_equal(heard_note(&facts, "vip www", "leaving"), h);
+	assert_string_equal(heard_value(&facts, "vip www"), "leaving");
+	assert_ptr_equal(facts.next, &h->link);
+	assert_ptr_not_equal(facts.prev, &h->link);
+	heard_drop(h);
+	assert_string_equal(heard_value(&facts, "vip www"), "");
+	assert_string_equal(heard_value(&facts, "vip w"), "backup");
+	heard_clear(&facts);
+	assert_true(list_empty(&facts));
 }
 
 static void
@@ -221,6 +247,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_fact),
+	    cmocka_unit_test(test_heard),
 	    cmocka_unit_test(test_wire),
 	    cmocka_unit_test(test_queue),
 	    cmocka_unit_test(test_overflow),
