@@ -160,10 +160,10 @@ axis(const struct plot *p, unsigned lanes)
 	int64_t step = step_of(mono_sub(p->to, p->from));
 	int64_t at = mono_sub(p->from, start) / step * step;
 
-	for (; !mono_before(p->to, mono_add(start, at)); at += step) {
-		double x = x_of(p, mono_add(start, at));
+	for (; at <= mono_sub(p->to, start); at += step) {
+		double x = x_of(p, (mono_t){start.ns + at});
 
-		if (mono_before(mono_add(start, at), p->from))
+		if (at < mono_sub(p->from, start))
 			continue;
 		(void)fprintf(p->f,
 		    "<line x1='%.1f' x2='%.1f' y1=14 y2='%.0f' stroke='var(--line)'/>"
