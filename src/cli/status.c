@@ -254,16 +254,22 @@ show_vpns(struct view *v)
 static void
 show_firewall(struct view *v)
 {
-	const json_t *rules = find_fact(v, "firewall ", "rules");
+	static const char *const rows[] = {"rules", "table"};
+	const json_t *fact;
 
-	if (rules == NULL)
+	if (find_fact(v, "firewall ", "rules") == NULL)
 		return;
 	title(v, "firewall");
-	(void)printf("  %-14s ", "rules");
-	say(v, text_of(rules, "value"), 10);
-	(void)printf("  for ");
-	age(number_of(rules, "age_ms"));
-	(void)printf("\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fact = find_fact(v, "firewall ", rows[i]);
+		if (fact == NULL)
+			continue;
+		(void)printf("  %-14s ", rows[i]);
+		say(v, text_of(fact, "value"), 10);
+		(void)printf("  for ");
+		age(number_of(fact, "age_ms"));
+		(void)printf("\n");
+	}
 }
 
 /* Next hops and routes of a gateway, or of a host behind the gateways. */

@@ -14,6 +14,7 @@
 #include "firewall/firewall_core.h"
 #include "firewall/firewall_store.h"
 #include "firewall/nft_run.h"
+#include "firewall/track_room.h"
 #include "part/fact.h"
 #include "part/part.h"
 #include "part/state.h"
@@ -24,6 +25,8 @@
 #define CALM_NS	    (2 * SEC_NS)      /* ... and no more often than so */
 #define GRACE_S	    300		      /* seconds, for connections that were there */
 #define FACT_KEY    "firewall rules"
+#define FACT_TABLE  "firewall table"
+#define TABLE_NS    SEC_NS /* between looks at how full it is */
 
 /* A cluster and what it comes to on this host. */
 struct made {
@@ -45,7 +48,8 @@ struct firewall {
 	bool removed;  /* an earlier process of this part was told to be off */
 	bool restored; /* what the kernel has was looked at once */
 	size_t loaded; /* rules that must be in the kernel */
-	struct loop_timer trial, retry, look;
+	struct loop_timer trial, retry, look, table;
+	enum track_room room; /* for connections, as published */
 	mono_t looked;
 	struct mnl_socket *changes; /* of anybody's tables; or NULL */
 	struct loop_fd *watch;
@@ -453,6 +457,40 @@ op_command(void *self, uint64_t id, const char *const *argv, size_t argc)
 	part_reply(f->part, id, true, NULL, json);
 }
 
+/* ---- the kernel's table of connections ------------------------------------------- */
+
+static void
+tell_room(struct firewall *f, enum track_room room, long most)
+{
+	f->room = room;
+	if (room == TRACK_FULL)
+		part_publish(f->part, FACT_TABLE,
+		    "down full: %ld connections, new ones are dropped; raise "
+		    "net.netfilter.nf_conntrack_max",
+		    most);
+	else if (room == TRACK_TIGHT)
+		part_publish(f->part, FACT_TABLE,
+		    "warn nearly full: of %ld connections; raise "
+		    "net.netfilter.nf_conntrack_max",
+		    most);
+	else
+		part_publish(f->part, FACT_TABLE, "%s", "");
+}
+
+static void
+on_table(void *arg)
+{
+	struct firewall *f = arg;
+	long count, most;
+	enum track_room room = TRACK_ROOM;
+
+	if (track_room_look(&count, &most) == 0)
+		room = track_room_judge(f->room, count, most);
+	if (room != f->room)
+		tell_room(f, room, most);
+	loop_timer_set(f->loop, &f->table, mono_add(loop_now(f->loop), TABLE_NS));
+}
+
 /* ---- life ------------------------------------------------------------------------ */
 
 static int
@@ -467,6 +505,7 @@ op_start(void *self, struct part *p)
 	f->trial = (struct loop_timer){.cb = on_trial, .arg = f};
 	f->retry = (struct loop_timer){.cb = on_retry, .arg = f};
 	f->look = (struct loop_timer){.cb = on_look, .arg = f};
+	f->table = (struct loop_timer){.cb = on_table, .arg = f};
 	f->looked = loop_now(f->loop);
 	fw_init(&f->core);
 	return 0;
@@ -523,6 +562,8 @@ op_activate(void *self)
 	recall(f);
 	reconsider(f);
 	watch_changes(f);
+	tell_room(f, TRACK_ROOM, 0); /* an earlier process may have told otherwise */
+	on_table(f);
 }
 
 /* The rules stay when nines stops: a host that is being restarted is no open one. They
@@ -540,6 +581,7 @@ op_stop(void *self)
 	loop_timer_clear(f->loop, &f->trial);
 	loop_timer_clear(f->loop, &f->retry);
 	loop_timer_clear(f->loop, &f->look);
+	loop_timer_clear(f->loop, &f->table);
 	loop_unwatch(f->watch);
 	if (f->changes != NULL)
 		(void)mnl_socket_close(f->changes);

@@ -14,8 +14,9 @@
 #include "sync/sync.h"
 #include "sync/sync_shell.h"
 
-#define AUDIT_NS (60 * SEC_NS) /* between dumps that nothing asks for */
-#define LEAVE_NS (500 * MS_NS) /* for the last news, when we go */
+#define AUDIT_NS      (60 * SEC_NS) /* between dumps that nothing asks for */
+#define TELL_AGAIN_NS (30 * SEC_NS) /* of what the kernel refuses */
+#define LEAVE_NS      (500 * MS_NS) /* for the last news, when we go */
 /* Thousandths of a processor: more, and we are a normal process until it is less. */
 #define BUSY_MOST   500
 #define BUSY_AGAIN  250
@@ -240,6 +241,26 @@ publish(struct sync_shell *sh)
 	}
 }
 
+/* They are tried again each second: one line when it begins, and each half minute. */
+static void
+complain_of_refused(struct sync_shell *sh)
+{
+	mono_t now = loop_now(sh->loop);
+
+	if (sh->refused == 0 && sh->core.refused.n == 0)
+		sh->refused_told = (mono_t){0};
+	if (sh->refused > 0 && (sh->refused_told.ns == 0 ||
+				   mono_sub(now, sh->refused_told) >= TELL_AGAIN_NS)) {
+		log_event(LOG_WARN, "refused", "n=%u why=\"%s%s\"", sh->refused,
+		    strerror(-sh->refused_why),
+		    sh->refused_why == -ENOMEM
+			? "; raise net.netfilter.nf_conntrack_max"
+			: "");
+		sh->refused_told = now;
+	}
+	sh->refused = 0;
+}
+
 static void
 on_second(void *arg)
 {
@@ -250,13 +271,7 @@ on_second(void *arg)
 	if (sh->has_secret && sh->fd < 0) /* its address may be there by now */
 		sync_net_config(sh, &sh->cluster->firewall);
 	publish(sh);
-	if (sh->refused > 0)
-		log_event(LOG_WARN, "refused", "n=%u why=\"%s%s\"", sh->refused,
-		    strerror(-sh->refused_why),
-		    sh->refused_why == -ENOMEM
-			? "; raise net.netfilter.nf_conntrack_max"
-			: "");
-	sh->refused = 0;
+	complain_of_refused(sh);
 	if (!mono_before(now, sh->audit)) {
 		sh->audit = mono_add(now, AUDIT_NS);
 		sync_kernel_dump(sh);

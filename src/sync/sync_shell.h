@@ -75,6 +75,7 @@ struct sync_shell {
 	uint64_t events, lost_events, dumps;
 	uint32_t refused; /* orders since the last second */
 	int refused_why;
+	mono_t refused_told;
 	/* peers */
 	uint8_t secret[SEAL_SECRET_LEN];
 	bool has_secret;

@@ -285,8 +285,11 @@ class Lab:
         run("ip", "netns", "exec", self.prefix + other, sys.executable, "-c", script,
             stdin="".join(p.hex() + "\n" for p in payloads))
 
+    def text(self, name):
+        return pathlib.Path(f"{self.folder}/{name}").read_text(encoding="utf-8")
+
     def log(self, host):
-        return pathlib.Path(f"{self.folder}/{host}.log").read_text(encoding="utf-8")
+        return self.text(f"{host}.log")
 
     def close(self):
         for p in self.procs:

@@ -140,6 +140,88 @@ def test_end_of_connections(lab, client):
     same(lab)
 
 
+# Echo requests as a host sees them: who asks, and with which identifier.
+PINGED = """
+import socket
+seen = set()
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+while True:
+    data, peer = s.recvfrom(2048)
+    if data[20] == 8 and (peer[0], data[24:26]) not in seen:
+        seen.add((peer[0], data[24:26]))
+        print(*peer, data[24:26].hex(), flush=True)
+"""
+
+
+def test_ping_goes_on(lab):
+    """A ping keeps its translated address and identifier. fw2 accepts no new one, so that it
+    cannot be a new flow that looks the same."""
+    lab.spawn("server", sys.executable, "-c", PINGED, log="pinged")
+    lab.at("fw2", "nft", "insert", "rule", "inet", "t", "forward", "meta", "l4proto",
+           "{ icmp, icmpv6 }", "ct", "state", "new", "drop")
+    for number, address in ((4, "10.30.0.10"), (6, "fd00:30::10")):
+        lab.spawn("client", "ping", "-n", "-i", "0.1", address, log=f"ping{number}")
+
+    def answers(number):
+        return lab.text(f"ping{number}").count("time=")
+
+    def more(why):
+        before = {n: answers(n) for n in (4, 6)}
+        until(lambda: all(answers(n) > before[n] + 5 for n in (4, 6)), why)
+
+    more("pings are answered")
+    same(lab)
+    lab.off("fw1")
+    until(lambda: lab.acts("fw2"), "fw2 takes over")
+    more("the same pings are answered")
+    until(lambda: lab.text("pinged"), "the server has seen one")
+    assert len(lab.text("pinged").splitlines()) == 1, lab.text("pinged")
+    assert lab.text("pinged").startswith("10.30.0.1 ")
+
+
+def test_full_table(lab, client, tmp_path):
+    """First the standby has no room, then the active one: each says so, connections that are
+    there go on, and all is well when there is room again."""
+    most = int(lab.at("fw1", "cat", "/proc/sys/net/netfilter/nf_conntrack_max"))
+    if most > 300000:
+        pytest.skip(f"{most} connections are too many to make; the limit is the machine's")
+
+    # Half open, which nobody is told of, and assured, so that the kernel keeps them.
+    path = tmp_path / "fill"
+    with open(path, "w", encoding="ascii") as f:
+        for i in range(most):
+            a, p = f"172.{16 + (i >> 20)}.{i >> 12 & 255}.{i >> 4 & 255}", 1024 + (i & 15)
+            f.write(f"-A -t 600 -u SEEN_REPLY,ASSURED -s {a} -d 192.0.2.1 -r 192.0.2.1 -q {a} "
+                    f"-p tcp --sport {p} --dport 9 --reply-port-src 9 --reply-port-dst {p} "
+                    "--state SYN_RECV\n")
+
+    def fill(host):
+        lab.at(host, "conntrack", "-R", str(path), check=False)
+        until(lambda: lab.facts(host).get("firewall table", "").startswith("down full"),
+              f"{host} says that it is full")
+
+    same(lab)
+    fill("fw2")
+    client.open("tcp", "10.30.0.10", 9000, 40)
+    until(lambda: lab.facts("fw2").get("sync peer fw1", "").startswith(
+        "down the kernel refuses connections: raise"), "fw2 says what it cannot hold")
+    assert lab.log("fw2").count("event=refused ") == 1
+    lab.at("fw2", "conntrack", "-F")
+    until(lab.in_step, "in step again")
+    until(lambda: "firewall table" not in lab.facts("fw2"), "there is room")
+    same(lab)
+    assert len(lab.flows("fw2")) == TOTAL + 40
+
+    fill("fw1")
+    assert client.check() == {"alive": TOTAL + 40, "reset": 0, "silent": 0}
+    lab.at("fw1", "conntrack", "-D", "-d", "192.0.2.1")
+    until(lambda: "firewall table" not in lab.facts("fw1"), "there is room")
+    client.open("tcp", "10.30.0.10", 9000, 40)
+    until(lab.in_step, "in step again")
+    same(lab)
+    assert len(lab.flows("fw2")) == TOTAL + 80
+
+
 def test_bad_datagrams(lab, client):
     """Noise, forgeries, replays, other versions: one line each, and nothing is lost."""
     same(lab)

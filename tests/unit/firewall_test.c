@@ -14,6 +14,7 @@
 
 #include "firewall/nft_json.h"
 #include "firewall/rules.h"
+#include "firewall/track_room.h"
 
 #define BYTES ((size_t)64 << 20)
 
@@ -399,6 +400,31 @@ test_load_counts(void **state)
 	list_done(&x);
 }
 
+/* ---- room for connections ------------------------------------------------------- */
+
+static void
+test_track_room(void **state)
+{
+	static const struct {
+		enum track_room was;
+		long count, most;
+		enum track_room is;
+	} row[] = {
+	    {TRACK_ROOM, 0, 1000, TRACK_ROOM}, {TRACK_ROOM, 899, 1000, TRACK_ROOM},
+	    {TRACK_ROOM, 900, 1000, TRACK_TIGHT}, {TRACK_ROOM, 990, 1000, TRACK_FULL},
+	    {TRACK_TIGHT, 800, 1000, TRACK_TIGHT}, {TRACK_TIGHT, 799, 1000, TRACK_ROOM},
+	    {TRACK_FULL, 950, 1000, TRACK_FULL}, {TRACK_FULL, 949, 1000, TRACK_TIGHT},
+	    {TRACK_FULL, 799, 1000, TRACK_ROOM},
+	    {TRACK_FULL, 2000, 1000, TRACK_FULL}, /* the limit was lowered */
+	    {TRACK_FULL, 5, 0, TRACK_ROOM},	  /* there is none */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		assert_int_equal(
+		    track_room_judge(row[i].was, row[i].count, row[i].most), row[i].is);
+}
+
 int
 main(void)
 {
@@ -411,6 +437,7 @@ main(void)
 	    cmocka_unit_test(test_digest),
 	    cmocka_unit_test(test_listing),
 	    cmocka_unit_test(test_load_counts),
+	    cmocka_unit_test(test_track_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
