@@ -387,6 +387,25 @@ show_servers(struct view *v, const char *service)
 	}
 }
 
+/* Its table of sources, if it has one. */
+static void
+show_sources(struct view *v, const char *service)
+{
+	static const char *const fields[] = {"sources", "told", "heard", "evicted"};
+	const json_t *fact = find_fact(v, "proxy sources ", service);
+	char label[STATS_LABEL_LEN];
+
+	if (fact == NULL)
+		return;
+	(void)printf("    %-20s ", "table of sources");
+	say(v, text_of(fact, "value"), 8);
+	(void)printf("  for ");
+	age(number_of(fact, "age_ms"));
+	(void)snprintf(label, sizeof(label), "service=%s", service);
+	counters(v, "proxy_sources", label, fields, ARRAY_LEN(fields));
+	(void)printf("\n");
+}
+
 static void
 show_services(struct view *v)
 {
@@ -412,6 +431,7 @@ show_services(struct view *v)
 		counters(v, "proxy_service", label, fields, ARRAY_LEN(fields));
 		(void)printf("\n");
 		show_servers(v, name);
+		show_sources(v, name);
 	}
 }
 

@@ -20,22 +20,24 @@
 #define WORKERS_MAX	64
 #define SERVICE_COUNTER "proxy_service"
 #define SERVER_COUNTER	"proxy_server"
+#define SOURCES_COUNTER "proxy_sources"
 
-/* Columns of services and of servers: a gauge is shown as it is, a counter by second.
- */
+/* A counter is shown by second, a gauge as it is, a rare one only while it is anywhere
+ * not 0. */
+enum column_kind { COUNTER, GAUGE, RARE_GAUGE };
+
+/* Of services and of servers. */
 static const struct column {
 	const char *field, *title;
-	bool gauge;
+	enum column_kind kind;
 } columns[] = {
-    {"requests", "requests/s", false},
-    {"active", "active", true},
-    {"connections", "connects/s", false},
-    {"responses_5xx", "5xx/s", false},
-    {"queue", "queued", true},
-    {"unserved", "unserved/s", false},
-    {"retries", "retries/s", false},
-    {"ejections", "ejected/s", false},
-    {"bytes_out", "bytes/s", false},
+    {"requests", "requests/s", COUNTER}, {"active", "active", GAUGE},
+    {"connections", "connects/s", COUNTER}, {"responses_5xx", "5xx/s", COUNTER},
+    {"queue", "queued", GAUGE}, {"unserved", "unserved/s", COUNTER},
+    {"retries", "retries/s", COUNTER}, {"ejections", "ejected/s", COUNTER},
+    {"bytes_out", "bytes/s", COUNTER},
+    {"sources", "sources", RARE_GAUGE}, /* in the table of the service */
+    {"apart", "apart", RARE_GAUGE},	/* load balancers that have another one */
 };
 
 enum { COLUMNS = ARRAY_LEN(columns) };
@@ -88,7 +90,8 @@ add(void *arg, const char *name, const char *label, unsigned writer, const char 
 	bool server = strcmp(name, SERVER_COUNTER) == 0;
 	struct row *r;
 
-	if (!server && strcmp(name, SERVICE_COUNTER) != 0)
+	if (!server && strcmp(name, SERVICE_COUNTER) != 0 &&
+	    strcmp(name, SOURCES_COUNTER) != 0)
 		return;
 	if (!server && strcmp(field, "requests") == 0 && writer < WORKERS_MAX) {
 		s->worker[writer] += value;
@@ -127,7 +130,7 @@ grown(uint64_t now, uint64_t before)
 static uint64_t
 figure(const struct row *now, const struct row *before, size_t i, uint64_t seconds)
 {
-	if (columns[i].gauge)
+	if (columns[i].kind != COUNTER)
 		return now->value[i];
 	return grown(now->value[i], before != NULL ? before->value[i] : now->value[i]) /
 	       seconds;
@@ -147,6 +150,16 @@ names(const struct row *r, char service[static STATS_LABEL_LEN], const char **se
 		*end = '\0';
 }
 
+static bool
+is_shown(const struct sample *s, size_t column)
+{
+	for (size_t i = 0; columns[column].kind == RARE_GAUGE && i < s->n; i++) {
+		if (s->row[i].value[column] != 0)
+			return true;
+	}
+	return columns[column].kind != RARE_GAUGE;
+}
+
 static void
 print_row(const struct sample *now, struct sample *before, size_t i, uint64_t seconds)
 {
@@ -158,8 +171,10 @@ print_row(const struct sample *now, struct sample *before, size_t i, uint64_t se
 	(void)snprintf(text, sizeof(text), "%s%s", r->server ? "  " : "",
 	    r->server ? server : service);
 	(void)printf("%-26s", text);
-	for (size_t k = 0; k < COLUMNS; k++)
-		(void)printf(" %10" PRIu64, figure(r, old, k, seconds));
+	for (size_t k = 0; k < COLUMNS; k++) {
+		if (is_shown(now, k))
+			(void)printf(" %10" PRIu64, figure(r, old, k, seconds));
+	}
 	(void)printf("\n");
 }
 
@@ -176,8 +191,10 @@ static void
 print_table(const struct sample *now, struct sample *before, uint64_t seconds)
 {
 	(void)printf("%-26s", "");
-	for (size_t k = 0; k < COLUMNS; k++)
-		(void)printf(" %10s", columns[k].title);
+	for (size_t k = 0; k < COLUMNS; k++) {
+		if (is_shown(now, k))
+			(void)printf(" %10s", columns[k].title);
+	}
 	(void)printf("\n");
 	for (size_t i = 0; i < now->n; i++) {
 		if (now->row[i].server)
@@ -209,7 +226,7 @@ row_json(const struct row *r, struct sample *before, uint64_t seconds)
 		(void)json_object_set_new(o, "server", json_string(server));
 	for (size_t k = 0; k < COLUMNS; k++) {
 		(void)snprintf(key, sizeof(key), "%s%s", columns[k].field,
-		    columns[k].gauge ? "" : "_per_second");
+		    columns[k].kind != COUNTER ? "" : "_per_second");
 		(void)json_object_set_new(
 		    o, key, json_integer((json_int_t)figure(r, old, k, seconds)));
 	}

@@ -8,11 +8,12 @@
 New sources take servers in turn, so that two load balancers that did not talk would
 not agree by chance.
 """
+import json
 import os
 import pathlib
+import re
 import signal
 import socket
-import json
 
 import pytest
 
@@ -125,7 +126,7 @@ def pair(lab):
 
 
 def known(lab, host, n):
-    until(lambda: lab.counters(host)["entries"] == n, f"{host} knows {n} sources")
+    until(lambda: lab.counters(host)["sources"] == n, f"{host} knows {n} sources")
 
 
 def test_failover_keeps_servers(pair):
@@ -135,6 +136,10 @@ def test_failover_keeps_servers(pair):
     assert set(first.values()) == set(WEB)
     known(pair, "lb2", 40)
     pair.agreed()
+    shown = run(NINES, "status", "--run-dir", pair.use("lb2").run_dir)
+    assert re.search(r"table of sources +up +for .*  40 sources", shown), shown
+    top = json.loads(run(NINES, "top", "--once", "--json", "--run-dir", pair.run_dir))
+    assert [r["sources"] for r in top["rows"] if "server" not in r] == [40]
     assert pair.servers_of(sources, "lb2") == first
     pair.kill("lb1")
     assert pair.servers_of(sources, "lb2") == first
@@ -202,11 +207,11 @@ def test_full(lab):
     sources = clients(1100)
     first = lab.servers_of(sources, "lb1")
     until(lambda: lab.counters("lb1")["evicted"] >= 100, "the first ones go")
-    assert lab.counters("lb1")["entries"] <= 1000
+    assert lab.counters("lb1")["sources"] <= 1000
     until(lambda: lab.counters("lb2")["heard"] >= 1100, "lb2 has heard of all")
     last = sources[-200:]
     assert lab.servers_of(last, "lb2") == {s: first[s] for s in last}
-    assert lab.counters("lb2")["entries"] <= 1000
+    assert lab.counters("lb2")["sources"] <= 1000
 
 
 def forge(lab, n, data):
@@ -232,7 +237,7 @@ def test_forged(pair):
     assert refused("no message of nines") == 1
     assert refused("forged, or key_file is not the same") == 1
     assert pair.servers_of(sources, "lb1") == first
-    assert pair.counters("lb2")["entries"] == 0
+    assert pair.counters("lb2")["sources"] == 0
     pair.use("lb1").order("reload")  # the same key on both again
     pair.agreed()
     known(pair, "lb2", 10)

@@ -20,6 +20,7 @@
 enum {
 	SOURCES_ENTRIES,
 	SOURCES_SIZE,
+	SOURCES_APART,
 	SOURCES_TOLD,
 	SOURCES_HEARD,
 	SOURCES_LOST,
@@ -29,7 +30,7 @@ enum {
 };
 
 static const char *const counters[SOURCES_N] = {
-    "entries", "size", "told", "heard", "told_again", "evicted", "expired"};
+    "sources", "size", "apart", "told", "heard", "told_again", "evicted", "expired"};
 
 /* ---- what is shown -------------------------------------------------------------- */
 
@@ -37,7 +38,7 @@ static void
 show_counters(struct source_service *s)
 {
 	char label[STATS_LABEL_LEN];
-	uint64_t told = 0, heard = 0, lost = 0;
+	uint64_t told = 0, heard = 0, lost = 0, apart = 0;
 
 	(void)snprintf(label, sizeof(label), "service=%s", s->name);
 	if (s->stats == NULL)
@@ -45,15 +46,17 @@ show_counters(struct source_service *s)
 		    0, counters, SOURCES_N);
 	if (s->stats == NULL)
 		return;
-	for (size_t k = 0; k < s->n_hosts; k++) {
+	for (unsigned k = 0; k < s->n_hosts; k++) {
 		const struct source_figures *f = &s->core.peer[k].figures;
 
 		told += f->told;
 		heard += f->heard;
 		lost += f->lost;
+		apart += !source_core_agreed(&s->core, k);
 	}
 	stats_set(&s->stats[SOURCES_ENTRIES], s->core.n);
 	stats_set(&s->stats[SOURCES_SIZE], s->core.max);
+	stats_set(&s->stats[SOURCES_APART], apart);
 	stats_set(&s->stats[SOURCES_TOLD], told);
 	stats_set(&s->stats[SOURCES_HEARD], heard);
 	stats_set(&s->stats[SOURCES_LOST], lost);
