@@ -12,6 +12,7 @@
 #include "proxy/h2/h2.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/servers/shared_breaker.h"
 #include "proxy/servers/stick.h"
 #include "proxy/tls/tls.h"
 
@@ -332,7 +333,7 @@ client_dispatch(struct worker *w, struct client *c)
 	c->served = w->now;
 	c->state = CLIENT_CONNECTING;
 	if (s->conf->breaker.on &&
-	    !breaker_allows(&c->group->breaker, &s->conf->breaker, w->now)) {
+	    !shared_breaker_allows(c->group->breaker, &s->conf->breaker, w->now)) {
 		count(s->counter, SVC_BREAKER_REFUSED);
 		unserved(
 		    w, c, 503, "the servers' answers are errors: none is asked now");

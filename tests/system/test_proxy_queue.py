@@ -17,7 +17,7 @@ import threading
 import pytest
 
 import proxylab
-from proxylab import CLIENT, LB, NINES, WEB, Lab, Stream, echo, until
+from proxylab import CLIENT, LB, NINES, WEB, Lab, Stream, echo, run, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -184,6 +184,29 @@ def test_breaker(lab):
     state["status"] = "200 OK"
     until(lambda: lab.get(80)[0].status == 200, "a trial")
     until(lambda: [lab.get(80)[0].status for _ in range(10)] == [200] * 10, "it closes")
+
+
+def test_breaker_of_all_workers(tmp_path):
+    """What its figures say holds for the process, whichever worker has a request."""
+    lab = Lab(tmp_path)
+    try:
+        asked = []
+
+        def script(stream, n):
+            while True:
+                stream.head()
+                asked.append(n)
+                stream.send("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+        lab.serve("web1", 8080, script)
+        lab.start('  site: {listen: "lb1:80", check: none, servers: ["web1:8080"], '
+                  'breaker: {requests: 8, window: 1h, open: 1h}}\n')
+        got = [lab.get(80)[0].status for _ in range(60)]  # on either worker, by chance
+        assert got == [500] * 8 + [503] * 52 and len(asked) == 8
+        blocks = json.loads(run(NINES, "top", "--once", "--json", "--run-dir", lab.run_dir))
+        assert len(blocks["worker_requests_per_second"]) == 2
+    finally:
+        lab.close()
 
 
 def test_breaker_of_a_group(lab):

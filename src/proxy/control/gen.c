@@ -12,6 +12,7 @@
 #include "proxy/counters.h"
 #include "proxy/meter.h"
 #include "proxy/request/route.h"
+#include "proxy/servers/shared_breaker.h"
 #include "proxy/tls/tls_site.h"
 
 #define GEN_MEMORY ((size_t)64 << 20)
@@ -104,6 +105,35 @@ build_servers(struct builder *b, struct gen_service *gs, const struct gen_servic
 	}
 }
 
+static const struct gen_group *
+old_group(const struct gen_service *s, const char *name)
+{
+	for (size_t i = 0; s != NULL && s->group != NULL && i < s->conf->n_groups;
+	     i++) {
+		if (strcmp(s->conf->group[i].name, name) == 0)
+			return &s->group[i];
+	}
+	return NULL;
+}
+
+/* Without memory there is no breaker. */
+static void
+build_groups(struct builder *b, struct gen_service *gs, const struct gen_service *old)
+{
+	const struct service *conf = gs->conf;
+
+	gs->group = arena_array(b->g->memory, conf->n_groups, sizeof(*gs->group));
+	for (size_t i = 0; gs->group != NULL && i < conf->n_groups; i++) {
+		const struct gen_group *was = old_group(old, conf->group[i].name);
+
+		if (!conf->breaker.on)
+			continue;
+		gs->group[i].breaker = was != NULL && was->breaker != NULL
+					   ? shared_breaker_ref(was->breaker)
+					   : shared_breaker_new();
+	}
+}
+
 static void
 build_routes(struct builder *b, struct gen_service *gs)
 {
@@ -144,6 +174,7 @@ build_service(struct builder *b, size_t i)
 		gs->meter = old != NULL && old->meter != NULL ? meter_ref(old->meter)
 							      : meter_new();
 	build_servers(b, gs, old);
+	build_groups(b, gs, old);
 	build_routes(b, gs);
 	gen_tls_build(g, gs, old, b->files);
 	gen_stick_build(g, gs, old, b->files);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "proxy/control/gen_tls.h"
 #include "proxy/meter.h"
+#include "proxy/servers/shared_breaker.h"
 #include "proxy/sources/source_map.h"
 
 /* True for the last reference. */
@@ -132,6 +133,8 @@ gen_unref(struct gen *g)
 		gen_tls_free(s);
 		for (size_t j = 0; s->server != NULL && j < s->conf->n_servers; j++)
 			limit_unref(s->server[j].limit);
+		for (size_t j = 0; s->group != NULL && j < s->conf->n_groups; j++)
+			shared_breaker_unref(s->group[j].breaker);
 	}
 	cluster_unref(g->cluster);
 	arena_free(g->memory);

@@ -57,6 +57,11 @@ struct gen_server {
 	stats_t **counter;   /* one block for each worker */
 };
 
+/* What workers share of a group of servers. */
+struct gen_group {
+	struct shared_breaker *breaker; /* NULL: none */
+};
+
 struct gen_service {
 	const struct service *conf;
 	bool here; /* this host serves it */
@@ -65,6 +70,7 @@ struct gen_service {
 	struct meter *meter;   /* NULL: sources may have what they want */
 	stats_t **counter;
 	struct gen_server *server;   /* conf->n_servers */
+	struct gen_group *group;     /* conf->n_groups */
 	size_t first;		     /* of its servers in view.server */
 	struct route_table *routes;  /* NULL: it changes nothing and has one group */
 	struct tls_site *tls;	     /* towards clients; NULL: none, or see below */
@@ -83,6 +89,7 @@ struct arena;
 struct meter;
 struct route_table;
 struct route_text;
+struct shared_breaker;
 struct source_map;
 struct tls_peer;
 struct tls_site;

@@ -2,6 +2,7 @@
 #include "proxy/servers/care.h"
 
 #include "proxy/conn.h"
+#include "proxy/servers/shared_breaker.h"
 
 #define EVERY_NS    (100 * MS_NS)
 #define SLOW_LEAST  (20 * MS_NS) /* nobody is ejected for less */
@@ -33,7 +34,7 @@ note(struct worker *w, struct upstream *up, bool good)
 	const struct breaker_conf *breaker = &up->service->conf->breaker;
 
 	if (!up->gone && breaker->on &&
-	    breaker_answer(&up->group->breaker, breaker, w->now, good))
+	    shared_breaker_answer(up->group->breaker, breaker, w->now, good))
 		count(up->service->counter, SVC_BREAKER_OPENED);
 	if (!up->gone && outlier_answer(&up->group->outlier, &up->outlier,
 			     &up->service->conf->balancing.outlier, w->now, good))

@@ -8,6 +8,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/servers/shared_breaker.h"
 #include "proxy/sources/source_map.h"
 
 struct wservice *
@@ -75,6 +76,7 @@ group_free(struct wgroup *g)
 	free(g->ring);
 	free(g->up);
 	free(g->queue.line);
+	shared_breaker_unref(g->breaker);
 	free(g->name);
 	free(g);
 }
@@ -120,6 +122,15 @@ build_balancer(
 	balance_bound(&g->balancer, conf->hash_bound);
 	g->heap = heap;
 	g->ring = ring;
+}
+
+static void
+group_share(struct wgroup *g, const struct gen_group *gg)
+{
+	struct shared_breaker *old = g->breaker;
+
+	g->breaker = shared_breaker_ref(gg->breaker);
+	shared_breaker_unref(old);
 }
 
 static void
@@ -189,7 +200,8 @@ sweep_groups(struct worker *w, struct wservice *s)
 }
 
 static void
-update_groups(struct worker *w, struct wservice *s, struct upstream *const *up)
+update_groups(struct worker *w, struct wservice *s, const struct gen_service *gs,
+    struct upstream *const *up)
 {
 	const struct service *conf = s->conf;
 	struct wgroup **group = calloc(conf->n_groups + 1, sizeof(struct wgroup *));
@@ -200,6 +212,7 @@ update_groups(struct worker *w, struct wservice *s, struct upstream *const *up)
 		if (group[i] == NULL)
 			group[i] = group_new(s, conf->group[i].name);
 		group_update(group[i], conf, i, up);
+		group_share(group[i], &gs->group[i]);
 		for (size_t j = 0; j < s->n_groups; j++) {
 			if (s->group[j] == group[i])
 				s->group[j] = NULL;
@@ -291,7 +304,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->server_tls = gs->server_tls;
 	replace_limit(&s->limit, gs->limit);
 	replace_limit(&s->waiting, gs->waiting);
-	update_groups(w, s, up);
+	update_groups(w, s, gs, up);
 	stick_update(s);
 	meter_unref(s->meter);
 	s->meter = meter_ref(gs->meter);

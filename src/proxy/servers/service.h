@@ -14,7 +14,6 @@
 #include "base/stats.h"
 #include "proxy/control/view.h"
 #include "proxy/servers/balance.h"
-#include "proxy/servers/breaker.h"
 #include "proxy/servers/fair.h"
 #include "proxy/servers/latency.h"
 #include "proxy/servers/outlier.h"
@@ -27,6 +26,7 @@ struct ssl_session_st;
 struct tls_peer;
 struct tls_site;
 struct server_conn;
+struct shared_breaker;
 struct source_map;
 struct worker;
 struct wgroup;
@@ -95,10 +95,10 @@ struct wgroup {
 	struct upstream **up; /* some of the service's */
 	size_t n_up;
 	struct balancer balancer;
-	uint32_t *heap;		    /* the balancer's memory */
-	struct balance_point *ring; /* the same */
-	struct fair queue;	    /* clients waiting for one of its servers */
-	struct breaker breaker;
+	uint32_t *heap;			/* the balancer's memory */
+	struct balance_point *ring;	/* the same */
+	struct fair queue;		/* clients waiting for one of its servers */
+	struct shared_breaker *breaker; /* NULL: none */
 	struct outlier_group outlier;
 	mono_t window;		/* of outliers: its end */
 	uint32_t answers;	/* of all servers */
