@@ -107,7 +107,8 @@ struct server_group {
 	const char *name; /* "default" for what `servers:` lists */
 	const struct server *server;
 	size_t n_servers;
-	size_t first; /* of them, in service.server */
+	size_t first;		  /* of them, in service.server */
+	unsigned max_connections; /* of all of them together, per host; 0: no limit */
 	struct place place;
 };
 
@@ -138,9 +139,10 @@ struct service {
 	struct guard_conf guard;
 	enum balance balance;
 	struct balance_conf balancing;
-	struct check_conf check;  /* default: tcp, every 1 s, fall 3, rise 2 */
-	unsigned max_connections; /* client connections, per host; 0: no limit */
-	unsigned queue_size;	  /* requests waiting for a server; 0: refuse at once */
+	struct check_conf check;	 /* default: tcp, every 1 s, fall 3, rise 2 */
+	unsigned max_connections;	 /* client connections, per host; 0: no limit */
+	unsigned max_server_connections; /* of all its servers, per host; 0: no limit */
+	unsigned queue_size; /* requests waiting for a server; 0: refuse at once */
 	int64_t queue_timeout_ns;
 	int64_t connect_timeout_ns; /* to a server */
 	int64_t head_timeout_ns;    /* first byte to end of a request head */

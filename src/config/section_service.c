@@ -706,6 +706,16 @@ static const struct key service_key[] = {
 	.doc = "Connections of clients at a time, on each load balancer; 0: no limit.",
     },
     {
+	.name = "max_server_connections",
+	.kind = VALUE_COUNT,
+	FIELD(struct service, max_server_connections),
+	.max = LIMIT_MAX,
+	.preset = "0",
+	.doc =
+	    "Requests, or connections in mode tcp, that all its servers together have "
+	    "at a time, on each host; others wait in the queue. 0: no limit.",
+    },
+    {
 	.name = "queue",
 	.kind = VALUE_SECTION,
 	.section = &queue_section,

@@ -25,6 +25,16 @@ static const struct key group_key[] = {
 	.many = &group_servers,
 	.doc = "Who answers.",
     },
+    {
+	.name = "max_connections",
+	.kind = VALUE_COUNT,
+	FIELD(struct server_group, max_connections),
+	.max = 10000000,
+	.preset = "0",
+	.doc =
+	    "Requests, or connections in mode tcp, that all of them together have at "
+	    "a time, on each host; others wait. 0: no limit.",
+    },
 };
 
 static bool
@@ -33,6 +43,8 @@ brief_group(const void *base, struct sbuf *out)
 	const struct server_group *g = base;
 	const char *sep = "[";
 
+	if (g->max_connections != 0)
+		return false;
 	for (size_t i = 0; i < g->n_servers; i++) {
 		sbuf_puts(out, sep);
 		if (!server_section.brief(&g->server[i], out))

@@ -355,7 +355,7 @@ client_dispatch(struct worker *w, struct client *c)
 		r = server_open(w, c, up);
 		if (r == 0)
 			break;
-		upstream_leave(w, up, up->limit);
+		upstream_give_back(w, up);
 		count(up->counter, SRV_CONNECT_ERRORS);
 		if (!servers_fault(-r)) {
 			unserved(w, c, 503, "out of resources");

@@ -116,9 +116,9 @@ struct server_conn {
 	struct side s;
 	struct list link; /* upstream->idle or ->busy */
 	struct upstream *up;
-	struct client *client; /* NULL: idle */
-	struct limit *limit;   /* that it counts in while busy; or NULL */
-	mono_t since;	       /* the exchange began */
+	struct client *client;	   /* NULL: idle */
+	struct work_limits limits; /* that it counts in while busy */
+	mono_t since;		   /* the exchange began */
 	bool connected;
 	bool reused;  /* has answered before: may have been closed meanwhile */
 	bool partial; /* s.in is known to be an incomplete head */

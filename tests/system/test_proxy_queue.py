@@ -341,3 +341,62 @@ def test_hash_by_path(lab):
         same += first == second
         where.add(first)
     assert same >= 30 and where == set(WEB)  # by chance it would be some 13
+
+
+@pytest.fixture
+def workers(tmp_path):
+    """With two of them."""
+    it = TwoWorkers(tmp_path)
+    yield it
+    it.close()
+
+
+class TwoWorkers(OneWorker):
+    write = Lab.write
+
+
+def bounded(lab, limit, n):
+    """`n` requests at once, of which `limit` are with the servers at a time."""
+    gate = Gate("any")
+    for web in ("web1", "web2"):
+        lab.serve(web, 8080, gate.script)
+    streams = []
+    for i in range(n):
+        streams.append(ask(lab, A, str(i)))
+    waiting(lab, n - limit)
+    for _ in range(limit):
+        gate.next()
+    for i in range(n):
+        assert gate.asked.empty(), "one too many"
+        gate.free.release()
+        if i < n - limit:
+            gate.next()
+    assert all(s.answer()[0].status == 200 for s in streams)
+    waiting(lab, 0)
+
+
+def test_limit_of_a_group(workers):
+    workers.start('  site: {listen: "lb1:80", check: none, active: both, groups: {both: '
+                  '{servers: ["web1:8080", "web2:8080"], max_connections: 3}}}\n')
+    bounded(workers, 3, 12)
+
+
+def test_limit_of_all_servers(workers):
+    workers.start('  site: {listen: "lb1:80", check: none, max_server_connections: 2, '
+                  'servers: [{at: "web1:8080", max_connections: 2}, "web2:8080"]}\n')
+    bounded(workers, 2, 12)
+    # Another limit holds for those who come, and what is under way ends well.
+    gate = Gate("any")
+    workers.serve("web3", 8080, gate.script)
+    text = '  site: {listen: "lb1:80", check: none%s, servers: ["web3:8080"]}\n'
+    workers.write(text % "")
+    workers.order("reload")
+    streams = [ask(workers, A, "free") for _ in range(3)]
+    for _ in range(3):
+        gate.next()
+    for limit in (", max_server_connections: 1", ", max_server_connections: 9", ""):
+        workers.write(text % limit)
+        workers.order("reload")
+    for _ in range(3):
+        gate.free.release()
+    assert all(s.answer()[0].status == 200 for s in streams)

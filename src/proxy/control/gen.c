@@ -126,6 +126,8 @@ build_groups(struct builder *b, struct gen_service *gs, const struct gen_service
 	for (size_t i = 0; gs->group != NULL && i < conf->n_groups; i++) {
 		const struct gen_group *was = old_group(old, conf->group[i].name);
 
+		gs->group[i].limit = carry_limit(
+		    conf->group[i].max_connections, was != NULL ? was->limit : NULL);
 		if (!conf->breaker.on)
 			continue;
 		gs->group[i].breaker = was != NULL && was->breaker != NULL
@@ -169,6 +171,8 @@ build_service(struct builder *b, size_t i)
 	(void)snprintf(label, sizeof(label), "service=%s", conf->name);
 	gs->counter = blocks(b, "proxy_service", label, service_counters, SVC_N);
 	gs->waiting = carry_limit(1, old != NULL ? old->waiting : NULL);
+	gs->working = carry_limit(
+	    conf->max_server_connections, old != NULL ? old->working : NULL);
 	gs->limit = carry_limit(conf->max_connections, old != NULL ? old->limit : NULL);
 	if (conf->guard.requests > 0 || conf->guard.connections > 0)
 		gs->meter = old != NULL && old->meter != NULL ? meter_ref(old->meter)

@@ -119,6 +119,13 @@ gen_ref(struct gen *g)
 	return g;
 }
 
+static void
+release_group(struct gen_group *g)
+{
+	shared_breaker_unref(g->breaker);
+	limit_unref(g->limit);
+}
+
 void
 gen_unref(struct gen *g)
 {
@@ -129,12 +136,13 @@ gen_unref(struct gen *g)
 
 		limit_unref(s->limit);
 		limit_unref(s->waiting);
+		limit_unref(s->working);
 		meter_unref(s->meter);
 		gen_tls_free(s);
 		for (size_t j = 0; s->server != NULL && j < s->conf->n_servers; j++)
 			limit_unref(s->server[j].limit);
 		for (size_t j = 0; s->group != NULL && j < s->conf->n_groups; j++)
-			shared_breaker_unref(s->group[j].breaker);
+			release_group(&s->group[j]);
 	}
 	cluster_unref(g->cluster);
 	arena_free(g->memory);

@@ -60,6 +60,7 @@ struct gen_server {
 /* What workers share of a group of servers. */
 struct gen_group {
 	struct shared_breaker *breaker; /* NULL: none */
+	struct limit *limit;		/* of work of its servers; the same */
 };
 
 struct gen_service {
@@ -67,6 +68,7 @@ struct gen_service {
 	bool here; /* this host serves it */
 	struct limit *limit;
 	struct limit *waiting; /* for a server */
+	struct limit *working; /* of all servers together */
 	struct meter *meter;   /* NULL: sources may have what they want */
 	stats_t **counter;
 	struct gen_server *server;   /* conf->n_servers */

@@ -222,7 +222,7 @@ ask_second(struct worker *w, struct client *c)
 		return;
 	up = c->group->up[i];
 	if (!spend(c->service) || server_open(w, c, up) != 0) {
-		upstream_leave(w, up, up->limit);
+		upstream_give_back(w, up);
 		return;
 	}
 	c->hedge->second = c->peer;

@@ -77,6 +77,7 @@ group_free(struct wgroup *g)
 	free(g->up);
 	free(g->queue.line);
 	shared_breaker_unref(g->breaker);
+	limit_unref(g->limit);
 	free(g->name);
 	free(g);
 }
@@ -125,9 +126,13 @@ build_balancer(
 }
 
 static void
-group_share(struct wgroup *g, const struct gen_group *gg)
+group_share(
+    struct wgroup *g, const struct gen_group *gg, const struct server_group *conf)
 {
 	struct shared_breaker *old = g->breaker;
+
+	replace_limit(&g->limit, gg->limit);
+	g->max = conf->max_connections;
 
 	g->breaker = shared_breaker_ref(gg->breaker);
 	shared_breaker_unref(old);
@@ -212,7 +217,7 @@ update_groups(struct worker *w, struct wservice *s, const struct gen_service *gs
 		if (group[i] == NULL)
 			group[i] = group_new(s, conf->group[i].name);
 		group_update(group[i], conf, i, up);
-		group_share(group[i], &gs->group[i]);
+		group_share(group[i], &gs->group[i], &conf->group[i]);
 		for (size_t j = 0; j < s->n_groups; j++) {
 			if (s->group[j] == group[i])
 				s->group[j] = NULL;
@@ -304,6 +309,7 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->server_tls = gs->server_tls;
 	replace_limit(&s->limit, gs->limit);
 	replace_limit(&s->waiting, gs->waiting);
+	replace_limit(&s->working, gs->working);
 	update_groups(w, s, gs, up);
 	stick_update(s);
 	meter_unref(s->meter);
@@ -328,6 +334,7 @@ service_free(struct wservice *s)
 	}
 	limit_unref(s->limit);
 	limit_unref(s->waiting);
+	limit_unref(s->working);
 	routing_unref(s->routing);
 	meter_unref(s->meter);
 	gen_unref(s->gen);

@@ -39,6 +39,11 @@ struct sticky_server {
 	uint32_t place;
 };
 
+/* What a piece of work counts in; NULL: no limit. */
+struct work_limits {
+	struct limit *server, *group, *service;
+};
+
 /* One server of one service. Lives while its service or a connection needs it. */
 struct upstream {
 	unsigned refs;
@@ -99,6 +104,8 @@ struct wgroup {
 	struct balance_point *ring;	/* the same */
 	struct fair queue;		/* clients waiting for one of its servers */
 	struct shared_breaker *breaker; /* NULL: none */
+	struct limit *limit;		/* of work of all its servers */
+	unsigned max;			/* of it */
 	struct outlier_group outlier;
 	mono_t window;		/* of outliers: its end */
 	uint32_t answers;	/* of all servers */
@@ -125,6 +132,7 @@ struct wservice {
 	struct list clients;
 	size_t n_clients;
 	struct limit *waiting;	     /* of clients in the queues of groups */
+	struct limit *working;	     /* of work of all servers */
 	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
 	struct tls_peer *server_tls; /* the same */
 	unsigned budget;	     /* hundredths of requests that may be sent twice */
@@ -173,7 +181,8 @@ void upstream_settle(struct worker *w, struct upstream *up);
 void upstream_retire(struct worker *w, struct upstream *up);
 void upstream_usable(struct upstream *up);
 void upstream_failed(struct worker *w, struct upstream *up, int error);
-void upstream_leave(struct worker *w, struct upstream *up, struct limit *l);
+/* What upstream_pick() has just given is not used. */
+void upstream_give_back(struct worker *w, struct upstream *up);
 void upstream_retry_due(struct worker *w, struct upstream *up);
 int upstream_pick(struct worker *w, struct client *c);
 bool upstream_takes(const struct upstream *up); /* work, all limits aside */

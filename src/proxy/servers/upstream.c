@@ -211,6 +211,33 @@ revive(struct worker *w, struct wgroup *g, const struct client *c)
 	return any;
 }
 
+/* A place among the work of all servers of `g`, and of its service. */
+static bool
+take_place(struct worker *w, const struct wgroup *g)
+{
+	const struct wservice *s = g->service;
+
+	if (g->limit == NULL && s->working == NULL)
+		return true;
+	if (s->working != NULL &&
+	    !limit_take(s->working, s->conf->max_server_connections, w->conf.index))
+		return false;
+	if (g->limit == NULL || limit_take(g->limit, g->max, w->conf.index))
+		return true;
+	if (s->working != NULL)
+		worker_poke_set(w, limit_put(s->working));
+	return false;
+}
+
+static void
+put_place(struct worker *w, const struct wgroup *g)
+{
+	if (g->limit != NULL)
+		worker_poke_set(w, limit_put(g->limit));
+	if (g->service->working != NULL)
+		worker_poke_set(w, limit_put(g->service->working));
+}
+
 static int
 take(struct upstream *up)
 {
@@ -219,7 +246,7 @@ take(struct upstream *up)
 	return (int)up->index;
 }
 
-/* The server for `c`, which counts as its work until upstream_leave(); or what
+/* The server for `c`, which counts as its work until leave(); or what
  * balance_pick() says. */
 int
 upstream_pick(struct worker *w, struct client *c)
@@ -229,6 +256,8 @@ upstream_pick(struct worker *w, struct client *c)
 	struct upstream *up;
 	int i;
 
+	if (!take_place(w, g))
+		return BALANCE_FULL;
 	up = c->stuck != 0 ? stick_server(c) : NULL;
 	if (up != NULL &&
 	    (up->limit == NULL ||
@@ -241,8 +270,10 @@ upstream_pick(struct worker *w, struct client *c)
 			if (revive(w, g, c))
 				continue;
 		}
-		if (i < 0)
+		if (i < 0) {
+			put_place(w, g);
 			return i;
+		}
 		up = g->up[i];
 		if (up->limit == NULL ||
 		    limit_take(up->limit, up->conf->max_connections, w->conf.index))
@@ -252,19 +283,43 @@ upstream_pick(struct worker *w, struct client *c)
 	return take(up);
 }
 
-void
-upstream_leave(struct worker *w, struct upstream *up, struct limit *l)
+/* Work of `up` ended: who waits for what it took goes on. */
+static void
+leave(struct worker *w, struct upstream *up, const struct work_limits *t)
 {
+	struct wservice *s = up->service;
+
 	stats_add(&up->counter[SRV_ACTIVE], UINT64_MAX); /* one less */
 	if (!up->gone)
 		balance_put(&up->group->balancer, up->index);
-	if (l == NULL)
-		return;
-	worker_poke_set(w, limit_put(l));
-	if (!up->gone) {
-		balance_full(&up->group->balancer, up->index, false);
+	if (t->server != NULL) {
+		worker_poke_set(w, limit_put(t->server));
+		if (!up->gone)
+			balance_full(&up->group->balancer, up->index, false);
+	}
+	if (t->group != NULL)
+		worker_poke_set(w, limit_put(t->group));
+	if (t->service != NULL) {
+		worker_poke_set(w, limit_put(t->service));
+		for (size_t i = 0; i < s->n_groups; i++)
+			client_requeue(w, s->group[i]);
+	} else if ((t->server != NULL || t->group != NULL) && !up->gone) {
 		client_requeue(w, up->group);
 	}
+}
+
+static struct work_limits
+limits_of(const struct upstream *up)
+{
+	return (struct work_limits){up->limit, up->group->limit, up->service->working};
+}
+
+void
+upstream_give_back(struct worker *w, struct upstream *up)
+{
+	const struct work_limits t = limits_of(up);
+
+	leave(w, up, &t);
 }
 
 static struct server_conn *
@@ -327,7 +382,10 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 {
 	c->peer = sc;
 	sc->client = c;
-	sc->limit = limit_ref(sc->up->limit);
+	sc->limits = limits_of(sc->up);
+	(void)limit_ref(sc->limits.server);
+	(void)limit_ref(sc->limits.group);
+	(void)limit_ref(sc->limits.service);
 	sc->partial = sc->keep = false;
 	list_remove(&sc->link);
 	list_append(&sc->up->busy, &sc->link);
@@ -381,9 +439,11 @@ detach(struct worker *w, struct server_conn *sc)
 	else
 		sc->client->peer = NULL;
 	sc->client = NULL;
-	upstream_leave(w, sc->up, sc->limit);
-	limit_unref(sc->limit);
-	sc->limit = NULL;
+	leave(w, sc->up, &sc->limits);
+	limit_unref(sc->limits.server);
+	limit_unref(sc->limits.group);
+	limit_unref(sc->limits.service);
+	sc->limits = (struct work_limits){NULL, NULL, NULL};
 }
 
 /* The exchange is over; with `keep` the connection may wait for the next. */
