@@ -105,6 +105,7 @@ on_exit_of(void *arg, unsigned events)
 	(void)close(p->pidfd);
 	forget_link(p);
 	p->pid = 0;
+	p->starved = (struct starved){0};
 	p->generation = 0;
 	feed(c, SUP_EV_DIED, slot_of(p));
 	if (lost)
@@ -557,7 +558,17 @@ feed(struct child *c, enum sup_ev_type type, unsigned slot)
 static void
 on_timer(void *arg)
 {
-	feed(arg, SUP_EV_TICK, SUP_NOBODY);
+	struct child *c = arg;
+	mono_t now = loop_now(c->tree->loop);
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		struct process *p = &c->process[i];
+
+		if (sup_slice_ends(&c->core, i, now) &&
+		    starved_look(&p->starved, p->pid, c->core.proc[i].slice))
+			feed(c, SUP_EV_STARVED, i);
+	}
+	feed(c, SUP_EV_TICK, SUP_NOBODY);
 }
 
 static int64_t

@@ -49,6 +49,7 @@ static void
 ping(struct sup *s, unsigned slot, int64_t patience, struct sup_out *out)
 {
 	s->proc[slot].waiting = true;
+	s->proc[slot].pardons = 0;
 	allow(s, &s->proc[slot], patience);
 	emit(out, SUP_ACT_PING, slot);
 }
@@ -336,6 +337,25 @@ died(struct sup *s, unsigned slot, struct sup_out *out)
 		set_status(s, SUP_OFF, out);
 }
 
+bool
+sup_slice_ends(const struct sup *s, unsigned slot, mono_t now)
+{
+	const struct sup_proc *p = &s->proc[slot];
+
+	return p->state == SUP_PROC_READY && p->waiting && !mono_before(now, p->due);
+}
+
+static void
+starved(struct sup *s, unsigned slot)
+{
+	struct sup_proc *p = &s->proc[slot];
+
+	if (!sup_slice_ends(s, slot, s->now) || p->pardons == SUP_PARDONS)
+		return;
+	p->pardons++;
+	p->due = mono_add(s->now, p->slice);
+}
+
 static void
 tick_proc(struct sup *s, unsigned slot, struct sup_out *out)
 {
@@ -441,6 +461,9 @@ sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *ou
 		break;
 	case SUP_EV_YIELDED:
 		yielded(s, ev->slot);
+		break;
+	case SUP_EV_STARVED:
+		starved(s, ev->slot);
 		break;
 	case SUP_EV_TICK:
 		tick(s, out);

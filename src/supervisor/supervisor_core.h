@@ -19,7 +19,8 @@
  *	  ends instead has yielded as well.
  *	- A process that does not answer a ping in time is killed. Waits are counted
  *	  in slices, each seen to its end: however long the whole host was paused, it
- *	  costs those who could not answer one slice.
+ *	  costs those who could not answer one slice. A slice in which it had work and
+ *	  no processor does not count, SUP_PARDONS times.
  */
 #ifndef NINES_SUPERVISOR_SUPERVISOR_CORE_H
 #define NINES_SUPERVISOR_SUPERVISOR_CORE_H
@@ -43,6 +44,7 @@
 #define SUP_SPARE_HANG_NS   SEC_NS /* it may be short of processor: it has time */
 #define SUP_FIRST_PING_HANG 4	   /* times hang_ns, while it takes the work over */
 #define SUP_SLICES	    8	   /* of one wait */
+#define SUP_PARDONS	    (3 * SUP_SLICES) /* of one wait */
 #define SUP_OUT_MAX	    8
 
 enum sup_status { SUP_OFF, SUP_STARTING, SUP_UP, SUP_RESTARTING, SUP_DOWN };
@@ -80,6 +82,7 @@ enum sup_ev_type {
 	SUP_EV_KILL,	/* `slot` must end at once */
 	SUP_EV_REPLACE, /* all there are: by new ones, without a gap */
 	SUP_EV_YIELDED, /* `slot` acts no more */
+	SUP_EV_STARVED, /* `slot` had no processor in the slice that ends now */
 	SUP_EV_TICK,
 };
 
@@ -110,11 +113,12 @@ struct sup_out {
 
 struct sup_proc {
 	enum sup_proc_state state;
-	bool old;      /* is to be replaced */
-	bool waiting;  /* READY: for the answer to a ping */
-	unsigned left; /* slices of this wait, the present one included */
-	int64_t slice; /* how long one is */
-	mono_t due;    /* the end of the slice, or the next ping; DYING: never */
+	bool old;	  /* is to be replaced */
+	bool waiting;	  /* READY: for the answer to a ping */
+	unsigned left;	  /* slices of this wait, the present one included */
+	unsigned pardons; /* of this wait, so far */
+	int64_t slice;	  /* how long one is */
+	mono_t due;	  /* the end of the slice, or the next ping; DYING: never */
 };
 
 struct sup {
@@ -148,6 +152,8 @@ void sup_resume_process(
 /* Takes any event in any state; what does not apply is ignored. */
 void sup_input(struct sup *s, mono_t now, const struct sup_ev *ev, struct sup_out *out);
 mono_t sup_deadline(const struct sup *s);
+/* True if a slice of `slot`'s wait for an answer ends: was it starved? */
+bool sup_slice_ends(const struct sup *s, unsigned slot, mono_t now);
 bool sup_check(const struct sup *s);
 
 /* True when nothing is on its way: who should be there is ready, nobody old acts. */

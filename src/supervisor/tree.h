@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "config/cluster.h"
+#include "os/starved.h"
 #include "part/link.h"
 #include "supervisor/facts.h"
 #include "supervisor/parts.h"
@@ -38,6 +39,7 @@ struct process {
 	pid_t pid;	     /* 0: none */
 	uint64_t generation; /* adopted; 0: none yet */
 	bool fresh;	     /* of the program that an upgrade tries */
+	struct starved starved;
 };
 
 /* One part that runs, or could run, on this host. */

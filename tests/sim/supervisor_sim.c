@@ -7,7 +7,8 @@
  *	- never do two processes act at once;
  *	- an acting one that dies while a spare is ready is replaced in the same
  *instant;
- *	- one that hangs is killed in time, one that answers never is;
+ *	- one that hangs is killed in time, one that answers never is, nor one that is
+ *	  late for want of a processor;
  *	- a part that keeps dying is not restarted faster than the back-off allows;
  *	- one that is replaced and healthy acts until its successor is ready, and is not
  *	  killed; afterwards nobody is left of those that were to be replaced;
@@ -33,6 +34,7 @@
 
 struct actor {
 	bool alive, killed, acting, hung, never_ready, refuses;
+	bool starved;			/* until it answers */
 	mono_t since;			/* it acts, or hangs: whichever came last */
 	bool old;			/* is to be replaced */
 	mono_t ready, pong, yield, end; /* when it will be; MONO_NEVER */
@@ -112,6 +114,10 @@ do_one(struct world *w, const struct sup_act *act)
 		/* Also with a little delay that is within what is allowed. */
 		if (a->alive && !a->hung && mono_is_never(a->pong))
 			a->pong = later(w, 10, 30000);
+		if (a->alive && !a->hung && !w->calm && rng_below(&w->rng, 50) == 0) {
+			a->starved = true;
+			a->pong = later(w, 10, 3 * HANG_NS / US_NS);
+		}
 		break;
 	case SUP_ACT_ACTIVATE:
 		for (unsigned i = 0; i < SUP_SLOTS; i++)
@@ -207,6 +213,7 @@ live(struct world *w, unsigned slot)
 	}
 	if (a->alive && !a->hung && !mono_before(w->now, a->pong)) {
 		a->pong = MONO_NEVER;
+		a->starved = false;
 		feed(w, SUP_EV_PONG, slot);
 	}
 	/* It says that it acts no more, and finishes; or it ends at once. */
@@ -231,6 +238,7 @@ hang(struct world *w, struct actor *a)
 	if (!a->alive || a->hung)
 		return;
 	a->hung = true;
+	a->starved = false;
 	a->since = w->now;
 	a->pong = MONO_NEVER;
 	w->paused_since_hang = false;
@@ -336,8 +344,13 @@ run_until(struct world *w, mono_t end)
 			fault(w);
 		for (unsigned i = 0; i < SUP_SLOTS; i++)
 			live(w, i);
-		if (!mono_before(w->now, w->tick))
-			feed(w, SUP_EV_TICK, SUP_NOBODY);
+		if (mono_before(w->now, w->tick))
+			continue;
+		for (unsigned i = 0; i < SUP_SLOTS; i++) {
+			if (w->actor[i].starved && sup_slice_ends(&w->sup, i, w->now))
+				feed(w, SUP_EV_STARVED, i);
+		}
+		feed(w, SUP_EV_TICK, SUP_NOBODY);
 	}
 }
 

@@ -8,11 +8,16 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/starved.h"
 #include "supervisor/facts.h"
 #include "supervisor/handover_wire.h"
 #include "supervisor/parts.h"
@@ -127,6 +132,86 @@ test_hang(void **state)
 
 	(void)state;
 	play(&alone, rows, ARRAY_LEN(rows));
+}
+
+/* A slice without a processor does not count; for three times as long as is allowed. */
+static void
+test_starved(void **state)
+{
+	static struct row rows[6 + 2 * SUP_PARDONS + SUP_SLICES] = {
+	    {0, SUP_EV_WANT, NO, "s S0"},
+	    {5, SUP_EV_READY, 0, "A0 P0 u"},
+	    {6, SUP_EV_PONG, 0, ""},
+	    {26, SUP_EV_TICK, NO, "P0"},
+	    {30, SUP_EV_STARVED, 0, ""}, /* not at the end of a slice: nothing */
+	    {36, SUP_EV_TICK, NO, ""},
+	};
+	size_t n = 6;
+	int ms = 36;
+
+	(void)state;
+	for (unsigned i = 0; i < SUP_PARDONS; i++) {
+		ms += 10;
+		rows[n++] = (struct row){ms, SUP_EV_STARVED, 0, ""};
+		rows[n++] = (struct row){ms, SUP_EV_TICK, NO, ""};
+	}
+	for (unsigned i = 1; i < SUP_SLICES - 1; i++) {
+		ms += 10;
+		rows[n++] = (struct row){ms, SUP_EV_TICK, NO, ""};
+	}
+	ms += 10;
+	rows[n++] = (struct row){ms, SUP_EV_STARVED, 0, ""}; /* no more of it */
+	rows[n++] = (struct row){ms, SUP_EV_TICK, NO, "K0 r S1"};
+	play(&alone, rows, n);
+}
+
+/* A child that always wants to run. */
+static pid_t
+spinner(int policy)
+{
+	const struct sched_param param = {0};
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)sched_setscheduler(0, policy, &param);
+	for (volatile unsigned n = 0;;)
+		n++;
+}
+
+/* Two on one processor, one of which the kernel serves only when nobody else asks. */
+static void
+test_starved_look(void **state)
+{
+	struct starved s = {0};
+	cpu_set_t all, one;
+	pid_t greedy, humble;
+	size_t cpu = 0;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	greedy = spinner(SCHED_OTHER);
+	humble = spinner(SCHED_IDLE);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	assert_false(starved_look(&s, humble, 20 * MS_NS));
+	for (bool seen = false; !seen;) { /* in vain: the time-out of the whole test */
+		(void)usleep(20000);
+		seen = starved_look(&s, humble, 20 * MS_NS);
+	}
+	assert_int_equal(kill(humble, SIGSTOP), 0);
+	assert_int_equal(waitpid(humble, NULL, WUNTRACED), humble);
+	assert_false(starved_look(&s, humble, 20 * MS_NS)); /* does not want to run */
+	assert_int_equal(kill(humble, SIGKILL) | kill(greedy, SIGKILL), 0);
+	assert_int_equal(waitpid(humble, NULL, 0), humble);
+	assert_int_equal(waitpid(greedy, NULL, 0), greedy);
+	assert_false(starved_look(&s, humble, 20 * MS_NS)); /* is not there */
 }
 
 static void
@@ -398,6 +483,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_spare_takes_over),
 	    cmocka_unit_test(test_hang),
+	    cmocka_unit_test(test_starved),
+	    cmocka_unit_test(test_starved_look),
 	    cmocka_unit_test(test_crash_loop),
 	    cmocka_unit_test(test_leaving),
 	    cmocka_unit_test(test_replaced),
