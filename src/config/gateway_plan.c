@@ -104,6 +104,27 @@ add_gateways(struct gateway_plan *plan, const struct cluster *c, const struct ho
 		plan->n_routes++;
 }
 
+/* The way back to the clients of a VPN of the gateways: to who has its other addresses
+ * on the inside, which is who has the clients. */
+static void
+add_vpn(struct gateway_plan *plan, const struct cluster *c, const struct host *me,
+    const struct vpn *v)
+{
+	const char *group = v->floating_ip != NULL ? v->floating_ip->group : NULL;
+	struct gateway_plan_route *r = new_route(plan, &v->subnet);
+
+	if (group == NULL || !gateways_have(&c->gateways, v->floating_ip->host[0]))
+		return;
+	for (size_t i = 0; r != NULL && i < c->n_floating_ips && r->n_hops == 0; i++) {
+		const struct floating_ip *f = &c->floating_ip[i];
+
+		if (f->group != NULL && strcmp(f->group, group) == 0)
+			add_hop(r, me, &f->address[0], f->network);
+	}
+	if (r != NULL && r->n_hops > 0)
+		plan->n_routes++;
+}
+
 bool
 gateway_plan(const struct cluster *c, const struct host *me, struct gateway_plan *plan)
 {
@@ -123,5 +144,7 @@ gateway_plan(const struct cluster *c, const struct host *me, struct gateway_plan
 	}
 	for (size_t i = 0; plan->forwards && i < g->n_routes; i++)
 		add_via(plan, me, &g->route[i].to, &g->route[i].via);
+	for (size_t i = 0; !plan->forwards && i < c->n_vpns; i++)
+		add_vpn(plan, c, me, &c->vpn[i]);
 	return true;
 }

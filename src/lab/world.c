@@ -24,6 +24,7 @@
 #include "lab/web.h"
 #include "os/child.h"
 #include "os/netns.h"
+#include "os/wgkey.h"
 #include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -75,6 +76,7 @@ world_init(
 	(void)snprintf(w->name, sizeof(w->name), "%s", name);
 	(void)snprintf(w->dir, sizeof(w->dir), "%s/%s", WORLD_DIR, name);
 	(void)snprintf(w->key, sizeof(w->key), "%s/key", w->dir);
+	(void)snprintf(w->vpn_key, sizeof(w->vpn_key), "%s/vpn.key", w->dir);
 	(void)snprintf(w->sw, sizeof(w->sw), "nines-%s-switch", name);
 	if (readlink("/proc/self/exe", w->self, sizeof(w->self) - 1) < 0)
 		return -errno;
@@ -129,6 +131,7 @@ struct variant {
 	struct cluster cluster;
 	struct floating_ip *floating_ip;
 	struct service *service;
+	struct vpn *vpn;
 	struct server **server; /* one array per service */
 };
 
@@ -139,6 +142,7 @@ variant_done(struct variant *v, size_t n_services)
 		free(v->server[i]);
 	free(v->server);
 	free(v->service);
+	free(v->vpn);
 	free(v->floating_ip);
 }
 
@@ -170,8 +174,10 @@ variant_init(
 	*v = (struct variant){.cluster = *c};
 	v->floating_ip = calloc(c->n_floating_ips + 1, sizeof(*v->floating_ip));
 	v->service = calloc(c->n_services + 1, sizeof(*v->service));
+	v->vpn = calloc(c->n_vpns + 1, sizeof(*v->vpn));
 	v->server = calloc(c->n_services + 1, sizeof(*v->server));
-	if (v->floating_ip == NULL || v->service == NULL || v->server == NULL)
+	if (v->floating_ip == NULL || v->service == NULL || v->server == NULL ||
+	    v->vpn == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
 		v->floating_ip[i] = c->floating_ip[i];
@@ -187,6 +193,11 @@ variant_init(
 	/* The file's secrets are not here, and not wanted here. */
 	if (c->firewall.sync != NULL)
 		v->cluster.firewall.key_file = w->key;
+	for (size_t i = 0; i < c->n_vpns; i++) {
+		v->vpn[i] = c->vpn[i];
+		v->vpn[i].key_file = w->vpn_key;
+	}
+	v->cluster.vpn = v->vpn;
 	v->cluster.floating_ip = v->floating_ip;
 	v->cluster.host_firewall.confirm_ns = 0; /* nobody can be locked out of it */
 	v->cluster.service = v->service;
@@ -370,6 +381,21 @@ write_key(struct world *w)
 	return err == 0 && chmod(w->key, 0600) != 0 ? -errno : err;
 }
 
+/* Of the gateways of all VPNs. */
+static int
+write_vpn_key(struct world *w)
+{
+	uint8_t key[WGKEY_LEN];
+	char text[WGKEY_TEXT_LEN];
+	int err = wgkey_make(key);
+
+	if (err != 0)
+		return err;
+	(void)base64_encode(key, sizeof(key), text);
+	err = write_file(w->vpn_key, text);
+	return err == 0 && chmod(w->vpn_key, 0600) != 0 ? -errno : err;
+}
+
 int
 world_build(struct world *w, const struct world_change *change, struct sbuf *why)
 {
@@ -387,6 +413,8 @@ world_build(struct world *w, const struct world_change *change, struct sbuf *why
 		}
 	}
 	err = write_key(w);
+	if (err == 0 && w->cluster->n_vpns > 0)
+		err = write_vpn_key(w);
 	if (err == 0)
 		err = world_write_file(w, change);
 	if (err != 0)

@@ -46,6 +46,7 @@ struct world {
 	char name[WORLD_NAME_MAX + 1];
 	char dir[WORLD_PATH_LEN];
 	char key[WORLD_PATH_LEN + 16]; /* file with the firewalls' secret */
+	char vpn_key[WORLD_PATH_LEN + 16];
 	const struct cluster *cluster; /* one reference */
 	enum engine engine;
 	int64_t heartbeat_ns; /* instead of the file's; 0: the file's */

@@ -9,7 +9,9 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -175,6 +177,64 @@ def test_whole_site(tmp_path):
     finally:
         lab("down")
     assert namespaces(f"nines-{name}-") == []
+
+
+@pytest.mark.skipif(shutil.which("wireguard-go") is None or shutil.which("wg") is None,
+                    reason="needs wireguard-go and wg")
+def test_vpn_into_the_site(tmp_path):
+    """The whole way: a client outside, the gateways' tunnel, the firewall, a balancer, and back by
+    the route that the firewalls have to the VPN's clients; also when its gateway is off."""
+    path, name = tmp_path / "site.yaml", f"vpn{os.getpid()}"
+    private = tmp_path / "client.key"
+    private.touch(0o600)
+    private.write_text(subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout)
+
+    def pubkey(file):
+        return subprocess.run(["wg", "pubkey"], input=pathlib.Path(file).read_text(), text=True,
+                              capture_output=True, check=True).stdout.strip()
+
+    text = (ROOT / "examples/reference.yaml").read_text()
+    path.write_text(text.replace("    subnet: 10.8.0.0/24\n", "    subnet: 10.8.0.0/24\n    peers:\n"
+                                 f"      ann: {{public_key: {pubkey(private)}, address: 10.8.0.2}}\n"))
+
+    def lab(verb, *words):
+        return nines("lab", verb, "--name", name, str(path), *words)
+
+    def at_client(*words):
+        r = lab("exec", "client", *words)
+        assert r.returncode == 0, r.stderr
+        return r.stdout
+
+    def ping():
+        return lab("exec", "client", "ping", "-n", "-c1", "-W1", "10.0.2.21").returncode == 0
+
+    tunnel = None
+    try:
+        up = lab("up")
+        assert up.returncode == 0, up.stderr
+        key = pathlib.Path(f"/run/nines-lab/{name}/vpn.key")
+        assert key.stat().st_mode & 0o777 == 0o600
+        # A name of its own: wireguard-go puts its socket where other tests' programs do. And wg
+        # removes a socket that refuses it, so it has to wait.
+        tunnel = subprocess.Popen(["ip", "netns", "exec", f"nines-{name}-client", "env",
+                                   "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", "wgsite"])
+        with socket.socket(socket.AF_UNIX) as s:
+            wait_for(lambda: s.connect_ex("/var/run/wireguard/wgsite.sock") == 0)
+        at_client("wg", "set", "wgsite", "private-key", str(private), "peer", pubkey(key),
+                  "endpoint", "198.51.100.14:51820", "allowed-ips", "10.0.0.0/8")
+        at_client("ip", "addr", "add", "10.8.0.2/24", "dev", "wgsite")
+        at_client("ip", "link", "set", "wgsite", "up")
+        at_client("ip", "route", "add", "10.0.0.0/16", "dev", "wgsite")
+        wait_for(ping)
+        both = {h: lab("exec", h, NINES, "status").stdout for h in ("gw1", "gw2")}
+        owner = next(h for h, said in both.items() if "office         active" in said)
+        lab("exec", owner, NINES, "stop")
+        wait_for(ping)
+    finally:
+        if tunnel is not None:
+            tunnel.kill()
+            tunnel.wait()
+        lab("down")
 
 
 def test_failures_and_resume(lab, tmp_path):

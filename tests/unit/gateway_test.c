@@ -118,6 +118,29 @@ test_plan_of_client(void **state)
 	cluster_unref(c);
 }
 
+/* Clients of a VPN are found where its other address is. */
+static void
+test_plan_of_vpn(void **state)
+{
+	const struct cluster *c = parse(NETWORKS FLOATING
+	    "  vpn-out: {address: 198.51.100.9, hosts: [gw1, gw2], group: vpn}\n"
+	    "  vpn-in: {address: 10.0.1.9, hosts: [gw1, gw2], group: vpn}\n" GATEWAYS
+	    "vpn:\n"
+	    "  office: {hosts: [gw1, gw2], listen: \"vpn-out:51820\", subnet: "
+	    "10.8.0.0/24, reach: edge}\n");
+	struct gateway_plan plan;
+
+	(void)state;
+	assert_true(gateway_plan(c, cluster_host(c, "fw1"), &plan));
+	assert_int_equal(plan.n_routes, 3);
+	assert_int_equal(plan.route[2].to.bits, 24);
+	assert_int_equal(plan.route[2].n_hops, 1);
+	assert_true(hop_is(&plan.route[2], 0, "10.0.1.9"));
+	assert_true(gateway_plan(c, cluster_host(c, "gw1"), &plan));
+	assert_int_equal(plan.n_routes, 4); /* it has them itself */
+	cluster_unref(c);
+}
+
 static void
 test_plan_without_gateways(void **state)
 {
@@ -460,6 +483,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plan_of_gateway),
 	    cmocka_unit_test(test_plan_of_client),
+	    cmocka_unit_test(test_plan_of_vpn),
 	    cmocka_unit_test(test_plan_without_gateways),
 	    cmocka_unit_test(test_derived),
 	    cmocka_unit_test(test_nothing_derived),
