@@ -184,10 +184,22 @@ heard(struct bench *b, int fd)
 
 /* ---- servers ------------------------------------------------------------------- */
 
+/* Requests come whole; with `pipeline` there may be several. */
+static void
+answer(const struct bench *b, int fd, const char *text, size_t len)
+{
+	const char *end = text;
+
+	while ((end = memmem(end, len - (size_t)(end - text), "\r\n\r\n", 4)) != NULL) {
+		send_all(fd, b->answer, b->answer_len);
+		end += 4;
+	}
+}
+
 static void
 serve(struct bench *b, struct end *p)
 {
-	char text[4096];
+	char text[TEXT_MAX];
 	ssize_t n;
 	int fd;
 
@@ -198,7 +210,7 @@ serve(struct bench *b, struct end *p)
 	}
 	n = recv(p->fd, text, sizeof(text), MSG_DONTWAIT);
 	if (n > 0)
-		send_all(p->fd, b->answer, b->answer_len);
+		answer(b, p->fd, text, (size_t)n);
 	else if (n == 0 || errno != EAGAIN)
 		(void)close(p->fd);
 }

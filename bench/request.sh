@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 # The difference of two runs: starting costs the same in both.
 for n in 4000 14000; do
-	valgrind --tool=callgrind --separate-threads=yes --dump-line=yes \
+	valgrind --fair-sched=yes --tool=callgrind --separate-threads=yes --dump-line=yes \
 		--callgrind-out-file="$work/$n" \
 		build/release/request_bench "$kind" "$servers" "$n" "$@" >"$work/log" 2>&1 || {
 		cat "$work/log" >&2

@@ -86,7 +86,6 @@ request(const char *p, size_t len, bool ended)
 		MUST(rc == 0 || rc == -EBADMSG);
 		MUST(rc != 0 || head.len == (uint32_t)n);
 		MUST(rc != 0 || head.n_fields <= g.n_fields + 4);
-		MUST(rc != 0 || !head.keep_alive);
 		MUST(rc != 0 || head.upgrade == h2_is_websocket(&g));
 		MUST(rc != 0 || ended || g.has_length || head.upgrade ||
 		     head.framing == HTTP1_CHUNKED);

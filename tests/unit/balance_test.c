@@ -164,6 +164,36 @@ least_connections(void **state)
 	teardown(f);
 }
 
+/* The first one is chance, and the round after it is whole. */
+static void
+begins_anywhere(void **state)
+{
+	static const enum balance kinds[] = {
+	    BALANCE_ROUND_ROBIN, BALANCE_IDLE_CAPACITY, BALANCE_LEAST_CONNECTIONS};
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		struct fixture *f = setup(kinds[k], "1111");
+		int firsts[4] = {0};
+
+		for (int round = 0; round < 400; round++) {
+			int first, seen = 0;
+
+			balance_begin(&f->b, &f->rng);
+			assert_true(balance_check(&f->b));
+			first = pick(f);
+			firsts[first]++;
+			for (int i = 0; i < 4; i++)
+				seen |= 1 << (i == 0 ? first : pick(f));
+			assert_int_equal(seen, 15);
+			assert_int_equal(pick(f), first);
+		}
+		for (int s = 0; s < 4; s++)
+			assert_in_range(firsts[s], 60, 140);
+		teardown(f);
+	}
+}
+
 static void
 random_of_two(void **state)
 {
@@ -538,6 +568,7 @@ main(void)
 	    cmocka_unit_test(round_robin_is_smooth),
 	    cmocka_unit_test(virtual_time_wraps),
 	    cmocka_unit_test(least_connections),
+	    cmocka_unit_test(begins_anywhere),
 	    cmocka_unit_test(random_of_two),
 	    cmocka_unit_test(hash_share),
 	    cmocka_unit_test(hash_moves_only_what_it_must),

@@ -343,8 +343,7 @@ h2_write_request(struct h2_gather *g, bool ended, const uint8_t nonce[H2_NONCE],
 		PUT(&o, "transfer-encoding: chunked\r\n");
 	else if (ended && !g->has_length && wants_length(g))
 		PUT(&o, "content-length: 0\r\n"); /* RFC 9110 section 8.6 */
-	/* Of this exchange the stream is all there is of a connection. */
-	PUT(&o, "connection: close\r\n\r\n");
+	PUT(&o, "\r\n");
 	return o.bad ? -ENOBUFS : (int)o.len;
 }
 

@@ -285,6 +285,7 @@ h2_worker_init(struct worker *w)
 
 	if (hw == NULL)
 		return -ENOMEM;
+	h2_memory_init(&hw->memory);
 	list_init(&hw->dirty);
 	list_init(&hw->free);
 	list_init(&hw->dirty_trunks);
@@ -332,6 +333,7 @@ h2_worker_free(struct h2_worker *h)
 	nghttp2_session_callbacks_del(h->callbacks);
 	nghttp2_session_callbacks_del(h->trunk_callbacks);
 	nghttp2_option_del(h->option);
+	h2_memory_done(&h->memory);
 	free(h);
 }
 
@@ -383,7 +385,8 @@ open_session(struct h2_session *h)
 	};
 	struct h2_worker *hw = h->worker->h2;
 
-	if (nghttp2_session_server_new2(&h->ng, hw->callbacks, h, hw->option) != 0 ||
+	if (nghttp2_session_server_new3(&h->ng, hw->callbacks, h, hw->option,
+		h2_memory_for(&hw->memory)) != 0 ||
 	    nghttp2_submit_settings(
 		h->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
 	    nghttp2_session_set_local_window_size(

@@ -18,6 +18,7 @@
 #include "proxy/h2/h2_body.h"
 #include "proxy/h2/h2_budget.h"
 #include "proxy/h2/h2_head.h"
+#include "proxy/h2/h2_memory.h"
 
 struct h2_stream {
 	struct list link; /* session->streams, or worker->free */
@@ -60,6 +61,7 @@ struct h2_worker {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
 	nghttp2_session_callbacks *trunk_callbacks;
+	struct h2_memory memory;
 	struct list dirty; /* sessions that may have something to send */
 	struct list free;  /* streams */
 	size_t n_free;

@@ -325,8 +325,8 @@ h2_trunk_begin(struct h2_trunk *t)
 
 	if (tls_under(&t->s) && tls_protocol(&t->s) != TLS_PROTOCOL_HTTP2)
 		return -EPROTO;
-	if (nghttp2_session_client_new2(&t->ng, hw->trunk_callbacks, t, hw->option) !=
-		0 ||
+	if (nghttp2_session_client_new3(&t->ng, hw->trunk_callbacks, t, hw->option,
+		h2_memory_for(&hw->memory)) != 0 ||
 	    nghttp2_submit_settings(
 		t->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
 	    nghttp2_session_set_local_window_size(

@@ -343,7 +343,7 @@ begin_exchange(struct worker *w, struct client *c, const char *p)
 	log_begin(w, c);
 	c->method = (uint8_t)h->method;
 	c->minor = h->minor;
-	c->keep = h->keep_alive;
+	c->keep = h->keep_alive && !c->stream; /* which is all of a connection */
 	c->upgrade = h->upgrade;
 	c->streamed = c->unclean = c->apart = false;
 	c->n_tried = 0;
@@ -711,7 +711,8 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		c->keep = false;
 	if (h->framing == HTTP1_TUNNEL)
 		c->keep = false;
-	a.keep_alive = c->keep || h->framing == HTTP1_TUNNEL;
+	/* A stream ends by itself: no line has to say so. */
+	a.keep_alive = c->keep || c->stream || h->framing == HTTP1_TUNNEL;
 	sc->keep = h->keep_alive && h->framing != HTTP1_UNTIL_CLOSE &&
 		   h->framing != HTTP1_TUNNEL && c->service->conf->send_proxy == 0;
 	c->status = h->status;

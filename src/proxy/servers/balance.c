@@ -346,6 +346,27 @@ balance_init(struct balancer *b, enum balance kind, struct balance_server *serve
 }
 
 void
+balance_begin(struct balancer *b, struct rng *rng)
+{
+	size_t first = b->n > 0 ? rng_below(rng, (uint32_t)b->n) : 0;
+
+	b->tier[0].n = b->tier[1].n = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		struct balance_server *s = &b->server[i];
+		size_t nth = (i + b->n - first) % b->n;
+		bool heaped = s->pos != 0;
+
+		s->pos = 0;
+		s->key = nth;
+		if (in_turn(b) && s->weight > 0)
+			s->key = stride(s) * (2 * nth + 1) / (2 * b->n);
+		if (heaped)
+			heap_add(b, i);
+	}
+	b->tier[0].turn = b->tier[1].turn = in_turn(b) ? 0 : b->n;
+}
+
+void
 balance_backups(struct balancer *b, unsigned below, bool full)
 {
 	b->backup_below = below;

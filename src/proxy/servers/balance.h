@@ -75,6 +75,13 @@ size_t balance_ring_size(
 void balance_init(struct balancer *b, enum balance kind, struct balance_server *server,
     size_t n, uint32_t *heap, struct balance_point *ring);
 
+/*
+ * Which of the servers is the first is chance from here on. Without it every worker of
+ * every load balancer begins with the same one, again after each reload, and where
+ * requests are few that one gets most of them.
+ */
+void balance_begin(struct balancer *b, struct rng *rng);
+
 /* Backups join while less than `below` per cent of the others are usable, and with
  * `full` they help out when all of those are full. By default they do neither. */
 void balance_backups(struct balancer *b, unsigned below, bool full);

@@ -139,14 +139,15 @@ group_share(
 }
 
 static void
-group_update(struct wgroup *g, const struct service *conf, size_t index,
-    struct upstream *const *up)
+group_update(struct worker *w, struct wgroup *g, const struct service *conf,
+    size_t index, struct upstream *const *up)
 {
 	const struct server_group *gc = &conf->group[index];
 	struct upstream **own = calloc(gc->n_servers + 1, sizeof(struct upstream *));
 
 	ASSERT(own != NULL);
 	build_balancer(g, conf->balance, up + gc->first, gc->n_servers);
+	balance_begin(&g->balancer, &w->rng);
 	free(g->up);
 	g->up = own;
 	g->n_up = gc->n_servers;
@@ -216,7 +217,7 @@ update_groups(struct worker *w, struct wservice *s, const struct gen_service *gs
 		group[i] = find_group(s, conf->group[i].name);
 		if (group[i] == NULL)
 			group[i] = group_new(s, conf->group[i].name);
-		group_update(group[i], conf, i, up);
+		group_update(w, group[i], conf, i, up);
 		group_share(group[i], &gs->group[i], &conf->group[i]);
 		for (size_t j = 0; j < s->n_groups; j++) {
 			if (s->group[j] == group[i])
