@@ -321,6 +321,17 @@ try_another(struct client *c, size_t tried)
 	return c->n_tried <= c->service->conf->retries;
 }
 
+/* When to look whether it may go elsewhere; or, where that is over, when to give up. */
+static mono_t
+connect_due(const struct client *c)
+{
+	const struct server_conn *sc = c->peer;
+	mono_t first = mono_add(sc->since, doubt_patience(sc->up));
+	mono_t last = mono_add(sc->since, sc->up->service->conf->connect_timeout_ns);
+
+	return c->patient ? last : mono_min(first, last);
+}
+
 /* Finds `c` a server and a connection to it; or a place in the queue; or refuses. */
 void
 client_dispatch(struct worker *w, struct client *c)
@@ -369,12 +380,11 @@ client_dispatch(struct worker *w, struct client *c)
 		count(up->counter, SRV_RETRIES);
 		c->repeats++;
 	}
-	c->called = false;
+	c->called = c->patient = false;
 	if (c->peer->connected)
 		connected(w, c);
 	else
-		wheel_set(&w->wheel, &c->timer,
-		    mono_add(w->now, s->conf->connect_timeout_ns));
+		wheel_set(&w->wheel, &c->timer, connect_due(c));
 }
 
 /* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
@@ -595,6 +605,8 @@ server_connected(struct worker *w, struct server_conn *sc)
 		return;
 	}
 	sc->connected = true;
+	if (!sc->shared)
+		patience_learn(&sc->up->connects, mono_sub(w->now, sc->since));
 	doubt_reached(w, sc->up);
 	connected(w, sc->client);
 }
@@ -632,6 +644,25 @@ server_event(struct worker *w, struct server_conn *sc)
 	client_event(w, c);
 }
 
+/* It waits for its server's connection for longer than that one usually takes, or than
+ * it may. Who goes elsewhere leaves the server in rotation: one packet may be lost. */
+static void
+not_connected(struct worker *w, struct client *c)
+{
+	const struct server_conn *sc = c->peer;
+	int64_t most = c->service->conf->connect_timeout_ns;
+
+	if (mono_sub(w->now, sc->since) >= most) {
+		client_lost_server(w, c, ETIMEDOUT);
+	} else if (doubt_leaves(w, c)) {
+		count(sc->up->counter, SRV_CONNECTS_LEFT);
+		client_lost_server(w, c, EHOSTDOWN);
+	} else {
+		c->patient = true;
+		wheel_set(&w->wheel, &c->timer, connect_due(c));
+	}
+}
+
 void
 client_timeout(struct worker *w, struct client *c)
 {
@@ -655,7 +686,7 @@ client_timeout(struct worker *w, struct client *c)
 		return;
 	case CLIENT_CONNECTING:
 		if (c->peer != NULL)
-			client_lost_server(w, c, ETIMEDOUT);
+			not_connected(w, c);
 		return;
 	case CLIENT_WAITING:
 		if (c->body_due.ns != 0 && flow_pending(&c->up)) {

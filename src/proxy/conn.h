@@ -77,6 +77,7 @@ struct client {
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
 	bool called;   /* it waited for a server and may try now */
+	bool patient;  /* waits for a connection for as long as the file allows */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
 	bool trusted;  /* the connection is a trusted proxy's */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */

@@ -37,9 +37,10 @@
 	X(ACTIVE, "active")	      /* requests (tcp: connections) now */  \
 	X(CONNECTIONS, "connections") /* opened */                           \
 	X(CONNECT_ERRORS, "connect_errors")                                  \
-	X(RETRIES, "retries")	/* requests taken elsewhere */               \
-	X(TIMEOUTS, "timeouts") /* no answer in time */                      \
-	X(ERRORS, "errors")	/* broken or malformed answers */            \
+	X(CONNECTS_LEFT, "connects_left") /* that took too long */           \
+	X(RETRIES, "retries")		  /* requests taken elsewhere */     \
+	X(TIMEOUTS, "timeouts")		  /* no answer in time */            \
+	X(ERRORS, "errors")		  /* broken or malformed answers */  \
 	X(RESPONSES_5XX, "responses_5xx")                                    \
 	X(FAILURES, "failures")	    /* that took it out of rotation */       \
 	X(LAST_ERRNO, "last_errno") /* of the last failure */                \

@@ -181,6 +181,34 @@ def test_slow_is_not_hung(lab):
         assert not lab.fact(f"passive site {name}:8080").startswith("fail")
 
 
+def test_lost_connects(lab):
+    """A server that goes on answering on the connections it has, and takes no new one
+    (a full backlog, packets that are lost): nobody waits for as long as the file allows,
+    which is longer than this test."""
+    named(lab, "web1", "web2")
+    lab.start('  site: {listen: "lb1:80", check: none, timeouts: {connect: 1m}, '
+              'outlier: {errors: 0}, servers: ["web1:8080", "web2:8080"]}\n')
+    assert set(servers(lab, 20)) == {"web1", "web2"}  # each worker has connections
+    lab.at("nft", "add", "table", "inet", "hole")
+    lab.at("nft", "add", "chain", "inet", "hole", "in",
+           "{ type filter hook input priority 0; }")
+    lab.at("nft", "add", "rule", "inet", "hole", "in", "ip", "daddr", WEB["web1"],
+           "tcp", "flags", "&", "(syn|ack)", "==", "syn", "drop")
+    over = threading.Event()
+    threads, _, statuses = crowd(lab, 8, 0, over)
+    counter = "proxy_server service=site server=web1:8080"
+
+    def left():
+        status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir,
+                                   check=False))
+        return status["counters"][counter]["connects_left"]
+    until(lambda: left() > 3, "clients leave web1")
+    over.set()
+    for t in threads:
+        t.join()
+    assert set(statuses) == {200}
+
+
 def test_outlier(lab):
     """web2 answers, but with errors; nobody else does."""
     def script(stream, n):

@@ -172,8 +172,8 @@ def test_a_returning_server_steals_nobody(pair):
     assert "web1" in pair.servers_of(clients(30)[24:], "lb1").values(), "others get it"
 
 
-def test_processes_come_and_go(pair, tmp_path):
-    """The memory outlives a proxy that is killed, a reload and another size."""
+def test_processes_come_and_go(pair):
+    """The memory outlives a proxy that is killed, reloads, an upgrade and another size."""
     sources = clients(40)
     first = pair.servers_of(sources, "lb1")
     known(pair, "lb1", 40)
@@ -189,6 +189,10 @@ def test_processes_come_and_go(pair, tmp_path):
         pair.write_for(("lb1",), site(pair, ", " + change))
         pair.order("reload")
         assert pair.servers_of(sources, "lb1") == first
+    was = pair.part("proxy")["pid"]
+    run(NINES, "upgrade", "--run-dir", pair.run_dir)
+    assert pair.part("proxy")["pid"] != was
+    assert pair.servers_of(sources, "lb1") == first
     pair.write_for(("lb1",), site(pair, sticky=", size: 2000, expire: 20m"))
     pair.order("reload")
     until(lambda: pair.counters("lb1")["size"] == 2000, "the other memory is there")

@@ -19,7 +19,7 @@
 
 #include "proxy/conn.h"
 
-#define PATIENCE_NS (250 * MS_NS)
+#define PATIENCE_NS PATIENCE_LEAST
 #define DOUBT_NS    (400 * MS_NS) /* the first; each one after that twice as long */
 #define DOUBT_MAX   (30 * SEC_NS)
 #define WITNESSES   2 /* that wait, before anything that was sent is moved ... */
@@ -36,10 +36,19 @@ waits(const struct client *c)
 	       c->req_sent == c->req->len && c->up.body.done && !flow_pending(&c->up);
 }
 
+int64_t
+doubt_patience(const struct upstream *up)
+{
+	return patience_ns(&up->connects, up->service->conf->connect_timeout_ns);
+}
+
 static bool
 overdue(const struct worker *w, const struct server_conn *sc)
 {
-	return mono_sub(w->now, sc->since) >= PATIENCE_NS && waits(sc->client);
+	int64_t ns = sc->client->state == CLIENT_CONNECTING ? doubt_patience(sc->up)
+							    : PATIENCE_NS;
+
+	return mono_sub(w->now, sc->since) >= ns && waits(sc->client);
 }
 
 /* Connections are in the order of their exchanges: the latest are at the end. */
@@ -72,6 +81,13 @@ others(const struct upstream *up, const struct client *c)
 			return true;
 	}
 	return false;
+}
+
+bool
+doubt_leaves(const struct worker *w, const struct client *c)
+{
+	return overdue(w, c->peer) && c->n_tried < c->service->conf->retries &&
+	       others(c->peer->up, c);
 }
 
 bool

@@ -17,6 +17,7 @@
 #include "proxy/servers/fair.h"
 #include "proxy/servers/latency.h"
 #include "proxy/servers/outlier.h"
+#include "proxy/servers/patience.h"
 #include "proxy/servers/sticky.h"
 #include "proxy/side.h"
 #include "proxy/wheel.h"
@@ -73,9 +74,10 @@ struct upstream {
 	struct list idle; /* connections, the last used first */
 	unsigned n_idle;
 	struct list busy;
-	int64_t usual_ns;	 /* to answer; 0: not known */
-	uint32_t answers;	 /* so far */
-	uint32_t window_answers; /* when the outliers' window began */
+	int64_t usual_ns;	  /* to answer; 0: not known */
+	struct patience connects; /* how long they take */
+	uint32_t answers;	  /* so far */
+	uint32_t window_answers;  /* when the outliers' window began */
 	struct outlier_server outlier;
 	bool ramping; /* it came back at `back_at` and has not its full share yet */
 	mono_t back_at;
@@ -195,6 +197,10 @@ void server_close(struct worker *w, struct server_conn *sc);
 void doubt_begin(struct worker *w, struct upstream *up); /* it was given work */
 void doubt_reached(struct worker *w, struct upstream *up);
 void doubt_due(struct worker *w, struct upstream *up);
+/* Of a client that waits for a connection to `up`. */
+int64_t doubt_patience(const struct upstream *up);
+/* Who has waited so long for his may go elsewhere, if there is anybody else. */
+bool doubt_leaves(const struct worker *w, const struct client *c);
 /* True if another server can be asked what `c` has asked `up`. */
 bool doubt_may_move(const struct client *c, const struct upstream *up);
 
