@@ -387,7 +387,9 @@ test_handover(void **state)
 static const char *const files[] = {
     "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\n"
     "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
-    "services:\n  s: {listen: [www:65480, a:65481, b:65482], servers: [b:1]}\n",
+    "services:\n  s: {listen: [www:65480, a:65481, b:65482], servers: [b:1]}\n"
+    "  t: {listen: b:1, servers: [b:2], sticky: {by: source, sync: main}}\n"
+    "  u: {listen: a:2, servers: [b:2], sticky: {by: source, sync: main}}\n",
     "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\n"
     "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
     "services:\n  s: {listen: [www:65480], servers: [b:1]}\n",
@@ -419,6 +421,15 @@ test_sockets(void **state)
 	    {"tcp/127.0.0.1:65481/0", 0},
 	    {"tcp/127.0.0.2:65482/0", -EPERM},
 	    {"tcp/127.0.9.9:22/0", -EPERM},
+	    {"memory/u/4096", 0},
+	    {"memory/t/4096", -EPERM}, /* another host's */
+	    {"memory/s/4096", -EPERM}, /* it has no table */
+	    {"memory/u/0", -EINVAL},
+	    {"memory/u/67108865", -EINVAL},
+	    {"memory/u/4096x", -EINVAL},
+	    {"memory/u/", -EINVAL},
+	    {"memory/u", -EINVAL},
+	    {"memory//4096", -EPERM},
 	    {"tcp/127.0.9.9:65480", -EINVAL},
 	    {"tcp/127.0.9.9:65480/", -EINVAL},
 	    {"tcp/127.0.9.9:65480/-1", -EINVAL},
@@ -440,7 +451,7 @@ test_sockets(void **state)
 		if (rows[i].result != 0 ? fd != rows[i].result : fd < 0)
 			fail_msg("%s: %d", rows[i].name, fd);
 	}
-	assert_int_equal(s.n, 3);
+	assert_int_equal(s.n, 4);
 	/* Held: the same again, also over a generation that still gives it. */
 	fd = sockets_get(&s, c, cluster_host(c, "a"), rows[0].name, 1);
 	sockets_adopt(&s, later, cluster_host(later, "a"));
