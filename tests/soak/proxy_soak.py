@@ -370,14 +370,21 @@ class Clients:
         """Connections of their own through mode tcp, ended in order."""
         while time.monotonic() < self.end:
             data = self.random.randbytes(self.random.randrange(1, 400000))
-            reader, writer = await asyncio.open_connection(LB, 81)
-            writer.write(data)
-            writer.write_eof()
-            got = await asyncio.wait_for(reader.read(-1), 60)
-            writer.close()
-            if got != data:
-                self.wrong.append((0, f"a tunnel gave {len(got)} bytes for {len(data)}"))
-            self.results["tunnel"] += 1
+            writer, said = None, "tunnel"
+            try:
+                reader, writer = await asyncio.open_connection(LB, 81)
+                writer.write(data)
+                writer.write_eof()
+                got = await asyncio.wait_for(reader.read(-1), 60)
+                if got != data:
+                    self.wrong.append((0, f"a tunnel gave {len(got)} bytes for {len(data)}"))
+            except asyncio.TimeoutError:
+                self.wrong.append((0, f"a tunnel did not end in 60 s, at {time.ctime()}"))
+            except OSError as e:
+                said = f"tunnel {type(e).__name__}"  # one that a drain has cut
+            if writer:
+                writer.close()
+            self.results[said] += 1
 
     async def run(self):
         await asyncio.gather(*[self.honest(tls=i % 3 == 0) for i in range(24)],
