@@ -7,13 +7,13 @@
 #include <string.h>
 
 #define SMALL_CAP   (BUF_SMALL - sizeof(struct buf))
-#define SPARE_SMALL 1024 /* the same of small ones */
-#define SPARE_LARGE 64	 /* large buffers kept for later; more go back to the system */
+#define BUF_ALL	    (sizeof(struct buf) + BUF_LARGE)
+#define SPARE_LARGE 64 /* large buffers kept for later; more go back to the system */
 
 static struct buf *
-make(size_t cap)
+made(void *memory, size_t cap)
 {
-	struct buf *buf = malloc(sizeof(*buf) + cap);
+	struct buf *buf = memory;
 
 	if (buf == NULL)
 		return NULL;
@@ -28,7 +28,8 @@ bufs_init(struct bufs *b, size_t max_large)
 {
 	ASSERT(max_large > 0);
 	*b = (struct bufs){.max_large = max_large, .n_large = 1};
-	b->scratch = make(BUF_LARGE);
+	pool_init(&b->small, BUF_SMALL);
+	b->scratch = made(malloc(BUF_ALL), BUF_LARGE);
 	return b->scratch != NULL ? 0 : -ENOMEM;
 }
 
@@ -47,9 +48,9 @@ void
 bufs_done(struct bufs *b)
 {
 	ASSERT(b->n_large == b->n_free_large + (b->scratch != NULL));
-	free_all(b->small);
 	free_all(b->large);
 	free(b->scratch);
+	pool_done(&b->small);
 	*b = (struct bufs){0};
 }
 
@@ -65,7 +66,7 @@ get_large(struct bufs *b)
 	}
 	if (b->n_large == b->max_large)
 		return NULL;
-	buf = make(BUF_LARGE);
+	buf = made(malloc(BUF_ALL), BUF_LARGE);
 	if (buf != NULL)
 		b->n_large++;
 	return buf;
@@ -74,17 +75,12 @@ get_large(struct bufs *b)
 struct buf *
 buf_get(struct bufs *b, size_t size)
 {
-	struct buf *buf = b->small;
+	struct buf *buf;
 
 	ASSERT(size <= BUF_LARGE);
-	if (size > SMALL_CAP) {
-		buf = get_large(b);
-	} else if (buf != NULL) {
-		b->small = buf->next;
-		b->n_free_small--;
-	} else {
-		buf = make(SMALL_CAP);
-	}
+	if (size <= SMALL_CAP)
+		return made(pool_get(&b->small), SMALL_CAP);
+	buf = get_large(b);
 	if (buf != NULL)
 		buf->off = buf->len = 0;
 	return buf;
@@ -96,13 +92,7 @@ buf_put(struct bufs *b, struct buf *buf)
 	if (buf == NULL)
 		return;
 	if (buf->cap == SMALL_CAP) {
-		if (b->n_free_small >= SPARE_SMALL) {
-			free(buf);
-			return;
-		}
-		buf->next = b->small;
-		b->small = buf;
-		b->n_free_small++;
+		pool_put(&b->small, buf);
 		return;
 	}
 	if (b->n_free_large >= SPARE_LARGE) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "proxy/pool.h"
 
 #define BUF_SMALL 2048		    /* with its header */
 #define BUF_BODY  65536		    /* what splice and TCP like to move at once */
@@ -26,9 +27,10 @@ struct buf {
 };
 
 struct bufs {
-	struct buf *small, *large; /* free */
+	struct pool small;
+	struct buf *large;	   /* free */
 	size_t n_large, max_large; /* in being */
-	size_t n_free_small, n_free_large;
+	size_t n_free_large;
 	struct buf *scratch; /* empty, large; always there */
 };
 

@@ -20,17 +20,10 @@
 static struct client *
 join(struct worker *w, struct wservice *s, struct wlistener *l, int fd)
 {
-	struct client *c;
+	struct client *c = pool_get(&w->clients);
 
-	if (list_empty(&w->free_clients)) {
-		c = malloc(sizeof(*c));
-		if (c == NULL)
-			return NULL;
-	} else {
-		c = CONTAINER(w->free_clients.next, struct client, link);
-		list_remove(&c->link);
-		w->n_free_clients--;
-	}
+	if (c == NULL)
+		return NULL;
 	*c = (struct client){
 	    .s = {.fd = fd, .kind = SIDE_CLIENT, .readable = true, .writable = true},
 	    .tcp = s->conf->mode == MODE_TCP,

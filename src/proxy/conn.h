@@ -26,6 +26,7 @@
 #include "proxy/guard.h"
 #include "proxy/http1/http1.h"
 #include "proxy/meter.h"
+#include "proxy/pool.h"
 #include "proxy/request/coding.h"
 #include "proxy/request/shape.h"
 #include "proxy/request/squeeze.h"
@@ -151,8 +152,7 @@ struct worker {
 	struct list services, listeners;
 	struct list ready;
 	struct list dead_clients, dead_servers, dead_listeners;
-	struct list free_clients, free_servers;
-	size_t n_free_clients, n_free_servers;
+	struct pool clients, servers;
 	struct list lanes, dead_lanes; /* with something to do; ended */
 	struct pipe *pipes;	       /* empty ones */
 	unsigned n_pipes;

@@ -26,13 +26,12 @@
 #include "proxy/sources/source_map.h"
 #include "proxy/tls/tls.h"
 
-#define EVENTS	      256		   /* of one round */
-#define ACCEPTS	      64		   /* of one listener in one round */
-#define BACKLOG	      4096		   /* of a listener that is about to close */
-#define BUFFERS	      4096		   /* large ones of a worker: 256 MiB */
-#define SPARE_OBJECTS 4096		   /* freed connections kept for later */
-#define RING_SIZE     ((size_t)256 * 1024) /* of the access log: about 1,000 lines */
-#define PAUSE_NS      (50 * MS_NS)	   /* no accepting when out of descriptors */
+#define EVENTS	  256		       /* of one round */
+#define ACCEPTS	  64		       /* of one listener in one round */
+#define BACKLOG	  4096		       /* of a listener that is about to close */
+#define BUFFERS	  4096		       /* large ones of a worker: 256 MiB */
+#define RING_SIZE ((size_t)256 * 1024) /* of the access log: about 1,000 lines */
+#define PAUSE_NS  (50 * MS_NS)	       /* no accepting when out of descriptors */
 
 static mono_t
 clock_now(void)
@@ -555,23 +554,13 @@ bury(struct worker *w)
 
 		list_remove(&sc->link);
 		upstream_unref(sc->up);
-		if (w->n_free_servers >= SPARE_OBJECTS) {
-			free(sc);
-			continue;
-		}
-		list_prepend(&w->free_servers, &sc->link);
-		w->n_free_servers++;
+		pool_put(&w->servers, sc);
 	}
 	while (!list_empty(&w->dead_clients)) {
 		struct client *c = CONTAINER(w->dead_clients.next, struct client, link);
 
 		list_remove(&c->link);
-		if (w->n_free_clients >= SPARE_OBJECTS) {
-			free(c);
-			continue;
-		}
-		list_prepend(&w->free_clients, &c->link);
-		w->n_free_clients++;
+		pool_put(&w->clients, c);
 	}
 	lanes_bury(w);
 	h2_trunks_bury(w);
@@ -627,19 +616,6 @@ run_round(struct worker *w)
 }
 
 static void
-free_lists(struct worker *w)
-{
-	LIST_EACH(n, tmp, &w->free_clients)
-	{
-		free(CONTAINER(n, struct client, link));
-	}
-	LIST_EACH(n, tmp, &w->free_servers)
-	{
-		free(CONTAINER(n, struct server_conn, link));
-	}
-}
-
-static void
 close_all(struct worker *w)
 {
 	LIST_EACH(n, tmp, &w->listeners)
@@ -657,7 +633,8 @@ close_all(struct worker *w)
 		service_bury(w, s);
 		bury(w);
 	}
-	free_lists(w);
+	pool_done(&w->clients);
+	pool_done(&w->servers);
 	for (struct pipe *p = w->pipes, *next; p != NULL; p = next) {
 		next = p->next;
 		(void)close(p->fd[0]);
@@ -738,8 +715,8 @@ worker_start(struct worker **out, const struct worker_conf *conf)
 	list_init(&w->dead_servers);
 	list_init(&w->dead_lanes);
 	list_init(&w->lanes);
-	list_init(&w->free_clients);
-	list_init(&w->free_servers);
+	pool_init(&w->clients, sizeof(struct client));
+	pool_init(&w->servers, sizeof(struct server_conn));
 	r = open_worker(w);
 	if (r == 0)
 		r = -pthread_create(&w->thread, NULL, run, w);

@@ -133,8 +133,8 @@ world_new(const char *text)
 	list_init(&w->dead_clients);
 	list_init(&w->dead_listeners);
 	list_init(&w->dead_servers);
-	list_init(&w->free_clients);
-	list_init(&w->free_servers);
+	pool_init(&w->clients, sizeof(struct client));
+	pool_init(&w->servers, sizeof(struct server_conn));
 	o->service = service_new(w);
 	service_update(w, o->service, g, 0);
 	o->view = w->view = view_new(g, 0);
@@ -186,14 +186,14 @@ bury(struct worker *w)
 		struct list *n = w->dead_clients.next;
 
 		list_remove(n);
-		free(CONTAINER(n, struct client, link));
+		pool_put(&w->clients, CONTAINER(n, struct client, link));
 	}
 	while (!list_empty(&w->dead_servers)) {
 		struct list *n = w->dead_servers.next;
 
 		list_remove(n);
 		upstream_unref(CONTAINER(n, struct server_conn, link)->up);
-		free(CONTAINER(n, struct server_conn, link));
+		pool_put(&w->servers, CONTAINER(n, struct server_conn, link));
 	}
 	h2_trunks_bury(w);
 }

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "proxy/buf.h"
+#include "proxy/pool.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/wheel.h"
 
@@ -164,10 +165,53 @@ test_proxy_headers(void **state)
 	}
 }
 
+/* Objects keep their bytes whatever comes and goes around them, and chunks go. */
+static void
+test_pool(void **state)
+{
+	enum { MANY = 3000, SIZE = 600 };
+	static unsigned char *object[MANY];
+	struct pool p;
+	size_t had;
+
+	(void)state;
+	pool_init(&p, SIZE);
+	for (size_t round = 0; round < 4; round++) {
+		for (size_t i = 0; i < MANY; i++) {
+			if (object[i] != NULL)
+				continue;
+			object[i] = pool_get(&p);
+			assert_non_null(object[i]);
+			memset(object[i], (int)(i % 251), SIZE);
+		}
+		assert_int_equal(p.n_used, MANY);
+		for (size_t i = 0; i < MANY; i++) {
+			assert_int_equal(object[i][0], i % 251);
+			assert_int_equal(object[i][SIZE - 1], i % 251);
+			if (i % (round + 2) == 0) {
+				pool_put(&p, object[i]);
+				object[i] = NULL;
+			}
+		}
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		pool_put(&p, object[i]);
+		object[i] = NULL;
+	}
+	assert_int_equal(p.n_used, 0);
+	had = p.n_empty;
+	assert_in_range(had, 1, 8);
+	/* One that comes and goes does not ask the system. */
+	pool_put(&p, pool_get(&p));
+	assert_int_equal(p.n_empty, had);
+	pool_done(&p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_pool),
 	    cmocka_unit_test(test_wheel),
 	    cmocka_unit_test(test_wheel_after_a_long_sleep),
 	    cmocka_unit_test(test_buffers),

@@ -325,17 +325,10 @@ upstream_give_back(struct worker *w, struct upstream *up)
 static struct server_conn *
 server_new(struct worker *w, struct upstream *up)
 {
-	struct server_conn *sc;
+	struct server_conn *sc = pool_get(&w->servers);
 
-	if (list_empty(&w->free_servers)) {
-		sc = malloc(sizeof(*sc));
-		if (sc == NULL)
-			return NULL;
-	} else {
-		sc = CONTAINER(w->free_servers.next, struct server_conn, link);
-		list_remove(&sc->link);
-		w->n_free_servers--;
-	}
+	if (sc == NULL)
+		return NULL;
 	*sc = (struct server_conn){.s = {.fd = -1, .kind = SIDE_SERVER}, .up = up};
 	list_init(&sc->link);
 	up->refs++;

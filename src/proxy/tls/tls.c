@@ -321,12 +321,23 @@ ssl_quiet(struct side *s)
 	return true;
 }
 
+/* A client's handshake is over, one way or another. */
+static void
+shook(struct tls *t)
+{
+	if (t->site == NULL)
+		return;
+	tls_shook(t->end.w);
+	tls_site_unref(t->site);
+	t->site = NULL;
+}
+
 static void
 tls_free(struct tls *t)
 {
 	/* Sessions are in tickets: none is lost for want of a proper end. */
 	SSL_free(t->ssl);
-	tls_site_unref(t->site);
+	shook(t);
 	tls_end_done(&t->end);
 	tls_handover_done(&t->handover);
 	free(t);
@@ -390,6 +401,7 @@ tls_accept(struct worker *w, struct side *s, struct tls_site *site)
 		return r;
 	t->site = tls_site_ref(site);
 	t->counting = true;
+	tls_shakes(w);
 	tls_handover_begin(&t->handover, t->ssl);
 	SSL_set_accept_state(t->ssl);
 	return 0;
@@ -443,8 +455,7 @@ establish(struct tls *t)
 	int r = remember(t);
 
 	t->established = r == 0;
-	tls_site_unref(t->site);
-	t->site = NULL;
+	shook(t);
 	s->readable = true;
 	if (r == 0 && t->counting && t->n_header == 0)
 		suite = tls_handover_suite(&t->handover, t->ssl);
@@ -509,6 +520,8 @@ tls_name(const struct side *s)
 {
 	const char *name = end_of(s)->name;
 
+	if (tls_channel_under(s))
+		return tls_channel_name(s);
 	return name != NULL ? name : "";
 }
 

@@ -16,6 +16,7 @@ struct tls_channel {
 	bool mute;     /* nothing more may be said */
 	bool asked;    /* for a new key of ours */
 	int error;     /* -errno: it cannot be read any more */
+	char name[40]; /* end.name, if it fits: "" else */
 };
 
 /* What became of the record at the front of `in`. */
@@ -335,7 +336,7 @@ channel_close(struct worker *w, struct side *s)
 	tls_key_done(w->tls->ciphers, &c->read);
 	tls_key_done(w->tls->ciphers, &c->write);
 	tls_end_done(&c->end);
-	free(c);
+	pool_put(&w->tls->channels, c);
 	s->layer = NULL;
 }
 
@@ -347,29 +348,60 @@ static const struct transport transport = {
     .close = channel_close,
 };
 
+/* Most names are short, and one of its own in the heap for each connection would hold a
+ * page that handshakes have left. */
+static void
+keep_name(struct tls_channel *c)
+{
+	size_t len = c->end.name != NULL ? strlen(c->end.name) : 0;
+
+	if (len == 0 || len >= sizeof(c->name))
+		return;
+	memcpy(c->name, c->end.name, len + 1);
+	free(c->end.name);
+	c->end.name = NULL;
+}
+
+const char *
+tls_channel_name(const struct side *s)
+{
+	const struct tls_channel *c = s->layer;
+
+	return c->end.name != NULL ? c->end.name : c->name;
+}
+
+size_t
+tls_channel_size(void)
+{
+	return sizeof(struct tls_channel);
+}
+
 int
 tls_channel_take(struct side *s, struct tls_end *from, const struct tls_handover *h,
     const struct tls_suite *suite)
 {
-	struct tls_channel *c = calloc(1, sizeof(*c));
-	struct tls_ciphers *ciphers = from->w->tls->ciphers;
+	struct tls_io *io = from->w->tls;
+	struct tls_channel *c = pool_get(&io->channels);
+	struct tls_ciphers *ciphers = io->ciphers;
 	int r;
 
 	if (c == NULL)
 		return -ENOMEM;
+	*c = (struct tls_channel){0};
 	r = tls_key_init(ciphers, &c->read, suite, h->client);
 	if (r == 0)
 		r = tls_key_init(ciphers, &c->write, suite, h->server);
 	if (r != 0) {
 		tls_key_done(ciphers, &c->read);
 		tls_key_done(ciphers, &c->write);
-		free(c);
+		pool_put(&io->channels, c);
 		return r;
 	}
 	c->write.seq = h->sent;
 	c->end = *from;
 	from->out = NULL;
 	from->held = from->name = from->lines = NULL;
+	keep_name(c);
 	s->via = &transport;
 	s->layer = c;
 	return 0;

@@ -17,7 +17,12 @@
 int tls_channel_take(struct side *s, struct tls_end *from, const struct tls_handover *h,
     const struct tls_suite *suite) MUST_CHECK;
 
+/* What the worker's pool of channels is made for. */
+size_t tls_channel_size(void);
+
 /* True if a channel is the side's layer. */
 bool tls_channel_under(const struct side *s);
+/* Of such a one, as tls_name(). */
+const char *tls_channel_name(const struct side *s);
 
 #endif /* NINES_PROXY_TLS_CHANNEL_H */

@@ -2,13 +2,18 @@
 #include "proxy/tls/tls_io.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "proxy/tls/tls.h"
+#include "proxy/tls/tls_channel.h"
 #include "proxy/tls/tls_cipher.h"
+
+#define BURST	   256	  /* handshakes at once */
+#define TRIM_PAUSE SEC_NS /* it costs milliseconds */
 
 struct tls_io *
 tls_io_new(BIO_METHOD *method)
@@ -21,8 +26,11 @@ tls_io_new(BIO_METHOD *method)
 	}
 	io->len = io->at = io->end = 0;
 	io->loaded = io->changed = false;
+	io->shaking = io->most = 0;
+	io->trimmed = (mono_t){0};
 	io->ciphers = NULL;
 	io->method = method;
+	pool_init(&io->channels, tls_channel_size());
 	if (method != NULL && tls_ciphers_new(&io->ciphers) == 0)
 		return io;
 	tls_io_free(io);
@@ -34,6 +42,7 @@ tls_io_free(struct tls_io *io)
 {
 	if (io == NULL)
 		return;
+	pool_done(&io->channels);
 	tls_ciphers_free(io->ciphers);
 	BIO_meth_free(io->method);
 	OPENSSL_cleanse(io->plain, sizeof(io->plain));
@@ -258,4 +267,34 @@ tls_end_done(struct tls_end *e)
 	free(e->lines);
 	e->out = NULL;
 	e->held = e->name = e->lines = NULL;
+}
+
+/* ---- after a burst --------------------------------------------------------------- */
+
+void
+tls_shakes(struct worker *w)
+{
+	struct tls_io *io = w->tls;
+
+	if (++io->shaking > io->most)
+		io->most = io->shaking;
+}
+
+/*
+ * A handshake is some hundred small pieces of memory, most of which the C library keeps
+ * for later when they are freed. Connections that stay need none of them (pool.h), so
+ * that after a burst nearly all of it can go back.
+ */
+void
+tls_shook(struct worker *w)
+{
+	struct tls_io *io = w->tls;
+
+	io->shaking--;
+	if (io->most < BURST || io->shaking > io->most / 4 ||
+	    mono_sub(w->now, io->trimmed) < TRIM_PAUSE)
+		return;
+	(void)malloc_trim(0);
+	io->trimmed = w->now;
+	io->most = io->shaking;
 }

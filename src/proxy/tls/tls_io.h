@@ -25,6 +25,9 @@ struct tls_ciphers;
 struct tls_io {
 	BIO_METHOD *method;
 	struct tls_ciphers *ciphers;
+	struct pool channels; /* of tls_channel.c */
+	size_t shaking, most; /* handshakes under way; the same since trimmed */
+	mono_t trimmed;	      /* when what handshakes leave was last given back */
 	size_t len;	      /* of `wire` */
 	char wire[BUF_LARGE]; /* encrypted in this turn, not yet sent */
 	size_t at, end; /* of `in`: in [at .. end) nobody has used the bytes yet */
@@ -81,6 +84,10 @@ ssize_t tls_send(
     struct tls_end *e, const struct iovec *iov, size_t n, tls_encrypt *encrypt);
 
 void tls_end_done(struct tls_end *e);
+
+/* A client's handshake begins; ends. */
+void tls_shakes(struct worker *w);
+void tls_shook(struct worker *w);
 
 /* As a transport's functions do. */
 static inline ssize_t
