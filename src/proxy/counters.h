@@ -29,7 +29,7 @@
 	X(COMPRESSED, "compressed")		      /* answers */                   \
 	X(TLS_HANDSHAKES, "tls_handshakes")	      /* that succeeded */            \
 	X(TLS_RESUMED, "tls_resumed")		      /* of these, by a ticket */     \
-	X(TLS_ERRORS, "tls_errors")		      /* handshakes that failed */    \
+	X(TLS_ERRORS, "tls_errors")		      /* handshakes, records */       \
 	X(CERTIFICATE_EXPIRES, "certificate_expires") /* seconds since the epoch */
 
 #define SERVER_COUNTERS(X)                                                   \

@@ -497,6 +497,12 @@ tls_under(const struct side *s)
 	return s->via == &transport || tls_channel_under(s);
 }
 
+bool
+tls_wronged(const struct side *s)
+{
+	return tls_channel_under(s) && tls_channel_wronged(s);
+}
+
 static const struct tls_end *
 end_of(const struct side *s)
 {

@@ -370,6 +370,14 @@ tls_channel_name(const struct side *s)
 	return c->end.name != NULL ? c->end.name : c->name;
 }
 
+bool
+tls_channel_wronged(const struct side *s)
+{
+	const struct tls_channel *c = s->layer;
+
+	return c->error == -EPROTO;
+}
+
 size_t
 tls_channel_size(void)
 {

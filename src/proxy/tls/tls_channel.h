@@ -24,5 +24,6 @@ size_t tls_channel_size(void);
 bool tls_channel_under(const struct side *s);
 /* Of such a one, as tls_name(). */
 const char *tls_channel_name(const struct side *s);
+bool tls_channel_wronged(const struct side *s);
 
 #endif /* NINES_PROXY_TLS_CHANNEL_H */
