@@ -3,6 +3,7 @@
 
       client 10.9.0.9 ──> lb1 10.9.0.1:84 (nines) ──> web1 (a thread)
 """
+import gzip
 import os
 
 import pytest
@@ -55,6 +56,66 @@ def test_pages_from_files(pages):
     assert head.head()["content-length"] == str(len(large))
     assert head.answer()[1] == b"little\n"
     head.close()
+
+
+CODED = """
+  pages:
+    listen: "lb1:84"
+    check: none
+    http2: true
+    compression: {codings: [zstd, gzip], minimum: 100B}
+    servers: ["web1:8080"]
+    routes:
+      - {path: /large, answer: {status: 503, body_file: FOLDER/text.html}}
+      - {path: /short, answer: {status: 200, body: "few words"}}
+      - {path: /long, answer: {status: 200, body: "LONG", type: text/css}}
+      - {path: /image, answer: {status: 200, body_file: FOLDER/text.html, type: image/png}}
+      - {path: /tagged, answer: {status: 200, body_file: FOLDER/text.html}, answer_headers: {set: {ETag: '"1"'}}}
+      - {path: /noise, answer: {status: 200, body_file: FOLDER/noise.txt, type: text/plain}}
+"""
+
+
+def test_compressed_pages(tmp_path):
+    """Of what is worth it, in the coding that the client likes."""
+    lab = Lab(tmp_path)
+    words = b"<p>the service is being repaired</p>\n" * 500
+    noise = os.urandom(4000)
+    (tmp_path / "text.html").write_bytes(words)
+    (tmp_path / "noise.txt").write_bytes(noise)
+
+    def get(path, accept):
+        return lab.get(84, path, f"Accept-Encoding: {accept}\r\n")
+    try:
+        lab.serve("web1", 8080, echo("web1"))
+        text = CODED.replace("FOLDER", str(tmp_path)).replace("LONG", "long words " * 50)
+        lab.start(text)
+        for _ in range(2):
+            head, body = get("/large", "gzip")
+            assert head.status == 503 and head["content-encoding"] == "gzip"
+            assert head["vary"] == "Accept-Encoding" and gzip.decompress(body) == words
+            assert len(body) == int(head["content-length"]) < 1000
+            head, body = get("/large", "br")
+            assert head["content-encoding"] is None and head["vary"] == "Accept-Encoding"
+            assert body == words
+            head, body = get("/long", "gzip;q=0.5, zstd")
+            assert head["content-encoding"] == "zstd" and head["content-type"] == "text/css"
+            for path, whole in ("/short", b"few words"), ("/image", words), ("/tagged", words), \
+                    ("/noise", noise):
+                head, body = get(path, "gzip, zstd")
+                assert head["content-encoding"] is None and head["vary"] is None and body == whole
+            lab.order("reload")  # what is known is taken over
+        head = lab.connect(84)
+        head.send("HEAD /large HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+        assert head.head()["content-encoding"] == "gzip"
+        head.close()
+        (tmp_path / "text.html").write_bytes(words[:2000])
+        lab.order("reload")
+        until(lambda: gzip.decompress(get("/large", "gzip")[1]) == words[:2000], "the new page")
+        lab.write(text.replace("compression: {codings: [zstd, gzip], minimum: 100B}", "pool: 5"))
+        lab.order("reload")
+        until(lambda: get("/large", "gzip")[0]["vary"] is None, "it is off")
+    finally:
+        lab.close()
 
 
 def test_page_for_a_slow_client_over_a_reload(pages):

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "proxy/control/gen_coded.h"
 #include "proxy/control/gen_page.h"
 #include "proxy/control/gen_stick.h"
 #include "proxy/control/gen_tls.h"
@@ -184,6 +185,7 @@ build_service(struct builder *b, size_t i)
 	gen_stick_build(g, gs, old, b->files);
 	if (conf->n_routes > 0)
 		gen_page_build(g, gs, old, b->files);
+	gen_coded_build(g, gs, old);
 }
 
 /* In the first worker's block: what is shown is the sum of all. */

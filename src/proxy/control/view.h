@@ -80,8 +80,9 @@ struct gen_service {
 	const char *tls_why;	     /* what is wrong with them, "" if nothing is */
 	bool tls_failed;	     /* and one of them could not be used */
 	struct route_text
-	    *page;	      /* what routes answer, by their index; p NULL: nothing */
-	const char *page_why; /* what could not be read, "" if nothing */
+	    *page; /* what routes answer, by their index; p NULL: nothing */
+	struct route_codes *codes; /* the same pages compressed; or NULL */
+	const char *page_why;	   /* what could not be read, "" if nothing */
 	bool page_failed;
 	struct sticky_key stick_key; /* what cookies that name servers are made with */
 	const char *stick_why;	     /* as page_why */
@@ -89,6 +90,7 @@ struct gen_service {
 
 struct arena;
 struct meter;
+struct route_codes;
 struct route_table;
 struct route_text;
 struct shared_breaker;

@@ -173,6 +173,13 @@ right_type(const struct compression_conf *conf, const char *p, struct http1_slic
 	return false;
 }
 
+bool
+coding_type_fits(const struct compression_conf *conf, const char *type)
+{
+	return right_type(
+	    conf, type, (struct http1_slice){.off = 0, .len = (uint32_t)strlen(type)});
+}
+
 static bool
 lists(const char *p, struct http1_slice list, const char *word)
 {

@@ -27,6 +27,9 @@ enum coding coding_accepted(
 bool coding_fits(const struct compression_conf *conf, const struct http1_head *h,
     const char *p, enum http1_method method);
 
+/* The same of a page of our own: `type` is its Content-Type. */
+bool coding_type_fits(const struct compression_conf *conf, const char *type);
+
 /*
  * The lines that such an answer gets, without NUL; their length. The fields of
  * coding_drops() make room for them, but for CODING_IDENTITY, which gets Vary only.

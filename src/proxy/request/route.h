@@ -41,6 +41,12 @@ struct route_text {
 	size_t len;
 };
 
+/* One text in the codings that it is worth having in; p NULL: it is not. */
+struct route_codes {
+	bool any;
+	struct route_text text[CODING_N];
+};
+
 struct route_query {
 	struct route_text host; /* without port and final dot; empty: none */
 	struct route_text path; /* without query */

@@ -11,6 +11,7 @@
 #include "proxy/control/gen.h"
 #include "proxy/h2/h2.h"
 #include "proxy/http1/http1_sense.h"
+#include "proxy/request/coding.h"
 #include "proxy/request/https.h"
 #include "proxy/request/route_fill.h"
 #include "proxy/tls/tls.h"
@@ -28,7 +29,8 @@ routing_new(struct gen *g, const struct gen_service *gs)
 	    .gen = gen_ref(g),
 	    .conf = gs->conf,
 	    .table = gs->routes,
-	    .page = gs->page};
+	    .page = gs->page,
+	    .codes = gs->codes};
 	return r;
 }
 
@@ -313,6 +315,22 @@ puts_field(const struct pairs *put, const char *name)
 	return false;
 }
 
+/* What stands for `body` where the client likes that better; the lines that say so. */
+static size_t
+code_body(const struct client *c, const struct route_codes *codes,
+    struct route_text *body, char *out, size_t cap)
+{
+	enum coding coding = (enum coding)c->coding;
+
+	if (codes == NULL || !codes->any)
+		return 0;
+	if (codes->text[coding].p == NULL)
+		return (size_t)snprintf(out, cap, "Vary: Accept-Encoding\r\n");
+	*body = codes->text[coding];
+	return (size_t)snprintf(out, cap,
+	    "Vary: Accept-Encoding\r\nContent-Encoding: %s\r\n", coding_name(coding));
+}
+
 int
 shape_answer(struct worker *w, struct client *c, const char *p, struct route_text *body,
     unsigned *status)
@@ -353,6 +371,9 @@ shape_answer(struct worker *w, struct client *c, const char *p, struct route_tex
 	n += (size_t)k;
 	if (!puts_field(put, HSTS_NAME))
 		n += https_hsts(c, w->out + n, cap - n);
+	if (r->redirect == NULL && routing->codes != NULL)
+		n += code_body(c, &routing->codes[r - routing->conf->route], body,
+		    w->out + n, cap - n);
 	/* RFC 9110 section 8.6: 204 has no length. */
 	if (*status != 204 && *status != 304)
 		n += (size_t)snprintf(

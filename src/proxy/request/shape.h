@@ -32,7 +32,8 @@ struct wrouting {
 	struct gen *gen;
 	const struct service *conf;
 	const struct route_table *table;
-	const struct route_text *page; /* by a route's index */
+	const struct route_text *page;	 /* by a route's index */
+	const struct route_codes *codes; /* the same; or NULL */
 };
 
 /* What a request has of it; zero where its service has no routes. */
