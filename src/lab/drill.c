@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lab/rules.h"
+
 #define POLL_MS	  5
 #define SETTLE_NS (20 * SEC_NS)
 #define SERVED_NS (12 * SEC_NS) /* for a failover at its slowest: by checks */
 #define ENDS_NS	  SEC_NS	/* what should not be answered is not waited for long */
 #define STEADY_NS (300 * MS_NS)
+#define LATE_NS	  (3 * SEC_NS)	/* nobody else complained for so long */
 #define PAUSE_NS  (100 * MS_NS) /* of the prober: its figures are in doubt */
 #define HOLD_NS	  (500 * MS_NS) /* at least this long is each phase */
 
@@ -119,13 +122,37 @@ others_right(struct drill *d)
 	return true;
 }
 
+/*
+ * On a machine with too little time for all of this, probes are answered, though late
+ * now and then. That is no outage: most of them are in time, none is refused, and of
+ * those who wait longer nobody is left without an answer.
+ */
+static bool
+served_late(struct drill *d)
+{
+	mono_t now = probe_clock();
+	mono_t from = {now.ns - LATE_NS - PROBE_TIMEOUT_NS};
+	struct probe_sum sum;
+
+	if (mono_sub(now, load_failed(d->load)) < LATE_NS)
+		return false;
+	prober_measure(
+	    d->prober, from, (mono_t){now.ns - PROBE_TIMEOUT_NS}, &sum, NULL);
+	if (sum.answered == 0 || sum.failed > sum.answered ||
+	    sum.by[PROBE_TIMEOUT] != sum.failed)
+		return false;
+	d->slow = true;
+	return true;
+}
+
 static bool
 steady(struct drill *d)
 {
 	mono_t oldest = load_oldest(d->load);
 
-	return prober_steady_ns(d->prober) >= STEADY_NS &&
-	       (mono_is_never(oldest) || mono_sub(probe_clock(), oldest) < STEADY_NS);
+	if (!mono_is_never(oldest) && mono_sub(probe_clock(), oldest) >= STEADY_NS)
+		return false;
+	return prober_steady_ns(d->prober) >= STEADY_NS || served_late(d);
 }
 
 static bool
@@ -189,6 +216,7 @@ cast(struct drill *d)
 		}
 	}
 	d->trouble[0] = '\0';
+	d->slow = false;
 	d->returns = d->ip->failback;
 	return 0;
 }
@@ -264,12 +292,14 @@ settle_mishap(struct drill *d, struct drill_round *r)
 {
 	bool ends = r->forecast == FORECAST_ENDS;
 	int err = drill_until(d, steady, ends ? ENDS_NS : SERVED_NS);
+	const char *differs;
 
 	r->survived = err == 0;
-	if (r->forecast == FORECAST_SURVIVES && err == -ETIMEDOUT)
-		complain(d, "was to be survived, but clients were not served");
-	else if (r->forecast == FORECAST_ENDS && err == 0)
-		complain(d, "was to end the service, but clients were served");
+	if (err != 0 && err != -ETIMEDOUT)
+		return err;
+	differs = rules_differ(r->forecast, r->survived);
+	if (differs != NULL)
+		complain(d, differs);
 	return err;
 }
 
@@ -400,7 +430,7 @@ record(struct drill *d, struct drill_round *r)
 		    r->phase[i].load.pause_ns > PAUSE_NS)
 			r->doubtful = true;
 	}
-	if (count_drops() != d->drops)
+	if (count_drops() != d->drops || d->slow)
 		r->doubtful = true;
 	for (size_t i = 0; i < d->n_owners_of; i++) {
 		struct owner_lane *lane = &r->lane[i];

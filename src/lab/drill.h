@@ -67,6 +67,7 @@ struct drill {
 	size_t server;	     /* the web server that fails */
 	size_t leaving;	     /* the host whose program is to end */
 	uint32_t off;	     /* hosts without power */
+	bool slow;	     /* it was served, but not in time for the prober */
 	uint64_t drops;	     /* packets the machine had no time for, before it */
 	bool returns;	     /* the file says so, or this round does */
 	pid_t spinner[SPINNERS];

@@ -201,7 +201,7 @@ run(void *arg)
 	struct epoll_event ev[EVENTS_BATCH];
 	struct flows *f = arg;
 
-	if (netns_enter(f->netns) != 0)
+	if (f->netns != NULL && netns_enter(f->netns) != 0)
 		return NULL;
 	while (!atomic_load_explicit(&f->stop, memory_order_relaxed)) {
 		int n = epoll_pwait2(f->ep, ev, EVENTS_BATCH, &wait, NULL);

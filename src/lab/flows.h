@@ -30,7 +30,8 @@ struct flow_sum {
 
 struct flows;
 
-/* NULL with errno set on failure. `netns` stays the caller's until flows_stop(). */
+/* NULL with errno set on failure. `netns` (NULL: this one) stays the caller's until
+ * flows_stop(). */
 struct flows *flows_start(const char *netns, const struct ip_endpoint *target,
     const unsigned number[FLOW_KINDS]) MUST_CHECK;
 void flows_stop(struct flows *f); /* NULL is fine */

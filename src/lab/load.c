@@ -47,7 +47,7 @@ struct load {
 	pthread_t thread;
 	pthread_mutex_t lock; /* for what follows */
 	struct load_sum sum;
-	mono_t oldest, answered;
+	mono_t oldest, answered, failed;
 	uint64_t *untold; /* writes acknowledged; NULL: nobody writes */
 	size_t n_untold;
 	size_t n;
@@ -100,6 +100,7 @@ fail(struct load *l, struct client *c, enum load_fate fate, mono_t now)
 	hang_up(c);
 	conclude(c, now);
 	c->due = mono_add(now, c->every_ns > PAUSE_NS ? c->every_ns : PAUSE_NS);
+	l->failed = now;
 	l->sum.failed[fate]++;
 	l->sum.failures++;
 	l->sum.requests++;
@@ -112,8 +113,10 @@ broke(struct load *l, struct client *c, mono_t now)
 	bool kept = c->kept, asked = c->stage == WAITING;
 	bool connecting = c->stage == CONNECTING;
 
-	if (kept)
+	if (kept) {
+		l->failed = now;
 		l->sum.broken++;
+	}
 	if (asked && kept && c->len == 0 && !c->again && l->untold == NULL) {
 		hang_up(c);
 		l->sum.retried++;
@@ -283,7 +286,7 @@ run(void *arg)
 	mono_t now, before = probe_clock();
 	int n;
 
-	if (netns_enter(l->conf.netns) != 0)
+	if (l->conf.netns != NULL && netns_enter(l->conf.netns) != 0)
 		return NULL;
 	while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
 		n = epoll_pwait2(l->ep, ev, EVENTS_BATCH, &wait, NULL);
@@ -345,7 +348,7 @@ load_start(const struct load_conf *conf)
 		/* Spread evenly, so that they do not ask all at once. */
 		c->due = mono_add(now, c->every_ns * (int64_t)k / (int64_t)of);
 	}
-	l->answered = now;
+	l->answered = l->failed = now;
 	l->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (conf->writes_max > 0)
 		l->untold = calloc(LOAD_UNTOLD, sizeof(*l->untold));
@@ -408,6 +411,17 @@ load_answered(struct load *l)
 
 	(void)pthread_mutex_lock(&l->lock);
 	t = l->answered;
+	(void)pthread_mutex_unlock(&l->lock);
+	return t;
+}
+
+mono_t
+load_failed(struct load *l)
+{
+	mono_t t;
+
+	(void)pthread_mutex_lock(&l->lock);
+	t = l->failed;
 	(void)pthread_mutex_unlock(&l->lock);
 	return t;
 }

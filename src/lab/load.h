@@ -23,7 +23,7 @@
 #define LOAD_TIMEOUT_NS (2 * SEC_NS)
 
 struct load_conf {
-	const char *netns; /* stays the caller's, until load_stop() */
+	const char *netns; /* NULL: this one; stays the caller's, until load_stop() */
 	struct ip_endpoint target;
 	unsigned busy, held;		      /* connections of each kind */
 	int64_t busy_every_ns, held_every_ns; /* between requests of one connection */
@@ -61,6 +61,9 @@ void load_renew(struct load *l);
 
 /* The time of sending of the oldest request without an answer; MONO_NEVER: none. */
 mono_t load_oldest(struct load *l);
+
+/* When a request last failed, or a kept connection broke; the start, if none has. */
+mono_t load_failed(struct load *l);
 
 /* When the last answer came; the start, if none has. */
 mono_t load_answered(struct load *l);

@@ -11,14 +11,11 @@
 #include <unistd.h>
 
 #include "lab/drill.h"
+#include "lab/rules.h"
 #include "lab/schedule.h"
 
-#define STEP_NS	    (20 * MS_NS)
-#define JOURNALS_NS (500 * MS_NS) /* between two looks at them */
-#define UNSERVED_NS (8 * SEC_NS)  /* longer than every check takes to fail */
-#define TWO_OWNERS_NS                                                   \
-	(2 * SEC_NS) /* where nobody keeps them from hearing each other \
-		      */
+#define STEP_NS	     (20 * MS_NS)
+#define JOURNALS_NS  (500 * MS_NS) /* between two looks at them */
 #define SETTLE_NS    (20 * SEC_NS)
 #define SHRINK_TRIES 40
 #define FAILED_MAX   64
@@ -32,10 +29,8 @@ struct game {
 	struct harm harm[SCHEDULE_AT_ONCE];
 	size_t working[SCHEDULE_AT_ONCE]; /* of `event`; SIZE_MAX: free */
 	mono_t start;
-	mono_t deaf_until;	      /* hosts may not hear each other until then */
-	mono_t two_since[FLOATS_MAX]; /* MONO_NEVER: it has one owner or none */
+	struct rules rules;
 	struct flow_sum flows[FLOW_KINDS];
-	uint64_t wrong;
 	mono_t journals;	  /* the last look at them */
 	uint64_t writes;	  /* acknowledged */
 	char broken[TROUBLE_LEN]; /* the rule that was; "": none */
@@ -113,21 +108,17 @@ splits(const struct mishap *m)
 static void
 check_owners(struct game *g, mono_t now)
 {
+	const struct cluster *c = g->d->world.cluster;
 	char text[TROUBLE_LEN];
 
+	_Static_assert(FLOATS_MAX <= RULES_FLOATS_MAX, "a rule for each address");
 	for (size_t i = 0; i < g->d->n_owners_of; i++) {
-		uint32_t holders = owners_now(g->d->owners_of[i]);
-
-		if ((holders & (holders - 1)) == 0 || mono_before(now, g->deaf_until))
-			g->two_since[i] = MONO_NEVER;
-		else if (mono_is_never(g->two_since[i]))
-			g->two_since[i] = now;
-		else if (mono_sub(now, g->two_since[i]) > TWO_OWNERS_NS) {
-			(void)snprintf(text, sizeof(text),
-			    "%s has two owners that hear each other",
-			    g->d->world.cluster->floating_ip[i].name);
-			break_rule(g, text);
-		}
+		if (rules_owners(&g->rules, i, owners_now(g->d->owners_of[i]), now) ==
+		    RULE_NONE)
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "%s has two owners that hear each other", c->floating_ip[i].name);
+		break_rule(g, text);
 	}
 }
 
@@ -153,15 +144,16 @@ check_rules(struct game *g)
 	struct flow_sum flows[FLOW_KINDS];
 	mono_t now = probe_clock();
 	struct load_sum load;
+	uint64_t wrong;
 
-	if (prober_unserved_ns(g->d->prober) > UNSERVED_NS)
+	if (rules_unserved(prober_unserved_ns(g->d->prober)) != RULE_NONE)
 		break_rule(g, "clients were not served for 8 s");
 	load_take(g->d->load, &load);
 	flows_take(g->d->flows, flows);
-	g->wrong += load.failed[LOAD_FAIL_WRONG];
+	wrong = load.failed[LOAD_FAIL_WRONG];
 	for (unsigned i = 0; i < FLOW_KINDS; i++)
-		g->wrong += flows[i].corrupt;
-	if (g->wrong > 0)
+		wrong += flows[i].corrupt;
+	if (rules_wrong(&g->rules, wrong) != RULE_NONE)
 		break_rule(g, "a client got what it had not asked for");
 	check_owners(g, now);
 	if (mono_sub(now, g->journals) > JOURNALS_NS)
@@ -202,7 +194,7 @@ end(struct game *g, size_t slot)
 	int err = m->what->undo != NULL ? m->what->undo(g->d, &g->harm[slot]) : 0;
 
 	if (splits(m))
-		g->deaf_until = mono_add(probe_clock(), TWO_OWNERS_NS);
+		rules_deaf(&g->rules, probe_clock());
 	g->working[slot] = SIZE_MAX;
 	return err == -EINTR ? err : 0;
 }
@@ -219,7 +211,7 @@ end_due(struct game *g, mono_t now, bool all)
 			continue;
 		e = &g->event[g->working[i]];
 		if (splits(&g->mishap[e->which]))
-			g->deaf_until = mono_add(now, TWO_OWNERS_NS);
+			rules_deaf(&g->rules, now);
 		if (all || mono_sub(now, g->start) >= (e->at_ms + e->hold_ms) * MS_NS)
 			err = end(g, i);
 	}
@@ -256,12 +248,9 @@ reset(struct game *g)
 {
 	struct load_sum load;
 
-	g->wrong = 0;
-	g->deaf_until = (mono_t){0};
+	rules_init(&g->rules);
 	for (size_t i = 0; i < SCHEDULE_AT_ONCE; i++)
 		g->working[i] = SIZE_MAX;
-	for (size_t i = 0; i < FLOATS_MAX; i++)
-		g->two_since[i] = MONO_NEVER;
 	load_take(g->d->load, &load);
 	flows_take(g->d->flows, g->flows);
 	g->start = probe_clock();

@@ -124,7 +124,7 @@ def test_wrong_usage(tmp_path):
 def test_drill_peers(lab):
     """A failure that keepalived must notice by time shows as an outage of that time."""
     _, path = lab
-    run = nines("drill", "--against", "keepalived", "--case", "host-off,loss-in", "--json", path)
+    run = nines("drill", "--against", "keepalived", "--case", "host-off,loss-in,loss-out", "--json", path)
     assert run.returncode == 0, run.stdout + run.stderr
     case = {c["case"]: c for c in json.loads(run.stdout)["cases"]}
     off = case["host-off"]["rounds"][0]

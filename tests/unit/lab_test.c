@@ -47,6 +47,8 @@ test_owners(void **state)
 	    {{{{0}, 3}, {{120 * MS_NS}, 2}}, 2, 100, 200, 20, 0, 0},
 	    /* what comes after it does not count */
 	    {{{{0}, 1}, {{200 * MS_NS}, 0}, {{300 * MS_NS}, 2}}, 3, 100, 200, 0, 0, 0},
+	    /* two until after the window: only the part inside */
+	    {{{{0}, 3}, {{250 * MS_NS}, 1}}, 2, 100, 200, 100, 0, 0},
 	    /* two hosts get it at once */
 	    {{{{0}, 0}, {{150 * MS_NS}, 3}}, 2, 100, 200, 50, 50, 2},
 	};
