@@ -123,6 +123,22 @@ print_ok(const char *file, const struct cluster *c)
 	    plural(n));
 }
 
+/* What is as the file says, and may not be all that was hoped for. */
+static void
+print_notes(const char *file, const struct cluster *c)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = &c->service[i];
+
+		if (s->balancing.sticky_source && !sticky_has_table(&s->balancing))
+			(void)printf("%s:%u:%u: note: sources of \"%s\" have their "
+				     "server by a hash, and some move when a server "
+				     "leaves or comes back; a table remembers: sticky: "
+				     "{by: source, sync: NETWORK}\n",
+			    file, s->place.line, s->place.column, s->name);
+	}
+}
+
 static void
 print_json(const struct cluster *c, const struct diag_list *diags)
 {
@@ -160,8 +176,10 @@ cli_check(int argc, char **argv)
 		print_json(c, &diags);
 	else
 		cli_print_findings(&diags, &text);
-	if (c != NULL && !a.option)
+	if (c != NULL && !a.option) {
 		print_ok(a.file, c);
+		print_notes(a.file, c);
+	}
 	rc = c != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
 	cluster_unref(c);
 	diag_done(&diags);
