@@ -120,8 +120,7 @@ client_close(struct worker *w, struct client *c)
 	stats_add(&s->counter[SVC_BYTES_OUT], c->down.bytes);
 	flow_done(w, &c->up);
 	flow_done(w, &c->down);
-	buf_put(&w->bufs, c->req);
-	c->req = NULL;
+	http_forget_request(w, c);
 	shape_done(w, c);
 	guard_leave(c);
 	wheel_clear(&w->wheel, &c->timer);

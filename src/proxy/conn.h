@@ -97,15 +97,16 @@ struct client {
 	struct meter *meter; /* that it counts in as `counted_as`; or NULL */
 	uint64_t counted_as;
 	struct flow up, down;
-	struct buf *req;    /* the head as it goes to servers, until an answer comes */
-	uint32_t req_sent;  /* bytes of it */
+	struct buf *req;   /* the head as it goes to servers, until an answer comes */
+	uint32_t req_sent; /* bytes of it */
+	struct buf *kept; /* of its body: a server of HTTP/2 may refuse it on its way */
+	uint32_t kept_sent;
 	uint16_t req_head;  /* where in it the head begins: behind a PROXY header */
 	uint16_t req_asked; /* for the log: bytes behind it that the client asked for */
 	uint16_t repeats;   /* servers that were asked in vain */
 	uint32_t tried[TRIES_MAX];
 	uint64_t hash;
-	uint32_t
-	    stuck; /* place in the service of the server its cookie names, from 1 */
+	uint32_t stuck; /* place in the service of the server that is its, from 1 */
 	mono_t started, served, connected, first; /* for the access log */
 	uint64_t body_mark;	 /* bytes of the request's body that are due */
 	mono_t body_due;	 /* and when; 0: not known yet */
@@ -214,6 +215,7 @@ void http_pump(struct worker *w, struct client *c);
 void http_refuse(struct worker *w, struct client *c, unsigned status, const char *why);
 void http_refuse_head(struct worker *w, struct client *c, enum http1_error e);
 void http_linger(struct worker *w, struct client *c);
+void http_forget_request(struct worker *w, struct client *c);
 
 /* http_request.c: the head as servers get it, from w->head and `p`, in c->req. 0 or
  * -ENOBUFS. */
@@ -237,7 +239,6 @@ void listener_unref(struct worker *w, struct wlistener *l);
 void listener_resume(struct worker *w, struct wservice *s);
 void worker_poke_set(struct worker *w, uint64_t set);
 void worker_notify(struct worker *w);
-/* Makes w->sources; NULL: no memory. */
 struct source_ring *worker_want_sources(struct worker *w);
 
 static inline void

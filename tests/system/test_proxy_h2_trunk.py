@@ -155,6 +155,49 @@ def test_goaway_sends_the_later_ones_elsewhere(h2, raw):
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("size", [5, 3000, 16000])
+def test_goaway_with_a_body(h2, raw, size):
+    """A small one is kept until the answer begins, and sent once more."""
+    def script(s, n):
+        if n > 1:
+            fields, came = s.request(1)
+            s.reply(1, 200, body=came.body + dict(fields)[":path"].encode())
+            s.end()
+            return
+        s.until(lambda: all(s.answers[i].ended for i in (1, 3)))
+        goaway(s, 1)
+        s.reply(1, 200, body=b"first")
+        s.end()
+    server = raw(script)
+    c = h2()
+    body = bytes(i % 251 for i in range(size))
+    first = c.ask(request("POST", "/0"), body=b"x")
+    second = c.ask(request("POST", "/1"), end=False)
+    c.data(second, body[:size // 2])
+    c.data(second, body[size // 2:], end=True)
+    assert c.answer(first).body == b"first"
+    assert c.answer(second).status == 200 and c.answer(second).body == body + b"/1"
+    assert server.connections == 2
+
+
+def test_goaway_with_a_large_body(h2, raw):
+    """What has been passed on is gone."""
+    def script(s, _):
+        s.until(lambda: s.answers[1].ended)
+        s.until(lambda: len(s.answers[3].body) > 20000)
+        goaway(s, 1)
+        s.reply(1, 200, body=b"first")
+        s.end()
+    raw(script)
+    c = h2()
+    first = c.ask(request("POST", "/0"), body=b"x")
+    second = c.ask(request("POST", "/1"), end=False)
+    c.data(second, b"y" * 30000)
+    assert c.answer(first).body == b"first"
+    c.data(second, b"y" * 10, end=True)
+    assert c.answer(second).status == 502
+
+
 def test_refused_streams_are_asked_again(h2, raw):
     def script(s, _):
         s.request(1)

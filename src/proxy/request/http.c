@@ -21,6 +21,7 @@
 
 #define LINGER_NS  (2 * SEC_NS)
 #define SMALL_BODY 1024
+#define KEPT_MAX   16384 /* of a request's body, to be sent once more */
 
 static bool
 must_leave(const struct worker *w, const struct client *c)
@@ -76,11 +77,27 @@ count_status(struct client *c, unsigned status)
 		count(c->service->counter, SVC_RESPONSES_1XX + status / 100 - 1);
 }
 
+/* Something of the body that was kept is still to be sent. */
+static bool
+kept_waits(const struct client *c)
+{
+	return c->kept != NULL && c->kept_sent < c->kept->len;
+}
+
+void
+http_forget_request(struct worker *w, struct client *c)
+{
+	buf_put(&w->bufs, c->req);
+	buf_put(&w->bufs, c->kept);
+	c->req = c->kept = NULL;
+	c->kept_sent = 0;
+}
+
 /* The client has the whole answer. */
 static void
 answered(struct worker *w, struct client *c)
 {
-	bool clean = c->up.body.done && !flow_pending(&c->up) &&
+	bool clean = c->up.body.done && !flow_pending(&c->up) && !kept_waits(c) &&
 		     (c->req == NULL || c->req_sent == c->req->len) && !c->unclean;
 
 	log_end(w, c, "ok");
@@ -90,8 +107,7 @@ answered(struct worker *w, struct client *c)
 	settle_bytes(c);
 	flow_done(w, &c->up);
 	flow_done(w, &c->down);
-	buf_put(&w->bufs, c->req);
-	c->req = NULL;
+	http_forget_request(w, c);
 	if (c->shape.routing != NULL)
 		shape_done(w, c);
 	if (c->keep && clean && !c->s.broken) {
@@ -222,8 +238,7 @@ send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t
 	settle_bytes(c);
 	flow_done(w, &c->down);
 	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	buf_put(&w->bufs, c->req);
-	c->req = NULL;
+	http_forget_request(w, c);
 	flow_done(w, &c->up);
 	c->unclean = !c->up.body.done;
 	c->state = CLIENT_ANSWERING;
@@ -481,6 +496,73 @@ http_connected(struct worker *w, struct client *c)
 		hedge_begin(w, c);
 }
 
+/* Whether what comes of the body is kept until the answer begins. */
+static bool
+keeps_body(const struct client *c)
+{
+	return c->service->conf->server_http2 && !c->streamed && !c->up.body.done &&
+	       c->state == CLIENT_WAITING && c->req != NULL && !flow_pending(&c->up);
+}
+
+static bool
+keep_piece(struct worker *w, struct client *c, const char *p, size_t n)
+{
+	size_t have = c->kept != NULL ? c->kept->len : 0;
+	struct buf *b = c->kept;
+
+	if (b == NULL || b->cap - b->len < n) {
+		b = buf_get(&w->bufs, have + n);
+		if (b == NULL)
+			return false;
+		if (have > 0)
+			memcpy(b->data, c->kept->data, have);
+		buf_put(&w->bufs, c->kept);
+		b->len = (uint32_t)have;
+		c->kept = b;
+	}
+	memcpy(b->data + b->len, p, n);
+	b->len += (uint32_t)n;
+	return true;
+}
+
+/* Keeps what is here of the body, unless that becomes too much: then it goes its way,
+ * and the request cannot be sent again. */
+static void
+keep_body(struct worker *w, struct client *c)
+{
+	struct buf *b;
+	size_t n;
+
+	while (keeps_body(c)) {
+		b = side_data(w, &c->s);
+		if (b == NULL)
+			return;
+		c->streamed = (c->kept != NULL ? c->kept->len : 0) + b->len > KEPT_MAX;
+		n = c->streamed ? 0
+				: http1_body_pass(&c->up.body, buf_bytes(b), b->len);
+		if (n > 0 && !keep_piece(w, c, buf_bytes(b), n))
+			c->s.failed = true;
+		c->up.bytes += n;
+		if (side_rest(w, &c->s, b, n) != 0)
+			c->s.failed = true;
+		if (n == 0)
+			return;
+	}
+}
+
+/* True if all that was kept is on its way. */
+static bool
+send_kept(struct client *c)
+{
+	struct iovec v;
+
+	if (!kept_waits(c))
+		return true;
+	v = (struct iovec){c->kept->data + c->kept_sent, c->kept->len - c->kept_sent};
+	c->kept_sent += (uint32_t)side_send(&c->peer->s, &v, 1);
+	return !kept_waits(c);
+}
+
 /* The head, together with what is already here of the body. */
 static void
 send_head(struct worker *w, struct client *c)
@@ -489,8 +571,10 @@ send_head(struct worker *w, struct client *c)
 	struct iovec v[2] = {{c->req->data + c->req_sent, c->req->len - c->req_sent}};
 	size_t n = 0, head = v[0].iov_len, sent;
 
+	if (c->req_sent == 0)
+		c->kept_sent = 0;
 	/* In tiny pieces, or after a first attempt, they go one after the other. */
-	if (in != NULL && !c->up.body.done && c->req_sent == 0) {
+	if (in != NULL && !c->up.body.done && c->req_sent == 0 && !keeps_body(c)) {
 		n = http1_body_pass(&c->up.body, buf_bytes(in), in->len);
 		v[1] = (struct iovec){buf_bytes(in), n};
 		c->streamed = n > 0;
@@ -538,8 +622,13 @@ pump_up(struct worker *w, struct client *c)
 		if (c->req_sent < c->req->len)
 			return true;
 	}
+	keep_body(w, c);
+	if (!send_kept(c)) {
+		c->unclean = c->unclean || sc->s.broken;
+		return !too_large(w, c);
+	}
 	if (c->up.body.done && !flow_pending(&c->up))
-		return true;
+		return c->kept == NULL || !too_large(w, c);
 	if (c->s.in != NULL || c->s.readable)
 		c->streamed = true;
 	switch (flow_pump(w, &c->up, &c->s, &sc->s)) {
@@ -729,6 +818,10 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
 	used = send_first(w, c, b, head);
 	c->first = sc->up->heard = w->now;
+	if (!kept_waits(c)) {
+		buf_put(&w->bufs, c->kept);
+		c->kept = NULL;
+	}
 	if (!c->log) {
 		buf_put(&w->bufs, c->req);
 		c->req = NULL;
