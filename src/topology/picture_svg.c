@@ -20,6 +20,7 @@
 #define LINE_H	   18
 #define GOALS	   8 /* shown */
 #define FINDINGS   12
+#define OUTSIDES   12
 #define TEXT_SHOWN 150
 
 struct page {
@@ -287,6 +288,51 @@ draw_pills(struct page *p, enum tier tier, int y)
 }
 
 /* "goes on through what it must survive", or what else is to be said. */
+static size_t
+outsides(const struct page *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->t->n_failures; i++)
+		n += p->t->failure[i].kind == AVAIL_OUTSIDE;
+	return n < OUTSIDES ? n : OUTSIDES;
+}
+
+/* What others run, above everything; what there are more of is among the findings. */
+static void
+draw_outsides(struct page *p, int y)
+{
+	size_t n = 0;
+
+	if (outsides(p) > 0)
+		put_label(p, 12, y + 16, "tier", "outside", 20);
+	for (size_t i = 0; i < p->t->n_failures && n < OUTSIDES; i++) {
+		const struct failure *f = &p->t->failure[i];
+		bool weak = p->layout.weak[i];
+		int x = LEFT + (int)(n % pills_in_row(p)) * STEP_X * 2;
+		int at = y + (int)(n / pills_in_row(p)) * PILL_STEP;
+		struct sbuf line;
+
+		if (f->kind != AVAIL_OUTSIDE)
+			continue;
+		n++;
+		sbuf_init(&line, 4096);
+		if (f->external != NULL)
+			sbuf_printf(&line, "%s: ", f->external->name);
+		sbuf_puts(&line, f->name + strlen("outside "));
+		sbuf_printf(p->out,
+		    "<g%s><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"24\" "
+		    "rx=\"12\" fill=\"%s\" stroke=\"%s\" stroke-width=\"%d\" "
+		    "stroke-dasharray=\"5 3\"/>\n",
+		    p->layout.failed[i] ? " opacity=\"0.3\"" : "", x, at, PILL_W,
+		    weak ? "#fbd5d5" : "#ffffff", weak ? "#c00000" : "#444444",
+		    weak ? 3 : 1);
+		put_label(p, x + 12, at + 16, "pill", sbuf_text(&line), 37);
+		sbuf_puts(p->out, "</g>\n");
+		sbuf_done(&line);
+	}
+}
+
 static const char *
 verdict(const struct page *p, size_t goal, bool *good)
 {
@@ -400,15 +446,18 @@ put_head(struct page *p, int height)
 static void
 draw(struct page *p, const struct findings *findings)
 {
-	int tier_y[TIERS], y = 30 + LINE_H, height, after;
+	int tier_y[TIERS], y = 30 + LINE_H, height, after, outside_y;
 	size_t goals = p->t->n_goals < GOALS ? p->t->n_goals : GOALS;
 	size_t shown = findings->n < FINDINGS ? findings->n : FINDINGS;
 
-	after = place(p, y + (int)goals * LINE_H, tier_y);
+	outside_y = y + (int)goals * LINE_H;
+	after = place(
+	    p, outside_y + rows(outsides(p), pills_in_row(p)) * PILL_STEP, tier_y);
 	height = after + (int)(shown + 2) * LINE_H + 10;
 	put_head(p, height);
 	put_label(p, LEFT, 28, "title", p->c->name, 64);
 	draw_goals(p, y);
+	draw_outsides(p, outside_y);
 	draw_links(p);
 	draw_networks(p);
 	for (unsigned i = 0; i < TIERS; i++) {

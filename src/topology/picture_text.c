@@ -123,6 +123,30 @@ put_addresses(struct canvas *p, enum tier tier)
 	}
 }
 
+/* "  outside: 198.51.100.1!, 192.0.2.53" */
+static void
+put_outsides(struct canvas *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->t->n_failures; i++) {
+		const struct failure *f = &p->t->failure[i];
+		const char *name = f->name + strlen("outside ");
+		bool weak = p->layout.weak[i];
+		struct sbuf one;
+
+		if (f->kind != AVAIL_OUTSIDE)
+			continue;
+		sbuf_init(&one, 4096);
+		sbuf_printf(&one, p->layout.failed[i] ? "(%s)%s" : "%s%s", name,
+		    weak ? "!" : "");
+		sbuf_puts(p->out, n++ == 0 ? "  outside: " : ", ");
+		put_shaded(p, weak, sbuf_text(&one));
+		sbuf_done(&one);
+	}
+	sbuf_puts(p->out, n > 0 ? "\n" : "");
+}
+
 static void
 put_tier(struct canvas *p, enum tier tier)
 {
@@ -157,6 +181,8 @@ picture_text(const struct topology *t, const size_t *failed, size_t n_failed,
 		return 0;
 	a = arena_new(TOPOLOGY_MAX);
 	err = a != NULL ? layout_make(t, failed, n_failed, a, &p.layout) : -ENOMEM;
+	if (err == 0)
+		put_outsides(&p);
 	for (unsigned gap = 0; gap <= TIERS && err == 0; gap++) {
 		for (size_t i = 0; i < t->cluster->n_networks; i++) {
 			if (p.layout.gap[i] == gap)

@@ -201,6 +201,9 @@ def picture(path, hosts):
 def pictures():
     picture(ROOT / "examples/pair.yaml", 5)
     picture(ROOT / "examples/broken-one-gateway.yaml", 6)
+    picture(ROOT / "examples/broken-one-name-server.yaml", 4)
+    said = nines("spof", str(ROOT / "examples/broken-one-name-server.yaml")).stdout
+    check(said.startswith("  outside: 192.0.2.53!, pay.example.com, pay.example.net\n"), f"no name server in {said}")
     hosts = "".join(f"  w{i}: {{back: 10.1.0.{i + 10}, zone: z{i % 3}}}\n" for i in range(100))
     servers = ", ".join(f"w{i}:80" for i in range(100))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
