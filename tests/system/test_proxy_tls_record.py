@@ -272,6 +272,30 @@ def test_wrong_records(lab, folder, port, how, alert):
     assert ask(secure(lab, folder, 443))[0].status == 200
 
 
+@pytest.mark.parametrize("port", [443, 448])
+@pytest.mark.parametrize("how", ["forged", "over"])
+def test_much_behind_the_last_record(lab, folder, port, how):
+    """What comes behind a record that ends it is not read, however much it is."""
+    client = Bytes(lab, folder, port)
+    client.handshake()
+    pid = lab.part("proxy")["pid"]
+    for _ in range(3):
+        client.ssl.write(b"x" * 16384)
+    much = bytearray(client.out.read())
+    if how == "forged":
+        much[10] ^= 1
+    else:
+        with pytest.raises(ssl.SSLWantReadError):
+            client.ssl.unwrap()
+        much = client.out.read() + much
+    client.stream.send(bytes(much))
+    with contextlib.suppress(OSError):  # whatever it says, it says it at once
+        client.stream.rest()
+    client.stream.close()
+    assert ask(secure(lab, folder, 443))[0].status == 200
+    assert lab.part("proxy")["pid"] == pid
+
+
 def test_cut_off(lab, folder):
     """Half a record and the end: as if the end had come without it."""
     client = Bytes(lab, folder, 448)

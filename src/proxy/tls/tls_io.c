@@ -233,15 +233,18 @@ tls_leave(struct tls_end *e)
 ssize_t
 tls_send(struct tls_end *e, const struct iovec *iov, size_t n, tls_encrypt *encrypt)
 {
-	size_t taken;
+	size_t taken, given = 0;
 	ssize_t batch;
 	int r = e->out != NULL ? tls_flush(e) : 0;
 
 	if (r != 0)
 		return tls_fail(r);
-	taken = e->owed; /* a turn that only read may have sent it already */
-	e->owed = 0;
-	for (;;) {
+	for (size_t i = 0; i < n; i++)
+		given += iov[i].iov_len;
+	/* A turn that only read may have sent it already. */
+	taken = e->owed < given ? e->owed : given;
+	e->owed -= (uint32_t)taken;
+	while (taken < given) {
 		batch = encrypt(e, iov, n, taken);
 		r = send_wire(e);
 		if (batch < 0)
@@ -252,10 +255,9 @@ tls_send(struct tls_end *e, const struct iovec *iov, size_t n, tls_encrypt *encr
 		}
 		if (r != 0)
 			return tls_fail(r);
-		if (batch == 0)
-			return (ssize_t)taken;
 		taken += (size_t)batch;
 	}
+	return (ssize_t)taken;
 }
 
 void
