@@ -13,7 +13,7 @@
 #define SYSCTL "/proc/sys/net/netfilter/nf_conntrack_"
 
 /* Between two looks at the kernel's events: at so many in a millisecond, longer. */
-#define PAUSE_NS      (100 * US_NS)
+#define PAUSE_NS      (200 * US_NS)
 #define PAUSE_LONG_NS (300 * US_NS)
 #define EVENTS_MANY   16
 

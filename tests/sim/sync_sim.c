@@ -12,7 +12,8 @@
  *
  *   - every kernel has the same flows in the same state;
  *   - what then ends on the acting host ends everywhere, what begins is everywhere;
- *   - nothing remains in the tables but what is in the kernels.
+ *   - nothing remains in the tables but what is in the kernels, and nobody is still
+ *     occupied with a whole table.
  *
  * Usage: sync_sim FIRST_SEED COUNT
  */
@@ -614,6 +615,8 @@ check_same(const struct sim *s, unsigned acting, const char *when)
 			fail(s, "a table that is not the kernel's");
 		if (t->core.overflow != 0)
 			fail(s, "a table overflows");
+		if (sync_bulk(&t->core)) /* it would never be in real time */
+			fail(s, "a whole table is still on its way");
 	}
 }
 
