@@ -8,14 +8,23 @@
  *
  * KIND is http or h2 (of the clients); the rest are keys of the service, such as
  * "balance: least-connections". Prints how many requests were answered.
+ *
+ *	request_bench idle SERVERS CONNECTIONS [KEY: VALUE ...]
+ *
+ * As many clients, in processes of their own, ask once, stay, and ask once more when
+ * all of them are there. Prints what memory the worker had for them.
  */
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proxy/control/gen.h"
@@ -23,6 +32,7 @@
 
 #define CONNS	 64 /* of clients that speak HTTP/1 */
 #define STREAMS	 64 /* of the one connection of HTTP/2 */
+#define CROWDS	 16 /* processes of clients that stay */
 #define EVENTS	 256
 #define TEXT_MAX 65536
 
@@ -286,6 +296,161 @@ start(struct bench *b, int listener)
 	worker_show(b->worker, v);
 }
 
+/* ---- clients that stay ----------------------------------------------------------- */
+
+struct crowd {
+	pid_t pid;
+	int tell[2], hear[2]; /* a byte is a round */
+};
+
+static unsigned long
+descriptors(void)
+{
+	struct rlimit r;
+
+	ASSERT(getrlimit(RLIMIT_NOFILE, &r) == 0);
+	r.rlim_cur = r.rlim_max;
+	ASSERT(setrlimit(RLIMIT_NOFILE, &r) == 0);
+	return r.rlim_max;
+}
+
+static unsigned long
+resident_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	unsigned long kib = 0;
+	char line[256];
+
+	ASSERT(f != NULL);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "Private_Dirty:", 14) == 0)
+			kib = strtoul(line + 14, NULL, 10);
+	}
+	(void)fclose(f);
+	return kib;
+}
+
+/* From an address of its own, which has 28,000 ports. */
+static int
+stay(const struct bench *b, unsigned crowd)
+{
+	struct ip_endpoint from = {0};
+	struct sockaddr_storage ss;
+	char text[IP_STR_LEN];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len;
+
+	(void)snprintf(text, sizeof(text), "127.0.1.%u", crowd + 1);
+	ASSERT(fd >= 0 && ip_parse(&from.ip, text) == 0);
+	len = ip_to_sockaddr(&from, &ss);
+	ASSERT(bind(fd, (struct sockaddr *)&ss, len) == 0);
+	len = ip_to_sockaddr(&b->at, &ss);
+	ASSERT(connect(fd, (struct sockaddr *)&ss, len) == 0);
+	return fd;
+}
+
+static void
+ask_once(int fd)
+{
+	char text[4096];
+
+	send_all(fd, GET, sizeof(GET) - 1);
+	ASSERT(recv(fd, text, sizeof(text), 0) > 0);
+	ASSERT(memcmp(text, "HTTP/1.1 200 ", 13) == 0);
+}
+
+NORETURN static void
+be_crowd(const struct bench *b, const struct crowd *c, unsigned nth, unsigned long n)
+{
+	int *fd = calloc(n, sizeof(*fd));
+	char byte;
+
+	ASSERT(fd != NULL);
+	while (read(c->tell[0], &byte, 1) == 1) {
+		for (unsigned long i = 0; i < n; i++) {
+			if (fd[i] == 0)
+				fd[i] = stay(b, nth);
+			ask_once(fd[i]);
+		}
+		ASSERT(write(c->hear[1], &byte, 1) == 1);
+	}
+	exit(0);
+}
+
+static struct crowd
+new_crowd(const struct bench *b, unsigned nth, unsigned long n)
+{
+	struct crowd c = {0};
+
+	ASSERT(pipe(c.tell) == 0 && pipe(c.hear) == 0);
+	c.pid = fork();
+	ASSERT(c.pid >= 0);
+	if (c.pid == 0) {
+		(void)close(c.tell[1]);
+		be_crowd(b, &c, nth, n);
+	}
+	(void)close(c.tell[0]);
+	return c;
+}
+
+static void
+one_round(const struct crowd c[static CROWDS])
+{
+	char byte = 0;
+
+	for (unsigned i = 0; i < CROWDS; i++)
+		ASSERT(write(c[i].tell[1], &byte, 1) == 1);
+	for (unsigned i = 0; i < CROWDS; i++)
+		ASSERT(read(c[i].hear[0], &byte, 1) == 1);
+}
+
+static int
+idle(struct bench *b, unsigned long n, int listener)
+{
+	unsigned long most = descriptors(), before, after;
+	struct crowd c[CROWDS];
+	pid_t server;
+
+	if (n + 1000 > most) {
+		(void)fprintf(
+		    stderr, "a process may have %lu descriptors: ulimit -Hn\n", most);
+		return 2;
+	}
+	server = fork();
+	ASSERT(server >= 0);
+	if (server == 0)
+		run(b, ULONG_MAX);
+	for (unsigned i = 0; i < CROWDS; i++)
+		c[i] = new_crowd(b, i, n / CROWDS);
+	start(b, listener);
+	before = resident_kib();
+	one_round(c);
+	after = resident_kib();
+	one_round(c); /* all of them are still served */
+	(void)printf("%lu connections: %lu KiB, %lu bytes each\n", n / CROWDS * CROWDS,
+	    after - before, (after - before) * 1024 / n);
+	/* The last first: later ones have copies of the pipes of earlier ones. */
+	for (unsigned i = CROWDS; i-- > 0;) {
+		(void)close(c[i].tell[1]);
+		ASSERT(waitpid(c[i].pid, NULL, 0) == c[i].pid);
+	}
+	(void)kill(server, SIGTERM);
+	ASSERT(waitpid(server, NULL, 0) == server);
+	return 0;
+}
+
+static int
+requests(struct bench *b, unsigned long n, int listener)
+{
+	start(b, listener);
+	b->left = n;
+	for (unsigned i = 0; i < (b->h2 ? 1 : CONNS); i++)
+		connect_client(b);
+	run(b, n);
+	(void)printf("requests %lu\n", b->answered);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -293,11 +458,11 @@ main(int argc, char **argv)
 	struct ip_endpoint at = {0};
 	unsigned servers = argc > 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
 	unsigned long n = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
-	int listener;
+	int listener, r;
 
 	if (servers == 0 || n == 0) {
 		(void)fprintf(stderr,
-		    "request_bench http|h2 SERVERS REQUESTS [KEY: VALUE ...]\n");
+		    "request_bench http|h2|idle SERVERS REQUESTS [KEY: VALUE ...]\n");
 		return 2;
 	}
 	b.h2 = strcmp(argv[1], "h2") == 0;
@@ -309,13 +474,11 @@ main(int argc, char **argv)
 	ASSERT(ip_parse(&b.at.ip, "127.0.0.1") == 0);
 	listener = listen_on(&b.at);
 	build(&b, servers, at.port, argv + 4, argc - 4);
-	start(&b, listener);
-	b.left = n;
-	for (unsigned i = 0; i < (b.h2 ? 1 : CONNS); i++)
-		connect_client(&b);
-	run(&b, n);
-	workers_end(&b.worker, 1);
-	workers_free(&b.worker, 1);
-	(void)printf("requests %lu\n", b.answered);
-	return 0;
+	r = strcmp(argv[1], "idle") == 0 ? idle(&b, n, listener)
+					 : requests(&b, n, listener);
+	if (b.worker != NULL) {
+		workers_end(&b.worker, 1);
+		workers_free(&b.worker, 1);
+	}
+	return r;
 }
