@@ -264,7 +264,12 @@ class Clients:
     @staticmethod
     async def answer(reader, slowly):
         """(status, fields, body); IncompleteReadError says what came instead."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        async def soon(piece, what):  # the deadline is that of each piece: some read slowly
+            try:
+                return await asyncio.wait_for(piece, 60)
+            except asyncio.TimeoutError as e:
+                raise Wrong(f"no {what} for 60 s, at {time.ctime()}") from e
+        head = (await soon(reader.readuntil(b"\r\n\r\n"), "head")).decode("latin-1")
         line, *rest = head[:-4].split("\r\n")
         match = re.match(r"HTTP/1\.1 (\d{3}) ", line)
         if match is None:
@@ -273,15 +278,15 @@ class Clients:
         data = b""
         if fields.get("transfer-encoding") == "chunked":
             while True:
-                size = int(await reader.readuntil(b"\r\n"), 16)
-                data += await reader.readexactly(size)
+                size = int(await soon(reader.readuntil(b"\r\n"), "chunk"), 16)
+                data += await soon(reader.readexactly(size), "rest of a chunk")
                 await reader.readexactly(2)
                 if size == 0:
                     break
         else:
             left = int(fields["content-length"])
             while left > 0:
-                part = await reader.readexactly(min(left, 1000 if slowly else left))
+                part = await soon(reader.readexactly(min(left, 1000 if slowly else left)), "body")
                 left -= len(part)
                 data += part
                 if slowly:
@@ -292,10 +297,7 @@ class Clients:
         """False: the connection is over."""
         size, body, text = self.request(number, keep)
         writer.write(text)
-        try:
-            status, fields, data = await asyncio.wait_for(self.answer(reader, slowly), 60)
-        except asyncio.TimeoutError as e:
-            raise Wrong("no answer for 60 s") from e
+        status, fields, data = await self.answer(reader, slowly)
         if status == 200:
             if fields.get("x-number") != str(number):
                 raise Wrong(f"the answer is that of {fields.get('x-number')}")

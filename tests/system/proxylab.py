@@ -21,8 +21,6 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-with open(NINES, "rb") as program:
-    SANITIZED = re.search(b"__(asan|tsan)_init", program.read()) is not None
 DEADLINE = 30
 CLIENT, LB = "10.9.0.9", "10.9.0.1"
 WEB = {"web1": "10.9.0.11", "web2": "10.9.0.12", "web3": "10.9.0.13"}
@@ -37,6 +35,11 @@ hosts:
 services:
 """
 LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def sanitized():
+    with open(NINES, "rb") as program:
+        return re.search(b"__(asan|tsan)_init", program.read()) is not None
 
 
 def run(*words, check=True):

@@ -124,7 +124,7 @@ def test_nine_thousand_idle_connections(lab):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.skipif(proxylab.SANITIZED, reason="ASan needs all of the address space")
+@pytest.mark.skipif(proxylab.sanitized(), reason="ASan needs all of the address space")
 def test_without_memory_it_refuses_and_recovers(lab):
     lab.at("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")
     lab.begin()
