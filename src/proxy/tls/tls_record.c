@@ -91,7 +91,8 @@ hear_message(struct tls_hearing *h, const uint8_t *p, size_t n, enum tls_alert *
 		h->message[h->have++] = *p++;
 	if (h->message[0] != KEY_UPDATE)
 		return wrong(alert, TLS_UNEXPECTED_MESSAGE);
-	if (memcmp(h->message, head, h->have < sizeof(head) ? h->have : sizeof(head)))
+	if (memcmp(h->message, head, h->have < sizeof(head) ? h->have : sizeof(head)) !=
+	    0)
 		return wrong(alert, TLS_DECODE_ERROR);
 	if (h->have < TLS_KEY_UPDATE_LEN)
 		return TLS_HEARD_NOTHING;
