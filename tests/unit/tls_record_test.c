@@ -78,8 +78,8 @@ test_rfc8448(void **state)
 	uint8_t said[50];
 
 	(void)state;
-	for (uint8_t i = 0; i < sizeof(said); i++)
-		said[i] = i;
+	for (size_t i = 0; i < sizeof(said); i++)
+		said[i] = (uint8_t)i;
 	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
 		const struct trace *t = &traces[i];
 		uint8_t secret[32], wire[128], sealed[128], open[128], type;

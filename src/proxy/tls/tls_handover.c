@@ -47,9 +47,9 @@ on_secret(const SSL *ssl, const char *line)
 	}
 }
 
-/* What is said before the secret is there is under other keys. The signature is
- * OpenSSL's. NOLINTNEXTLINE(readability-function-size) */
+/* What is said before the secret is there is under other keys. */
 static void
+/* The signature is OpenSSL's. NOLINTNEXTLINE(readability-function-size) */
 on_message(
     int write, int version, int content, const void *p, size_t len, SSL *ssl, void *arg)
 {
