@@ -362,24 +362,24 @@ advise_renewals(struct drafts *d, const struct certificate *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct certificate *first = &list[i];
-		const struct service *last = NULL;
-		size_t services = 0;
+		const struct certificate *last = first;
+		size_t more = 0;
 
 		if (has_day(list, i, first->until) ||
 		    !ends_with_another(list, n, first))
 			continue;
-		for (size_t k = i; k < n; k++) {
+		for (size_t k = i + 1; k < n; k++) {
 			if (strcmp(list[k].until, first->until) != 0 ||
-			    list[k].service == last)
+			    list[k].service == last->service)
 				continue;
-			last = list[k].service;
-			services++;
+			last = &list[k];
+			more++;
 		}
 		say(d, FINDING_NOTE, N306, AT(first->service),
 		    draft_text(d,
 			"the certificates of %s and %zu more end on one day, %s: one "
 			"renewal that goes wrong ends them all, on every load balancer",
-			first->service->name, services - 1, first->until),
+			first->service->name, more, first->until),
 		    "renew them on different days");
 	}
 }
