@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -125,7 +126,6 @@ began(long pid)
 {
 	static const char comm[] = "(wireguard-go) ";
 	char path[64], text[1024], *p;
-	unsigned long long ticks = 0;
 	int fd, field = 3;
 	ssize_t n;
 
@@ -142,7 +142,7 @@ began(long pid)
 	for (p = p != NULL ? p + strlen(comm) - 1 : NULL; p != NULL && field < 22;
 	     field++)
 		p = strchr(p + 1, ' ');
-	return p != NULL && sscanf(p, "%llu", &ticks) == 1 ? ticks : 0;
+	return p != NULL ? strtoull(p, NULL, 10) : 0;
 }
 
 /* A part that comes after us is to find it, and nobody else in its place. */
@@ -165,7 +165,7 @@ remember(const char *interface, pid_t pid)
 void
 wg_go_kill(const char *interface)
 {
-	char path[PATH_LEN], text[64] = "";
+	char path[PATH_LEN], text[64] = "", *end;
 	unsigned long long since;
 	struct pollfd p;
 	long pid;
@@ -180,7 +180,9 @@ wg_go_kill(const char *interface)
 		text[0] = '\0';
 	(void)close(fd);
 	(void)unlink(path);
-	if (sscanf(text, "%ld %llu", &pid, &since) != 2 || pid <= 1 || since == 0)
+	pid = strtol(text, &end, 10);
+	since = strtoull(end, NULL, 10);
+	if (pid <= 1 || since == 0)
 		return;
 	/* From here on the number cannot come to mean another process. */
 	p = (struct pollfd){
