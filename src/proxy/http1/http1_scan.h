@@ -202,7 +202,7 @@ http1_is_word(const char *p, size_t len, const char *word, size_t word_len)
 			return false;
 	}
 	if (word_len >= 8)
-		return http1_same8(p + word_len - 8, word + word_len - 8);
+		return http1_same8(p + (word_len - 8), word + (word_len - 8));
 	for (; i < word_len; i++) {
 		if ((p[i] | 0x20) != word[i])
 			return false;
