@@ -14,8 +14,8 @@
 
 /* Between two looks at the kernel's events: at so many in a millisecond, longer. */
 #define PAUSE_NS      (200 * US_NS)
-#define PAUSE_LONG_NS (300 * US_NS)
-#define EVENTS_MANY   16
+#define PAUSE_LONG_NS MS_NS
+#define EVENTS_MANY   10
 
 enum { DUMP_STEPS = 4, FLOWS_MIN = 1 << 16, FLOWS_MAX = 1 << 24 };
 
