@@ -318,16 +318,26 @@ def test_every_way(lab, balance, spread):
 
 
 def test_least_connections_avoids_the_busy_one(lab):
-    gate = Gate("web1")
-    lab.serve("web1", 8080, gate.script)
-    lab.serve("web2", 8080, echo("web2"))
+    free, taken = threading.Event(), queue.Queue()
+
+    def serves(name):
+        def script(stream, _n):
+            while True:
+                if stream.head().line.startswith("POST"):
+                    taken.put(name)
+                    free.wait(proxylab.DEADLINE)
+                stream.send(f"HTTP/1.1 200 OK\r\nX-Server: {name}\r\nContent-Length: 0\r\n\r\n")
+        return script
+
+    for web in ("web1", "web2"):
+        lab.serve(web, 8080, serves(web))
     lab.start('  site: {listen: "lb1:80", check: none, balance: least-connections, '
               'servers: ["web1:8080", "web2:8080"]}\n')
-    busy = ask(lab, A, "x")  # the first of equals
-    assert gate.next() == "x"
-    assert shares(lab, 10) == {"web2": 10}
-    gate.free.release()
-    assert busy.answer()[0]["x-server"] == "web1"
+    busy = ask(lab, A, "x")  # of equals, the first is chance
+    name = taken.get(timeout=proxylab.DEADLINE)
+    assert shares(lab, 10) == {{"web1": "web2", "web2": "web1"}[name]: 10}
+    free.set()
+    assert busy.answer()[0]["x-server"] == name
 
 
 def test_hash_by_path(lab):
