@@ -6,16 +6,15 @@
  * differ, as TCP does for its retransmissions (RFC 6298). A server next door is given
  * PATIENCE_LEAST, so that one lost packet already sends a client elsewhere and nobody
  * waits for the kernel's next SYN after a second; one that is far away is given what it
- * needs. One that was never reached counts as next door: a balancer that has just taken
- * over knows nobody, and half of the servers may have died with the one before it. If
- * it is far away, the last attempt of a request, which may wait, teaches that.
+ * needs.
  */
 #ifndef NINES_PROXY_PATIENCE_H
 #define NINES_PROXY_PATIENCE_H
 
 #include "base/mono.h"
 
-#define PATIENCE_LEAST (250 * MS_NS)
+#define PATIENCE_LEAST	 (250 * MS_NS)
+#define PATIENCE_UNKNOWN (750 * MS_NS) /* with a server that was never reached */
 
 struct patience { /* zero: nothing is known */
 	int64_t mean_ns, spread_ns;
@@ -44,6 +43,8 @@ patience_ns(const struct patience *p, int64_t most)
 {
 	int64_t ns = 2 * (p->mean_ns + 4 * p->spread_ns);
 
+	if (p->mean_ns == 0)
+		ns = PATIENCE_UNKNOWN;
 	if (ns < PATIENCE_LEAST)
 		ns = PATIENCE_LEAST;
 	return ns < most ? ns : most;
