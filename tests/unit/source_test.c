@@ -324,6 +324,39 @@ test_refusals(void **state)
 	free(memory);
 }
 
+/* Of a full table the oldest goes, and hardly anybody else. */
+static void
+test_full(void **state)
+{
+	struct source_link *link = calloc(source_table_slots(ENTRIES), sizeof(*link));
+	struct source_core *c = calloc(1, sizeof(*c));
+	struct source_table t;
+	struct source_entry e;
+	unsigned missing = 0;
+	void *memory;
+
+	(void)state;
+	assert_true(link != NULL && c != NULL);
+	t = new_table(&memory);
+	(void)source_table_claim(&t, 7);
+	source_core_init(c, &t, link, ENTRIES, 60, 7);
+	for (uint64_t i = 1; i <= ROUNDS; i++) {
+		struct source_key key = key_of(i);
+
+		source_core_served(c, (mono_t){SEC_NS}, i, &key, 3, 0);
+	}
+	assert_true(source_core_check(c));
+	for (uint64_t i = ROUNDS - ENTRIES + 1; i <= ROUNDS; i++) {
+		struct source_key key = key_of(i);
+
+		missing += !source_table_find(&t, &key, &e);
+	}
+	assert_in_range(missing, 0, 2);
+	free(c);
+	free(link);
+	free(memory);
+}
+
 int
 main(void)
 {
@@ -335,6 +368,7 @@ main(void)
 	    cmocka_unit_test(test_map),
 	    cmocka_unit_test(test_ring),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
