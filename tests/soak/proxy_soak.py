@@ -5,9 +5,12 @@
     scripts/sandbox.sh unshare --net tests/soak/proxy_soak.py NINES [SECONDS [SEED]]
 
 Four servers, two of which at a time are dead, hang, answer slowly, with an error, with
-garbage, with half of a body, or reset; clients who check every byte, over HTTP/1.1 and
-HTTP/2, with and without TLS, and others who are slow, leave, or talk nonsense; a reload
-every second and an upgrade now and then.
+garbage, with half of a body, or reset; the same four again in HTTP/2, where they also
+refuse streams and say goodbye (h2_servers.py); clients who check every byte, over
+HTTP/1.1 and HTTP/2, with and without TLS, and others who are slow, leave, or talk
+nonsense; requests that have a connection to a server of their own, share one
+(`pipeline`), or are streams of one (`server_http2`); a reload every second and an upgrade
+now and then.
 
 Each request bears a number, from which follow the bytes of its answer; the answer says
 what the server has read. What must hold:
@@ -32,6 +35,7 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -39,6 +43,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+import h2_servers  # noqa: E402
 import h2wire  # noqa: E402
 from proxylab import Stream  # noqa: E402
 
@@ -59,6 +64,27 @@ services:
     balance: {balance}
     retries: {retries}
     log: full
+  lane:
+    listen: lb1:82
+    http2: true
+    servers: [w1:8080, w2:8080, w3:8080, w4:8080]
+    pipeline: {pipeline}
+    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
+    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
+    balance: {balance}
+    retries: {retries}
+    log: full
+  trunk:
+    listen: lb1:83
+    http2: true
+    servers: [w1:8081, w2:8081, w3:8081, w4:8081]
+    server_http2: true
+    server_streams: {streams}
+    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
+    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
+    balance: {balance}
+    retries: {retries}
+    log: full
   raw:
     mode: tcp
     listen: lb1:81
@@ -66,10 +92,12 @@ services:
     check: none
     timeouts: {{drain: 3s}}
 """
-BAD = ["dead", "hang", "slow", "error", "garbage", "cut", "reset", "rude"]
+BAD = ["dead", "hang", "slow", "error", "garbage", "cut", "reset", "rude", "goaway"]
 SIZES = [0, 1, 100, 4096, 16384, 70000, 300000]
 OWN = {502, 503, 504}
 RUDE = 10 ** 9  # from here on are requests of the rude, who may repeat them
+LANE, TRUNK = 82, 83
+PORTS = [80, 443, LANE, TRUNK]
 BATCH = 8  # requests at a time on a connection of HTTP/2
 
 
@@ -88,17 +116,24 @@ def digest(data):
 class Servers:
     """All four in one process; `faults` says what was done wrong to which request."""
 
-    def __init__(self, seed):
+    content, digest = staticmethod(content), staticmethod(digest)
+
+    def __init__(self, seed, http2):
+        self.http2 = http2
         self.random = random.Random(seed)
         self.mood = {a: "good" for a in SERVERS}
-        # By server: its connections, and the last request on each.
+        # By server: its connections, and the last request on each, or what knows all.
         self.listener, self.writers = {}, {a: {} for a in SERVERS}
         self.faults, self.posts = {}, collections.Counter()
         self.served = collections.Counter()
 
     async def open(self, address):
+        def connection(reader, writer):
+            if self.http2:
+                return h2_servers.connection(self, address, reader, writer)
+            return self.connection(address, reader, writer)
         self.listener[address] = await asyncio.start_server(
-            lambda r, w: self.connection(address, r, w), address, 8080, backlog=1024,
+            connection, address, 8081 if self.http2 else 8080, backlog=1024,
             limit=1 << 20, reuse_address=True)
 
     async def change(self, address, mood):
@@ -109,8 +144,11 @@ class Servers:
             await self.open(address)
         if mood == "dead" or before == "hang":
             for writer, number in list(self.writers[address].items()):
-                self.faults.setdefault(number, "aborted")
-                writer.transport.abort()
+                if self.http2:
+                    number.end(abort=True)
+                else:
+                    self.faults.setdefault(number, "aborted")
+                    writer.transport.abort()
 
     async def moods(self):
         while True:
@@ -191,6 +229,8 @@ class Servers:
         status = 500 if mood == "error" else 200
         data = content(number, size)
         head = f"HTTP/1.1 {status} X\r\nX-Number: {number}\r\nX-Read: {digest(body)}\r\n"
+        if mood == "goaway":
+            head += "Connection: close\r\n"
         if number % 3 == 0:
             head += "Transfer-Encoding: chunked\r\n\r\n"
             parts = [data[i:i + 30000] for i in range(0, size, 30000)]
@@ -201,7 +241,7 @@ class Servers:
             data = data[:len(data) // 2]
         writer.write(head.encode() + data)
         await writer.drain()
-        return mood not in ("cut", "rude")
+        return mood not in ("cut", "rude", "goaway")
 
     async def echo(self, reader, writer):
         try:
@@ -217,7 +257,8 @@ class Servers:
     async def run(self, pipe):
         for address in SERVERS:
             await self.open(address)
-        await asyncio.start_server(self.echo, SERVERS[0], 9090)
+        if not self.http2:
+            await asyncio.start_server(self.echo, SERVERS[0], 9090)
         pipe.send("ready")
         changing = asyncio.create_task(self.moods())
         while not pipe.poll():
@@ -226,8 +267,8 @@ class Servers:
         pipe.send((self.faults, self.posts, self.served))
 
 
-def run_servers(pipe, seed):
-    asyncio.run(Servers(seed).run(pipe))
+def run_servers(pipe, seed, http2):
+    asyncio.run(Servers(seed, http2).run(pipe))
 
 
 # ---- clients --------------------------------------------------------------------------
@@ -280,9 +321,11 @@ class Clients:
             while True:
                 size = int(await soon(reader.readuntil(b"\r\n"), "chunk"), 16)
                 data += await soon(reader.readexactly(size), "rest of a chunk")
-                await reader.readexactly(2)
                 if size == 0:
+                    while await soon(reader.readuntil(b"\r\n"), "trailer") != b"\r\n":
+                        pass
                     break
+                await reader.readexactly(2)
         else:
             left = int(fields["content-length"])
             while left > 0:
@@ -310,8 +353,8 @@ class Clients:
         self.results[status] += 1
         return fields.get("connection") != "close"
 
-    async def honest(self, slowly=False, tls=False):
-        where = {"port": 443, "ssl": self.tls} if tls else {"port": 80}
+    async def honest(self, slowly=False, port=80):
+        where = {"port": port, "ssl": self.tls if port == 443 else None}
         reader, writer, used = None, None, False
         while time.monotonic() < self.end:
             number, keep = self.next(), self.random.random() < 0.95
@@ -344,7 +387,8 @@ class Clients:
         """Nobody checks what comes; it must only harm nobody else."""
         while time.monotonic() < self.end:
             try:
-                reader, writer = await asyncio.open_connection(LB, 80)
+                reader, writer = await asyncio.open_connection(
+                    LB, self.random.choice([80, LANE, TRUNK]))
                 text = self.request(RUDE + self.next(), True)[2]
                 how = self.random.randrange(6)
                 if how == 0:
@@ -389,8 +433,8 @@ class Clients:
             self.results[said] += 1
 
     async def run(self):
-        await asyncio.gather(*[self.honest(tls=i % 3 == 0) for i in range(24)],
-                             *[self.honest(True, tls=i % 2 == 0) for i in range(4)],
+        await asyncio.gather(*[self.honest(port=p) for p in PORTS for _ in range(8)],
+                             *[self.honest(True, port=p) for p in PORTS],
                              *[self.rude() for _ in range(4)], self.tunnel())
 
 
@@ -450,6 +494,16 @@ class H2Clients:
             said = "h2 cut"
         self.results[said] += 1
 
+    def leave(self, h2):
+        """Asks for something and does not want it."""
+        with self.lock:
+            self.number += 2
+            number = RUDE + self.number
+        size = self.random.choice(SIZES)
+        n = h2.ask(h2wire.request("GET", f"/?n={number}&size={size}"))
+        h2.send(h2wire.RST, 0, n, struct.pack(">I", h2wire.CANCEL))
+        self.results["h2 left"] += 1
+
     def session(self, stream):
         h2, open_streams = h2wire.H2(stream), {}
         try:
@@ -457,6 +511,8 @@ class H2Clients:
                 for _ in range(BATCH):
                     n, asked = self.ask(h2)
                     open_streams[n] = asked
+                if self.random.random() < 0.1:
+                    self.leave(h2)
                 while open_streams:
                     h2.read()
                     for n in list(open_streams):
@@ -472,11 +528,11 @@ class H2Clients:
                     self.failed[number] = "cut" if h2.answers[n].heads else "idle"
                     self.results[f"h2 cut ({type(e).__name__})"] += 1
 
-    def honest(self, tls):
+    def honest(self, port):
         while time.monotonic() < self.end:
-            sock = socket.create_connection((LB, 443 if tls else 80), timeout=30)
+            sock = socket.create_connection((LB, port), timeout=30)
             try:
-                if tls:
+                if port == 443:
                     sock = self.tls.wrap_socket(sock)
             except OSError as e:
                 self.wrong.append((0, f"no handshake: {e}"))
@@ -487,7 +543,8 @@ class H2Clients:
             stream.close()
 
     def run(self):
-        threads = [threading.Thread(target=self.honest, args=(i % 2 == 0,)) for i in range(4)]
+        threads = [threading.Thread(target=self.honest, args=(p,))
+                   for p in [*PORTS, LANE, TRUNK]]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -553,14 +610,17 @@ class Nines:
         self.program, self.folder, self.dir = program, folder, folder / "run"
         self.file, self.log = folder / "cluster.yaml", Log(folder / "log")
         self.reloads = self.upgrades = 0
-        self.write("round-robin", 2)
+        self.write(random.Random(0))
         self.process = subprocess.Popen(
             [program, "run", "--host", "lb1", "-f", str(self.file), "--run-dir",
              str(self.dir)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.log.begin(self.process.stdout)
 
-    def write(self, balance, retries):
-        self.file.write_text(FILE.format(balance=balance, retries=retries, folder=self.folder))
+    def write(self, chance):
+        self.file.write_text(FILE.format(
+            balance=chance.choice(["round-robin", "least-connections", "random"]),
+            retries=chance.randrange(1, 5), pipeline=chance.choice([2, 8, 64]),
+            streams=chance.choice([1, 8, 100]), folder=self.folder))
 
     def ask(self, *words):
         with socket.socket(socket.AF_UNIX) as s:
@@ -574,7 +634,8 @@ class Nines:
             facts = {f["key"]: f["value"] for f in self.ask("status")["facts"]}
         except OSError:
             return False
-        return facts.get("proxy listen") == "up" and facts.get("service site") == "up 4/4"
+        return facts.get("proxy listen") == "up" and all(
+            facts.get(f"service {s}") == "up 4/4" for s in ("site", "lane", "trunk"))
 
     def proxy(self):
         return next(p for p in self.ask("status")["parts"] if p["name"] == "proxy")
@@ -597,8 +658,7 @@ class Nines:
                 answer = self.ask("upgrade")
                 self.upgrades += 1
             else:
-                self.write(chance.choice(["round-robin", "least-connections", "random"]),
-                           chance.randrange(1, 5))
+                self.write(chance)
                 answer = self.ask("reload")
                 self.reloads += 1
             if not answer["ok"]:
@@ -626,7 +686,11 @@ def judge(nines, said, servers, memory):
         results += more
         failed |= lost
         wrong += bad
-    faults, posts, served = servers
+    faults, posts, served = {}, collections.Counter(), collections.Counter()
+    for some, carried, how in servers:
+        faults |= some
+        posts += carried
+        served += how
     log = nines.log
     bad = [f"request {n}: {what}" for n, what in wrong]
     bad += [f"POST {n} was carried out {k} times" for n, k in posts.items()
@@ -660,10 +724,12 @@ def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for address in [LB, *SERVERS]:
         subprocess.run(["ip", "addr", "add", address + "/24", "dev", "lo"], check=True)
-    ours, theirs = multiprocessing.Pipe()
-    servers = multiprocessing.Process(target=run_servers, args=(theirs, seed))
-    servers.start()
-    ours.recv()
+    ends = [multiprocessing.Pipe() for _ in range(2)]
+    servers = [multiprocessing.Process(target=run_servers, args=(theirs, seed, http2))
+               for http2, (_, theirs) in zip((False, True), ends)]
+    for one, (ours, _) in zip(servers, ends):
+        one.start()
+        ours.recv()
     pem = folder / "soak.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=a",
@@ -694,13 +760,16 @@ def main():
         said = [pipe[0].recv() for pipe in pipes if pipe[0].poll()]
         assert len(said) == len(pipes), "clients died"
         trouble.join()
-        ours.send("end")
-        did = ours.recv()
+        did = []
+        for ours, _ in ends:
+            ours.send("end")
+            did.append(ours.recv())
     finally:
         nines.process.send_signal(signal.SIGTERM)
         nines.process.wait(60)
         nines.log.end()
-        servers.kill()
+        for one in servers:
+            one.kill()
     bad = judge(nines, said, did, memory)
     for line in bad[:50]:
         print("WRONG:", line)
