@@ -8,14 +8,6 @@
 static const char *const level_name[] = {
     [FINDING_ERROR] = "error", [FINDING_WARNING] = "warning", [FINDING_NOTE] = "note"};
 
-static const char *const kind_name[AVAIL_KINDS] = {[AVAIL_HOST] = "host",
-    [AVAIL_PART] = "part",
-    [AVAIL_LINK] = "link",
-    [AVAIL_NETWORK] = "network",
-    [AVAIL_ZONE] = "zone",
-    [AVAIL_SERVER] = "server",
-    [AVAIL_OUTSIDE] = "outside"};
-
 static void
 put_member(struct sbuf *out, const char *key, const char *value)
 {
@@ -130,8 +122,8 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 	for (unsigned i = 0; i < AVAIL_KINDS; i++) {
 		if (a->without_kind[i] >= a->down)
 			continue;
-		sbuf_printf(out, "%s\"%s\":%.1g", first ? "" : ",", kind_name[i],
-		    a->without_kind[i]);
+		sbuf_printf(out, "%s\"%s\":%.1g", first ? "" : ",",
+		    availability_kind_name[i], a->without_kind[i]);
 		first = false;
 	}
 	sbuf_puts(out, "},");
@@ -233,7 +225,7 @@ spof_json(const struct spof *s, struct sbuf *out)
 		sbuf_puts(out, i > 0 ? ",{" : "{");
 		put_member(out, "name", f->name);
 		sbuf_puts(out, ",");
-		put_member(out, "kind", kind_name[f->kind]);
+		put_member(out, "kind", availability_kind_name[f->kind]);
 		sbuf_puts(out, "}");
 	}
 	sbuf_puts(out, "],\n\"goals\":[");

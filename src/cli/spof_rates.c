@@ -10,14 +10,6 @@
 
 #define WORD_LEN 64
 
-static const char *const kind_name[AVAIL_KINDS] = {[AVAIL_HOST] = "host",
-    [AVAIL_PART] = "part",
-    [AVAIL_LINK] = "link",
-    [AVAIL_NETWORK] = "network",
-    [AVAIL_ZONE] = "zone",
-    [AVAIL_SERVER] = "server",
-    [AVAIL_OUTSIDE] = "outside"};
-
 /* "host=180d/1h" */
 static bool
 read_rate(char *word, struct availability_conf *rates)
@@ -33,7 +25,7 @@ read_rate(char *word, struct availability_conf *rates)
 	    duration_parse(&rate.mttr_ns, repair) != 0 || rate.mtbf_ns < 60 * SEC_NS)
 		return false;
 	for (unsigned i = 0; i < AVAIL_KINDS; i++) {
-		if (strcmp(kind_name[i], word) == 0) {
+		if (strcmp(availability_kind_name[i], word) == 0) {
 			rates->rate[i] = rate;
 			return true;
 		}
@@ -56,7 +48,7 @@ spof_read_rates(const char *text, struct availability_conf *rates)
 			    "nines: \"%.*s\" is no rate; say KIND=BETWEEN/REPAIR such "
 			    "as "
 			    "host=180d/1h, KIND being host, part, link, network, zone, "
-			    "server or outside\n",
+			    "server, outside or certificate\n",
 			    (int)(len < WORD_LEN ? len : WORD_LEN - 1), text);
 			return false;
 		}

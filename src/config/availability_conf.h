@@ -13,7 +13,7 @@
 #define SURVIVE_HOST	 1U /* any host, and any part, link or server of one */
 #define SURVIVE_ZONE	 2U
 #define SURVIVE_NETWORK	 4U
-#define SURVIVE_EXTERNAL 8U /* any one place of what others run */
+#define SURVIVE_EXTERNAL 8U /* any one place of what others run, any certificate */
 
 enum availability_kind {
 	AVAIL_HOST,
@@ -22,9 +22,13 @@ enum availability_kind {
 	AVAIL_NETWORK,
 	AVAIL_ZONE,
 	AVAIL_SERVER,
-	AVAIL_OUTSIDE, /* what is not one of the file's hosts */
+	AVAIL_OUTSIDE,	   /* what is not one of the file's hosts */
+	AVAIL_CERTIFICATE, /* one that somebody must renew in time */
 	AVAIL_KINDS
 };
+
+/* "host": in the cluster file, in `--rates`, in a history. */
+extern const char *const availability_kind_name[AVAIL_KINDS];
 
 struct availability_rate {
 	int64_t mtbf_ns; /* from one failure to the next, at least 1 minute */

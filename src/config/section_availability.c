@@ -17,7 +17,8 @@ static const struct word survive_word[] = {
     {"host", SURVIVE_HOST, "any one host, and any part, link or server of one"},
     {"zone", SURVIVE_ZONE | SURVIVE_HOST, "any one zone; so any one host, too"},
     {"network", SURVIVE_NETWORK, "any one network"},
-    {"external", SURVIVE_EXTERNAL, "any one place of an external thing"},
+    {"external", SURVIVE_EXTERNAL,
+	"any one place of an external thing, and any one certificate"},
     {0},
 };
 
@@ -80,6 +81,17 @@ const struct form must_survive_form = {
 
 /* ---- availability -------------------------------------------------------------- */
 
+const char *const availability_kind_name[AVAIL_KINDS] = {
+    [AVAIL_HOST] = "host",
+    [AVAIL_PART] = "part",
+    [AVAIL_LINK] = "link",
+    [AVAIL_NETWORK] = "network",
+    [AVAIL_ZONE] = "zone",
+    [AVAIL_SERVER] = "server",
+    [AVAIL_OUTSIDE] = "outside",
+    [AVAIL_CERTIFICATE] = "certificate",
+};
+
 #define RATE_KEYS(between, repair)                                                  \
 	{                                                                           \
 		{                                                                   \
@@ -110,6 +122,7 @@ static const struct key rate_key[AVAIL_KINDS][2] = {
     [AVAIL_ZONE] = RATE_KEYS("700d", "4h"),
     [AVAIL_SERVER] = RATE_KEYS("30d", "10m"),
     [AVAIL_OUTSIDE] = RATE_KEYS("600d", "4h"),
+    [AVAIL_CERTIFICATE] = RATE_KEYS("3650d", "4h"),
 };
 
 #define RATE_SECTION(kind)                                               \
@@ -128,6 +141,7 @@ static const struct section rate_section_of[AVAIL_KINDS] = {
     RATE_SECTION(AVAIL_ZONE),
     RATE_SECTION(AVAIL_SERVER),
     RATE_SECTION(AVAIL_OUTSIDE),
+    RATE_SECTION(AVAIL_CERTIFICATE),
 };
 
 #define RATE(key, which, text)                                             \
@@ -145,6 +159,8 @@ static const struct key availability_key[] = {
     RATE("zone", AVAIL_ZONE, "All of a zone at once: its power, its rack, its site."),
     RATE("server", AVAIL_SERVER, "The program that answers on a server's port."),
     RATE("outside", AVAIL_OUTSIDE, "What the file names by address alone."),
+    RATE("certificate", AVAIL_CERTIFICATE,
+	"A certificate that ended before somebody renewed it."),
 };
 
 const struct section availability_section = {

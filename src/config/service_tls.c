@@ -150,6 +150,12 @@ static const struct word verify_word[] = {
     {0},
 };
 
+static const struct word renewal_word[] = {
+    {"by-hand", RENEWAL_BY_HAND, "somebody must think of it"},
+    {"automatic", RENEWAL_AUTOMATIC, "a program does, and is watched"},
+    {0},
+};
+
 static void
 derive_verify(const void *base, struct sbuf *out)
 {
@@ -228,6 +234,15 @@ static const struct key tls_key[] = {
 	FIELD(struct tls_conf, tickets),
 	.preset = "true",
 	.doc = "Sessions of TLS 1.3 may be resumed, on any of the load balancers.",
+    },
+    {
+	.name = "renewal",
+	.kind = VALUE_WORD,
+	FIELD(struct tls_conf, renewal),
+	.preset = "by-hand",
+	.words = renewal_word,
+	.doc = "How the files named here are renewed, for `nines spof`; changes "
+	       "nothing that runs.",
     },
 };
 
@@ -319,6 +334,14 @@ static const struct key server_tls_key[] = {
 	FIELD(struct server_tls_conf, name),
 	.doc = "The name that servers are asked for and must show. Default: the name "
 	       "of the server's host, or its address.",
+    },
+    {
+	.name = "renewal",
+	.kind = VALUE_WORD,
+	FIELD(struct server_tls_conf, renewal),
+	.preset = "by-hand",
+	.words = renewal_word,
+	.doc = "How `ca` is renewed, for `nines spof`; changes nothing that runs.",
     },
 };
 

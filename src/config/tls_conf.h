@@ -11,6 +11,8 @@
 
 enum tls_mode { TLS_OFF, TLS_TERMINATE, TLS_PASSTHROUGH };
 enum tls_version { TLS_1_2, TLS_1_3 };
+/* Who sees to it that there is another certificate before one ends. */
+enum tls_renewal { RENEWAL_BY_HAND, RENEWAL_AUTOMATIC };
 enum client_verify {
 	CLIENT_VERIFY_OFF,
 	CLIENT_VERIFY_OPTIONAL,
@@ -28,9 +30,10 @@ struct tls_conf {
 	enum client_verify client_verify;
 	const uint16_t *plain; /* ports without TLS */
 	size_t n_plain;
-	bool redirect;	 /* from them to https */
-	bool tickets;	 /* sessions may be resumed */
-	int64_t hsts_ns; /* Strict-Transport-Security; 0: not sent */
+	bool redirect;		  /* from them to https */
+	bool tickets;		  /* sessions may be resumed */
+	int64_t hsts_ns;	  /* Strict-Transport-Security; 0: not sent */
+	enum tls_renewal renewal; /* of all files named here */
 };
 
 /* What servers get. */
@@ -39,6 +42,7 @@ struct server_tls_conf {
 	bool verify;
 	const char *ca;	  /* PEM file; NULL: the system's store */
 	const char *name; /* in the certificate; NULL: the server's host or address */
+	enum tls_renewal renewal; /* of `ca` */
 };
 
 #endif /* NINES_CONFIG_TLS_CONF_H */

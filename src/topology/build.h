@@ -10,6 +10,13 @@
 
 #include "topology/model.h"
 
+/* A file that services name. */
+struct build_certificate {
+	const char *file;
+	bool automatic; /* renewed without anybody's doing: it does not fail */
+	uint32_t node;
+};
+
 struct build {
 	struct topology *t;
 	const struct cluster *c;
@@ -19,7 +26,9 @@ struct build {
 	uint32_t *zone, *network, *host, *part, *server;
 	uint32_t **link; /* of each host: one for each of its addresses */
 	uint32_t twin_host, *twin_link, twin_part[PARTS];
-	uint32_t *external;    /* what each needs; 0: not built yet */
+	uint32_t *external;		       /* what each needs; 0: not built yet */
+	struct build_certificate *certificate; /* by file; each once */
+	size_t n_certificates;
 	size_t *first_server;  /* of each service, in `server` */
 	uint32_t *server_base; /* what a server needs but for the way to it */
 	uint32_t *twin_base;
@@ -30,6 +39,13 @@ bool topology_in_hosts(const struct host *const *list, size_t n, const struct ho
 
 /* All failures of the file, in their order; then those of the twin. */
 void build_leaves(struct build *b);
+
+/* A new failure and its leaf: the node. */
+uint32_t build_failure(struct build *b, struct failure f, const char *name);
+
+/* certificates.c: the leaves of all of them, and what service `s` needs of them. */
+void build_certificates(struct build *b);
+void build_push_certificates(struct build *b, const struct service *s);
 
 /* Those that are found later; the node. */
 uint32_t build_server_leaf(struct build *b, const struct service *s,

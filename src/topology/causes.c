@@ -391,7 +391,8 @@ cause_by_kind(struct drafts *d, const struct goal *goal, const struct failure *f
 	    [AVAIL_NETWORK] = N104,
 	    [AVAIL_ZONE] = N105,
 	    [AVAIL_SERVER] = N106,
-	    [AVAIL_OUTSIDE] = N107};
+	    [AVAIL_OUTSIDE] = N107,
+	    [AVAIL_CERTIFICATE] = N215};
 
 	put(out, code[f->kind], goal->place, goal->name);
 	out->reason = "nothing takes its place";
@@ -412,6 +413,10 @@ cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
     struct cause *out)
 {
 	*out = (struct cause){0};
+	if (f->kind == AVAIL_CERTIFICATE) {
+		cause_of_certificate(d, f, out);
+		return;
+	}
 	if (f->kind != AVAIL_NETWORK) {
 		if (goal->service != NULL &&
 		    (cause_at_entry(d, goal->service, f, out) ||

@@ -47,6 +47,9 @@ const char *draft_text(struct drafts *d, const char *fmt, ...) PRINTF(2, 3);
 void cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
     struct cause *out);
 
+/* The same for a certificate (certificates.c). */
+void cause_of_certificate(struct drafts *d, const struct failure *f, struct cause *out);
+
 /* What is no single point of failure and yet to be said. */
 void advise(struct drafts *d);
 void advise_certificate(struct drafts *d, const struct certificate *c);

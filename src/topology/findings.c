@@ -127,6 +127,7 @@ implied(const struct topology *t, const uint32_t *single, uint32_t n,
 	case AVAIL_HOST:
 	case AVAIL_NETWORK:
 	case AVAIL_OUTSIDE:
+	case AVAIL_CERTIFICATE:
 	case AVAIL_KINDS:
 		break;
 	}

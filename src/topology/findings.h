@@ -43,6 +43,8 @@
 	X(N213, "one-firewall", "All traffic goes through one firewall.")           \
 	X(N214, "one-external",                                                     \
 	    "Something that others run is needed and has no spare.")                \
+	X(N215, "one-certificate",                                                  \
+	    "A certificate that somebody must think of before it ends.")            \
 	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
 	X(N302, "heartbeat-path",                                                   \
 	    "The heartbeat has one path, shared with the traffic.")                 \

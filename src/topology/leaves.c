@@ -203,12 +203,12 @@ static const unsigned survive_of[AVAIL_KINDS] = {
     [AVAIL_NETWORK] = SURVIVE_NETWORK,
     [AVAIL_ZONE] = SURVIVE_ZONE,
     [AVAIL_SERVER] = SURVIVE_HOST,
+    [AVAIL_CERTIFICATE] = SURVIVE_EXTERNAL,
     /* AVAIL_OUTSIDE: a server is somebody's host, a router is a network's. */
 };
 
-/* A new failure and its leaf: the node. */
-static uint32_t
-add_failure(struct build *b, struct failure f, const char *name)
+uint32_t
+build_failure(struct build *b, struct failure f, const char *name)
 {
 	struct topology *t = b->t;
 	uint32_t node = graph_leaf(b->g);
@@ -239,7 +239,7 @@ add_zones_and_networks(struct build *b)
 
 	for (size_t i = 0; i < c->n_zones; i++) {
 		(void)snprintf(name, sizeof(name), "zone %s", c->zone[i].name);
-		b->zone[i] = add_failure(
+		b->zone[i] = build_failure(
 		    b, (struct failure){.kind = AVAIL_ZONE, .zone = &c->zone[i]}, name);
 	}
 	for (size_t i = 0; i < c->n_networks; i++) {
@@ -247,7 +247,7 @@ add_zones_and_networks(struct build *b)
 		if (c->network[i].redundant)
 			continue;
 		(void)snprintf(name, sizeof(name), "network %s", c->network[i].name);
-		b->network[i] = add_failure(b,
+		b->network[i] = build_failure(b,
 		    (struct failure){.kind = AVAIL_NETWORK, .network = &c->network[i]},
 		    name);
 	}
@@ -259,7 +259,7 @@ add_host(struct build *b, const struct host *h, const char *suffix)
 	char name[NAME_LEN];
 
 	(void)snprintf(name, sizeof(name), "host %s%s", h->name, suffix);
-	return add_failure(b, (struct failure){.kind = AVAIL_HOST, .host = h}, name);
+	return build_failure(b, (struct failure){.kind = AVAIL_HOST, .host = h}, name);
 }
 
 static void
@@ -275,7 +275,7 @@ add_links(struct build *b, const struct host *h, const char *suffix, uint32_t *l
 			continue;
 		(void)snprintf(
 		    name, sizeof(name), "link %s%s %s", h->name, suffix, net->name);
-		link[i] = add_failure(b,
+		link[i] = build_failure(b,
 		    (struct failure){.kind = AVAIL_LINK, .host = h, .network = net},
 		    name);
 	}
@@ -292,7 +292,7 @@ add_parts(struct build *b, const struct host *h, const char *suffix, uint32_t *p
 			continue;
 		(void)snprintf(
 		    name, sizeof(name), "part %s%s %s", h->name, suffix, part_name[i]);
-		part[i] = add_failure(b,
+		part[i] = build_failure(b,
 		    (struct failure){
 			.kind = AVAIL_PART, .host = h, .part = part_name[i]},
 		    name);
@@ -325,7 +325,7 @@ build_server_leaf(struct build *b, const struct service *s, const struct server 
 
 	(void)snprintf(name, sizeof(name), "server %s %s%s%s", s->name, server->name,
 	    *suffix != '\0' ? " " : "", suffix);
-	return add_failure(b,
+	return build_failure(b,
 	    (struct failure){
 		.kind = AVAIL_SERVER, .host = h, .service = s, .server = server},
 	    name);
@@ -367,7 +367,7 @@ outside_leaf(
 			return b->g->leaf[i];
 		}
 	}
-	return add_failure(b,
+	return build_failure(b,
 	    (struct failure){.kind = AVAIL_OUTSIDE, .external = e, .survive = survive},
 	    name);
 }
@@ -424,6 +424,7 @@ build_leaves(struct build *b)
 		add_servers(b, &c->service[i]);
 	for (size_t i = 0; i < c->n_services; i++)
 		add_outside(b, &c->service[i]);
+	build_certificates(b);
 	if (b->twin != NULL)
 		add_twin(b);
 }

@@ -538,7 +538,7 @@ service_node(struct build *b, const struct service *s)
 		if (topology_needs(s, &b->c->external[i]))
 			graph_push(b->g, external_node(b, &b->c->external[i]));
 	}
-
+	build_push_certificates(b, s);
 	for (size_t i = 0; i < s->n_listen; i++) {
 		const struct listener *l = &s->listen[i];
 		bool again = false;

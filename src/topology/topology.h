@@ -3,9 +3,9 @@
  * topology.h - what depends on what, and what goes on when something fails.
  *
  * From a cluster file alone: the things that can fail (hosts, their parts and links,
- * networks, zones, servers, what is outside), the goals that people care for (services,
- * floating addresses without one), and for any set of failures which goals go on.
- * `nines spof` reports it, the drill checks it by breaking things.
+ * networks, zones, servers, certificates, what is outside), the goals that people care
+ * for (services, floating addresses without one), and for any set of failures which
+ * goals go on. `nines spof` reports it, the drill checks it by breaking things.
  *
  * A failure is whole and lasting: the host is off, the link carries nothing, the part
  * is given up by its supervisor. "Goes on" means: after the outage of a failover,
@@ -30,7 +30,8 @@ struct topology;
 struct failure {
 	enum availability_kind kind;
 	/* "host lb1", "link lb1 dmz", "part lb1 proxy", "network dmz", "zone rack-a",
-	 * "server site web1:8080", "outside 10.0.3.41": unique, fit for a report. */
+	 * "server site web1:8080", "certificate /etc/nines/site.pem",
+	 * "outside 10.0.3.41": unique, fit for a report. */
 	const char *name;
 	const struct host *host;	 /* HOST, PART, LINK; SERVER if it is on one */
 	const char *part;		 /* PART: its name in supervisor/parts.c */
@@ -39,6 +40,7 @@ struct failure {
 	const struct service *service;	 /* SERVER */
 	const struct server *server;	 /* SERVER */
 	const struct external *external; /* OUTSIDE, if it is a place of one */
+	const char *file;		 /* CERTIFICATE */
 	unsigned survive; /* the SURVIVE_ bit of must_survive that covers it; 0: none */
 };
 
@@ -62,7 +64,8 @@ void topology_free(struct topology *t); /* NULL is fine */
 
 /*
  * All single failures, in this order: zones, networks, hosts, links, parts, servers,
- * outside. Networks that are `redundant`, and links to them, do not fail.
+ * certificates, outside. Networks that are `redundant`, and links to them, do not
+ * fail, nor do certificates that are renewed without anybody's doing.
  */
 size_t topology_n_failures(const struct topology *t);
 const struct failure *topology_failure(const struct topology *t, size_t i);

@@ -169,6 +169,16 @@ services:
             check(ends[0] in (99, 100) and ends[1] in (other - 1, other), f"certificates end in {ends} days")
             said = nines("spof", str(path)).stdout
             check(f"ends with {folder}/100.pem on 20" in said, f"certificates: {said}")
+            singles = [(f["failures"], [g["name"] for g in f["goals"]])
+                       for f in result["findings"] if f["code"] == "N215"]
+            one, two = (f"certificate {folder}/{days}.pem" for days in (100, other))
+            wanted = ([([one], ["site", "shop"])] if other == 100 else
+                      [([one], ["site"]), ([two], ["shop"])])
+            check(singles == wanted, f"certificates renewed by hand: {singles}")
+            path.write_text(file.format(folder, other).replace(".pem}", ".pem, renewal: automatic}"))
+            result = json.loads(nines("spof", "--json", str(path)).stdout)
+            check("certificate" not in {f["kind"] for f in result["failures"]},
+                  "certificates that a program renews fail")
 
 
 def terse():

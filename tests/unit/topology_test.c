@@ -36,6 +36,10 @@
 
 #define SITE "services:\n  site:\n    listen: www:80\n"
 
+#define SECURE                                      \
+	"services:\n  site:\n    listen: www:443\n" \
+	"    servers: [web1:80, web2:80]\n"
+
 #define EDGE                                                                      \
 	"cluster: x\n"                                                            \
 	"networks: {out: 198.51.100.0/24, edge: 10.0.0.0/24, dmz: 10.0.1.0/24}\n" \
@@ -182,6 +186,32 @@ static const struct row rows[] = {
 	"  two: {address: 10.0.1.20, hosts: [lb1, lb2], group: g, follow: [site]}\n"
 	"services: {site: {listen: www:80, servers: [web1:80, web2:80]}}\n",
 	"network front, network back"},
+    {"a certificate that somebody must think of",
+	HEAD FOLLOWED SECURE "    tls: /site.pem\n",
+	"network front, network back, certificate /site.pem"},
+    {"one that a program renews",
+	HEAD FOLLOWED SECURE "    tls: {certificate: /site.pem, renewal: automatic}\n",
+	"network front, network back"},
+    {"two, for names of their own or keys of their own: both are shown",
+	HEAD FOLLOWED SECURE "    tls: [/b.pem, /a.pem, /b.pem]\n",
+	"network front, network back, certificate /a.pem, certificate /b.pem"},
+    {"authorities without which clients and servers are refused",
+	HEAD FOLLOWED SECURE "    tls: {certificate: /site.pem, client_ca: /ca.pem}\n"
+			     "    server_tls: {ca: /ca2.pem, renewal: automatic}\n",
+	"network front, network back, certificate /ca.pem, certificate /site.pem"},
+    {"authorities that nobody must come from",
+	HEAD FOLLOWED SECURE
+	"    tls: {certificate: /site.pem, client_ca: /ca.pem, client_verify: "
+	"optional,\n"
+	"      renewal: automatic}\n    server_tls: {ca: /ca2.pem}\n",
+	"network front, network back, certificate /ca2.pem"},
+    {"what another service's program renews is renewed",
+	HEAD FOLLOWED SECURE "    tls: [/site.pem, /own.pem]\n"
+			     "  other: {listen: www:444, servers: [web1:80], tls:\n"
+			     "    {certificate: /site.pem, renewal: automatic}}\n",
+	"network front, network back, certificate /own.pem"},
+    {"certificates of what the servers do themselves",
+	HEAD FOLLOWED SECURE "    tls: passthrough\n", "network front, network back"},
     {"a program behind a socket on each balancer",
 	HEAD FIXED SITE "    servers: [{unix: /run/app.sock}]\n",
 	"network front, server site /run/app.sock lb1, "
