@@ -65,6 +65,7 @@ const struct verb verbs[] = {
 	"  --order N           1: leave out pairs of failures; 3 to 8: count cut sets\n"
 	"  --picture FILE.svg  draw hosts, networks and addresses, weak spots in red\n"
 	"  --rates KIND=BETWEEN/REPAIR,...  instead of the file's `availability`\n"
+	"  --history FILE      outages that were seen: what rates follow from them\n"
 	"  --measured FILE     outages of failovers as `nines drill --json` found "
 	"them\n"
 	"  --json              everything, for programs\n"

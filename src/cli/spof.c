@@ -22,7 +22,7 @@ enum form { FORM_TEXT, FORM_JSON, FORM_SARIF };
 struct arguments {
 	const char *file;
 	const char *without;
-	const char *rates, *measured, *picture;
+	const char *rates, *history, *measured, *picture;
 	unsigned order;
 	enum form form;
 };
@@ -34,6 +34,7 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 	    {"without", required_argument, NULL, 'w'},
 	    {"order", required_argument, NULL, 'o'},
 	    {"rates", required_argument, NULL, 'r'},
+	    {"history", required_argument, NULL, 'h'},
 	    {"picture", required_argument, NULL, 'p'},
 	    {"measured", required_argument, NULL, 'm'},
 	    {"json", no_argument, NULL, 'j'},
@@ -51,6 +52,8 @@ parse_arguments(int argc, char **argv, struct arguments *a)
 			a->order = (unsigned)(optarg[0] - '0');
 		else if (c == 'r')
 			a->rates = optarg;
+		else if (c == 'h')
+			a->history = optarg;
 		else if (c == 'p')
 			a->picture = optarg;
 		else if (c == 'm')
@@ -221,6 +224,20 @@ report(struct spof *s, enum form form)
 	return ok && s->findings.errors == 0 ? EXIT_SUCCESS : EXIT_NEGATIVE;
 }
 
+/* The file's, then what was seen, then what is said for once. */
+static bool
+choose_rates(struct spof *s, const struct arguments *a)
+{
+	s->rates = s->cluster->availability;
+	s->outage = (struct failover_outage){-1, -1, 0};
+	s->history_file = a->history;
+	if (a->history != NULL && !spof_read_history(a->history, &s->history))
+		return false;
+	history_apply(&s->history, &s->rates);
+	return (a->rates == NULL || spof_read_rates(a->rates, &s->rates)) &&
+	       (a->measured == NULL || spof_read_measured(a->measured, &s->outage));
+}
+
 static int
 analyse(struct spof *s, const struct arguments *a)
 {
@@ -231,11 +248,7 @@ analyse(struct spof *s, const struct arguments *a)
 		(void)fprintf(stderr, "nines: %s: too large to analyse\n", s->file);
 		return EXIT_NEGATIVE;
 	}
-	s->rates = s->cluster->availability;
-	s->outage = (struct failover_outage){-1, -1, 0};
-	if (!take_away(s, a->without) ||
-	    (a->rates != NULL && !spof_read_rates(a->rates, &s->rates)) ||
-	    (a->measured != NULL && !spof_read_measured(a->measured, &s->outage))) {
+	if (!take_away(s, a->without) || !choose_rates(s, a)) {
 		topology_free(s->topology);
 		return EXIT_USAGE;
 	}

@@ -11,6 +11,7 @@
 #include "cli/certificates.h"
 #include "topology/avail.h"
 #include "topology/findings.h"
+#include "topology/history.h"
 #include "topology/pairs.h"
 #include "topology/topology.h"
 
@@ -29,14 +30,20 @@ struct spof {
 	unsigned order;		     /* 1 .. SPOF_ORDER_MAX */
 	struct failure_pairs *pairs; /* of each goal; NULL: of no interest */
 	struct certificates certificates;
-	struct availability_conf rates;
-	struct failover_outage outage; /* all -1: nothing was measured */
-	struct avail *avail;	       /* of each goal */
+	const char *history_file; /* NULL: none */
+	struct history history;
+	struct availability_conf rates; /* of the file, then after `history` */
+	struct failover_outage outage;	/* all -1: nothing was measured */
+	struct avail *avail;		/* of each goal */
 	bool colour;
 };
 
 /* "host=180d/1h,server=10d/5m" into `rates`; says itself what is wrong. */
 bool spof_read_rates(const char *text, struct availability_conf *rates);
+/* What was seen (history.h); says itself what is wrong. */
+bool spof_read_history(const char *path, struct history *history);
+void spof_history_text(const struct spof *s, struct sbuf *out);
+void spof_history_json(const struct spof *s, struct sbuf *out);
 /* What `nines drill --json` wrote. */
 bool spof_read_measured(const char *path, struct failover_outage *outage);
 

@@ -218,6 +218,7 @@ spof_json(const struct spof *s, struct sbuf *out)
 	    s->findings.errors == 0 ? "true" : "false", s->findings.errors,
 	    s->findings.warnings);
 	put_failures(s, s->without, s->n_without, out);
+	spof_history_json(s, out);
 	sbuf_puts(out, ",\n\"failures\":[");
 	for (size_t i = 0; i < topology_n_failures(s->topology); i++) {
 		const struct failure *f = topology_failure(s->topology, i);

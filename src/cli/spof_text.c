@@ -308,6 +308,7 @@ spof_text(const struct spof *s, struct sbuf *out)
 	if (out->len > before)
 		sbuf_puts(out, "\n");
 	put_goals(s, out);
+	spof_history_text(s, out);
 	for (size_t i = 0; i < s->findings.n; i++) {
 		sbuf_puts(out, "\n");
 		put_finding(s, &s->findings.item[i], out);

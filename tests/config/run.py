@@ -135,7 +135,21 @@ def rates():
         f.flush()
         one = availability("--measured", f.name, "--rates", "host=99h/1h")["failovers"]
         check(one == 0.01, f"rates: an hour's outage of a hundred is {one}")
-    for options in (["--rates", "host=1d"], ["--rates", "disk=1d/1h"], ["--rates", "host=1d/1"],
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        # A network that was down three of thirty days weighs more than what the file says.
+        f.write('{"watched": {"network": 1, "host": 5}, "from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}\n'
+                '{"kind": "network", "name": "main", "down": "2026-06-02T00:00:00Z", "up": "2026-06-05T00:00:00Z"}\n')
+        f.flush()
+        before, after = availability()["down"], availability("--history", f.name)["down"]
+        check(after > 10 * before, f"history: {before} before, {after} after")
+        told = json.loads(nines("spof", "--json", "--history", f.name, path).stdout)["history"]
+        check([(k["kind"], k["outages"]) for k in told] == [("host", 0), ("network", 1)], f"history: {told}")
+        said = nines("spof", "--history", f.name, path).stdout
+        check("network      fails every 3000 d, back after 2 d: 1 outage in 30 d of watching" in said,
+              f"history: {said}")
+        last = availability("--history", f.name, "--rates", "network=36000d/0s")["mostly"]
+        check(last != "network main", "--rates has not the last word")
+    for options in (["--history", path], ["--history", "/nowhere"], ["--rates", "host=1d"], ["--rates", "disk=1d/1h"], ["--rates", "host=1d/1"],
                     ["--measured", path], ["--order", "9"]):
         answer = nines("spof", *options, path)
         check(answer.returncode == 2 and answer.stderr, f"spof {options}: exit {answer.returncode}")
