@@ -81,6 +81,24 @@ static const struct many externals = {
     .space = NAME_EXTERNAL,
 };
 
+static const struct many databases = {
+    .section = &database_section,
+    .size = sizeof(struct database),
+    .count = offsetof(struct cluster, n_databases),
+    .place = offsetof(struct database, of.place),
+    .index = SIZE_MAX,
+    .space = NAME_DATABASE,
+};
+
+static const struct many volumes = {
+    .section = &volume_section,
+    .size = sizeof(struct volume),
+    .count = offsetof(struct cluster, n_volumes),
+    .place = offsetof(struct volume, of.place),
+    .index = SIZE_MAX,
+    .space = NAME_VOLUME,
+};
+
 enum { ROOT_KEY_NAME, ROOT_KEY_NETWORK, ROOT_KEY_NETWORKS };
 
 /* In the order in which they are read: later sections refer to earlier ones. */
@@ -174,8 +192,22 @@ static const struct key root_key[] = {
 	.section = &host_firewall_section,
 	.doc = "On every host: refuse what this file does not imply.",
     },
-    {.name = "databases", .kind = VALUE_LATER},
-    {.name = "volumes", .kind = VALUE_LATER},
+    {
+	.name = "databases",
+	.kind = VALUE_MAP,
+	.offset = offsetof(struct cluster, database),
+	.many = &databases,
+	.doc = "Databases with a copy on each of several hosts. Checked and analysed, "
+	       "not run by this version.",
+    },
+    {
+	.name = "volumes",
+	.kind = VALUE_MAP,
+	.offset = offsetof(struct cluster, volume),
+	.many = &volumes,
+	.doc = "Block devices with a copy on each of several hosts. Checked and "
+	       "analysed, not run by this version.",
+    },
     {.name = "files", .kind = VALUE_LATER},
     {
 	.name = "vpn",
@@ -193,7 +225,14 @@ static const struct key root_key[] = {
 	       "that runs.",
     },
     {.name = "monitoring", .kind = VALUE_LATER},
-    {.name = "console", .kind = VALUE_LATER},
+    {
+	.name = "console",
+	.kind = VALUE_SECTION,
+	.offset = offsetof(struct cluster, console),
+	.section = &console_section,
+	.doc = "Where people see the cluster. Checked and analysed, not run by this "
+	       "version.",
+    },
 };
 
 /* Names are known before any section is read, so that they may refer to each other. */
@@ -209,6 +248,26 @@ begin_root(struct reader *r, const struct yaml *node, void *base)
 	}
 }
 
+/* Nobody may believe that what is described is kept alive as well. */
+static void
+warn_not_run(struct reader *r, const struct yaml *root)
+{
+	static const char *const section[] = {"databases", "volumes", "console"};
+	const struct yaml *node;
+
+	for (size_t i = 0; i < ARRAY_LEN(section); i++) {
+		node = yaml_get(root, section[i]);
+		if (node == NULL)
+			continue;
+		diag_hint(reader_warning(r, node->key, "not-run",
+			      "this version checks and analyses \"%s\", and does not "
+			      "run %s",
+			      section[i], i < 2 ? "them" : "it"),
+		    "run %s by other means; nines spof knows what the file says",
+		    i < 2 ? "them" : "it");
+	}
+}
+
 static void
 finish_root(struct reader *r, const struct yaml *node, void *base, uint64_t given)
 {
@@ -216,6 +275,7 @@ finish_root(struct reader *r, const struct yaml *node, void *base, uint64_t give
 
 	(void)base;
 	complete_gateways(r);
+	warn_not_run(r, node);
 	if ((given & (one | many)) == 0)
 		diag_hint(
 		    reader_error(r, node, "missing-key", "the file has no network"),

@@ -22,12 +22,15 @@
 #include "config/breaker_conf.h"
 #include "config/check_conf.h"
 #include "config/compression_conf.h"
+#include "config/console_conf.h"
+#include "config/database_conf.h"
 #include "config/external_conf.h"
 #include "config/firewall_conf.h"
 #include "config/gateway_conf.h"
 #include "config/routing.h"
 #include "config/service_balance.h"
 #include "config/tls_conf.h"
+#include "config/volume_conf.h"
 #include "config/vpn_conf.h"
 
 #define CLUSTER_FILE_MAX ((size_t)16 << 20) /* bytes of a cluster file */
@@ -196,6 +199,11 @@ struct cluster {
 	struct availability_conf availability;
 	const struct external *external;
 	size_t n_externals;
+	const struct database *database;
+	size_t n_databases;
+	const struct volume *volume;
+	size_t n_volumes;
+	struct console console; /* on no hosts: there is none */
 };
 
 /*

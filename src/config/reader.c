@@ -106,6 +106,8 @@ name_space_what(enum name_space space)
 	    [NAME_GROUP] = "group",
 	    [NAME_VPN] = "VPN",
 	    [NAME_EXTERNAL] = "external thing",
+	    [NAME_DATABASE] = "database",
+	    [NAME_VOLUME] = "volume",
 	    [NAME_PEER] = "peer",
 	};
 

@@ -27,6 +27,8 @@ enum name_space {
 	NAME_GROUP, /* of the service being read */
 	NAME_VPN,
 	NAME_EXTERNAL,
+	NAME_DATABASE,
+	NAME_VOLUME,
 	NAME_PEER, /* of the VPN being read */
 	NAME_SPACES
 };
@@ -45,7 +47,7 @@ struct reader {
 	struct cluster *cluster; /* under construction */
 	struct names names[NAME_SPACES];
 	struct names addresses; /* text of an address -> struct owner */
-	struct names listeners; /* "address:port" -> struct service */
+	struct names listeners; /* "address:port" -> who listens (listen_at.c) */
 	struct names routers;	/* "network family id" -> struct floating_ip */
 	const struct network **by_subnet; /* those with a subnet, in its order */
 	size_t n_subnets;

@@ -9,6 +9,7 @@
 #include "config/reader.h"
 #include "config/sections.h"
 #include "config/service_parts.h"
+#include "config/survive.h"
 
 /* ---- must_survive -------------------------------------------------------------- */
 
@@ -22,24 +23,23 @@ static const struct word survive_word[] = {
     {0},
 };
 
-static void
-read_must_survive(struct reader *r, const struct yaml *node, void *base)
+unsigned
+survive_read(struct reader *r, const struct yaml *node)
 {
 	const struct key item_key = {.name = "must_survive",
 	    .kind = VALUE_WORD,
 	    .size = sizeof(unsigned),
 	    .words = survive_word};
-	struct service *s = base;
+	unsigned all = 0;
 	bool none = false;
 	size_t n;
 	const struct yaml *item = yaml_items(node, &n);
 
-	s->must_survive = 0;
 	for (size_t i = 0; i < n; i++, item = item->next) {
 		unsigned bits = 0;
 
 		read_value(r, &item_key, item, &bits);
-		s->must_survive |= bits;
+		all |= bits;
 		none = none ||
 		       (item->kind == YAML_SCALAR && strcmp(item->text, "none") == 0);
 	}
@@ -47,20 +47,20 @@ read_must_survive(struct reader *r, const struct yaml *node, void *base)
 		diag_hint(reader_error(r, node, "key-conflict",
 			      "\"none\" and something else to survive"),
 		    "leave out one of them");
+	return all;
 }
 
-static void
-write_must_survive(const void *base, struct sbuf *out)
+void
+survive_write(unsigned bits, struct sbuf *out)
 {
-	const struct service *s = base;
 	const char *said[3];
 	size_t n = 0;
 
-	if ((s->must_survive & (SURVIVE_HOST | SURVIVE_ZONE)) != 0)
-		said[n++] = (s->must_survive & SURVIVE_ZONE) != 0 ? "zone" : "host";
-	if ((s->must_survive & SURVIVE_NETWORK) != 0)
+	if ((bits & (SURVIVE_HOST | SURVIVE_ZONE)) != 0)
+		said[n++] = (bits & SURVIVE_ZONE) != 0 ? "zone" : "host";
+	if ((bits & SURVIVE_NETWORK) != 0)
 		said[n++] = "network";
-	if ((s->must_survive & SURVIVE_EXTERNAL) != 0)
+	if ((bits & SURVIVE_EXTERNAL) != 0)
 		said[n++] = "external";
 	sbuf_puts(out, n == 0 ? "none" : n > 1 ? "[" : "");
 	for (size_t i = 0; i < n; i++)
@@ -68,13 +68,27 @@ write_must_survive(const void *base, struct sbuf *out)
 	sbuf_puts(out, n > 1 ? "]" : "");
 }
 
+static void
+read_must_survive(struct reader *r, const struct yaml *node, void *base)
+{
+	struct service *s = base;
+
+	s->must_survive = survive_read(r, node);
+}
+
+static void
+write_must_survive(const void *base, struct sbuf *out)
+{
+	const struct service *s = base;
+
+	survive_write(s->must_survive, out);
+}
+
 const struct form must_survive_form = {
     .read = read_must_survive,
     .write = write_must_survive,
-    .schema = "{\"anyOf\":[{\"enum\":[\"none\",\"host\",\"zone\",\"network\","
-	      "\"external\"]},{\"type\":\"array\",\"items\":{\"enum\":[\"host\","
-	      "\"zone\",\"network\",\"external\"]}}]}",
-    .syntax = "none, host, zone, network, external or a list such as [zone, network]",
+    .schema = SURVIVE_SCHEMA,
+    .syntax = SURVIVE_SYNTAX,
 };
 
 #define DAY_NS (86400 * SEC_NS)

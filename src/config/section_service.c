@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mono.h"
+#include "config/listen_at.h"
 #include "config/reader.h"
 #include "config/sections.h"
 #include "config/service_breaker.h"
@@ -19,145 +20,19 @@
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
 
-/* ---- "NAME:PORT" --------------------------------------------------------------- */
-
-/* Splits `node` at its last colon; reports what is not a name and a port. */
-static bool
-split_port(struct reader *r, const struct yaml *node,
-    char name[static CLUSTER_NAME_MAX + 1], uint16_t *port)
-{
-	const char *colon = strrchr(node->text, ':');
-	size_t len = colon != NULL ? (size_t)(colon - node->text) : strlen(node->text);
-	int64_t n;
-
-	if (colon == NULL) {
-		diag_hint(reader_error(r, node, "no-port", "\"%.64s\" lacks the port",
-			      node->text),
-		    "such as %.64s:80", node->text);
-		return false;
-	}
-	if (count_parse(&n, colon + 1) != 0 || n < 1 || n > 65535) {
-		mark_part(reader_error(r, node, "bad-port",
-			      "\"%.16s\" is not a port, 1 to 65535", colon + 1),
-		    node, len + 1, strlen(colon + 1));
-		return false;
-	}
-	*port = (uint16_t)n;
-	if (len > CLUSTER_NAME_MAX)
-		len = CLUSTER_NAME_MAX;
-	memcpy(name, node->text, len);
-	name[len] = '\0';
-	return true;
-}
-
-static void
-report_unknown(struct reader *r, const struct yaml *node, const char *name)
-{
-	struct diag *d = reader_error(
-	    r, node, "unknown-host", "no host or floating IP named \"%s\"", name);
-	const char *near;
-
-	if (d == NULL)
-		return;
-	mark_part(d, node, 0, strlen(name));
-	near = names_nearest(&r->names[NAME_HOST], name);
-	if (near == NULL)
-		near = names_nearest(&r->names[NAME_FLOATING_IP], name);
-	if (near != NULL)
-		diag_hint(d, "did you mean \"%s\"?", near);
-}
-
 /* ---- listen -------------------------------------------------------------------- */
-
-/* The address that a host's name stands for. */
-static const struct host_address *
-main_address(const struct host *h)
-{
-	for (size_t i = 0; i < h->n_addresses; i++) {
-		if (h->address[i].network != NULL && !h->address[i].network->dedicated)
-			return &h->address[i];
-	}
-	return h->n_addresses > 0 ? &h->address[0] : NULL;
-}
-
-/* What one item of `listen` says: all of `fip`, or `at` of `host`. */
-struct target {
-	const struct floating_ip *fip;
-	const struct host *host;
-	struct ip_endpoint at;
-};
-
-static bool
-target_of_address(struct reader *r, const struct yaml *node, struct target *t)
-{
-	char text[IP_STR_LEN];
-	const struct owner *owner =
-	    names_get(&r->addresses, ip_format(&t->at.ip, text));
-
-	if (owner == NULL) {
-		diag_hint(
-		    reader_error(r, node, "unknown-address",
-			"%s is neither a host's nor a floating IP's address", text),
-		    "listen on a name of this file");
-		return false;
-	}
-	t->host = owner->host;
-	t->fip = owner->floating_ip;
-	return true;
-}
-
-static bool
-read_target(struct reader *r, const struct yaml *node, struct target *t)
-{
-	char name[CLUSTER_NAME_MAX + 1];
-	const struct host_address *a;
-	uint16_t port;
-
-	*t = (struct target){0};
-	if (!want_scalar(r, node, "a floating IP and a port, such as www:80") ||
-	    !split_port(r, node, name, &port))
-		return false;
-	if (ip_endpoint_parse(&t->at, node->text) == 0)
-		return target_of_address(r, node, t);
-	t->at.port = port;
-	t->fip = names_get(&r->names[NAME_FLOATING_IP], name);
-	if (t->fip != NULL)
-		return true;
-	t->host = names_get(&r->names[NAME_HOST], name);
-	if (t->host == NULL) {
-		report_unknown(r, node, name);
-		return false;
-	}
-	a = main_address(t->host);
-	if (a == NULL || a->ip.family == 0) /* which was reported */
-		return false;
-	t->at.ip = a->ip;
-	return true;
-}
 
 static void
 add_listener(struct reader *r, struct service *s, struct listener *list,
     const struct yaml *node, const struct listener *l)
 {
-	char text[IP_ENDPOINT_LEN];
-	const struct service *first;
-	const char *key;
-
-	if (l->at.ip.family == 0)
-		return;
-	(void)ip_endpoint_format(&l->at, text);
-	key = arena_strndup(r->scratch, text, strlen(text));
-	first = key != NULL ? names_put(&r->listeners, key, s) : NULL;
-	if (first != NULL)
-		(void)reader_error(r, node, "listen-conflict",
-		    "service \"%s\" listens on %s already", first->name, node->text);
-	else
+	if (listen_at_claim(r, node, &l->at, "service", s->name))
 		list[s->n_listen++] = *l;
 }
 
 static void
 add_target(struct reader *r, struct service *s, struct listener *list,
-    const struct yaml *node, const struct target *t)
+    const struct yaml *node, const struct listen_at *t)
 {
 	struct listener l = {.at = t->at, .host = t->host, .floating_ip = t->fip};
 
@@ -177,7 +52,7 @@ read_listen(struct reader *r, const struct yaml *node, void *base)
 	struct service *s = base;
 	size_t n, max = 0;
 	const struct yaml *items = yaml_items(node, &n), *item = items;
-	struct target *target = arena_array(r->scratch, n, sizeof(*target));
+	struct listen_at *target = arena_array(r->scratch, n, sizeof(*target));
 	struct listener *list;
 
 	if (n == 0)
@@ -185,8 +60,8 @@ read_listen(struct reader *r, const struct yaml *node, void *base)
 	if (target == NULL)
 		return;
 	for (size_t i = 0; i < n; i++, item = item->next) {
-		if (!read_target(r, item, &target[i]))
-			target[i] = (struct target){0};
+		if (!listen_at_read(r, item, &target[i]))
+			target[i] = (struct listen_at){0};
 		max += target[i].fip != NULL ? target[i].fip->n_addresses : 1;
 	}
 	list = arena_array(r->arena, max, sizeof(*list));
@@ -208,7 +83,7 @@ named_listeners(const struct service *s, size_t i)
 	const struct floating_ip *f = l->floating_ip;
 
 	if (f == NULL)
-		return ip_equal(&main_address(l->host)->ip, &l->at.ip);
+		return ip_equal(&host_main_address(l->host)->ip, &l->at.ip);
 	for (size_t j = 0; j < f->n_addresses; j++) {
 		if (i + j >= s->n_listen || l[j].floating_ip != f ||
 		    l[j].at.port != l->at.port ||
@@ -332,7 +207,7 @@ read_at(struct reader *r, const struct yaml *node, void *base)
 	uint16_t port;
 
 	if (!want_scalar(r, node, "a host and a port, such as web1:8080") ||
-	    !split_port(r, node, name, &port))
+	    !listen_at_split(r, node, name, &port))
 		return;
 	server->name = arena_strndup(r->arena, node->text, strlen(node->text));
 	if (ip_endpoint_parse(&server->at, node->text) == 0)
@@ -345,7 +220,7 @@ read_at(struct reader *r, const struct yaml *node, void *base)
 	else if (f != NULL && f->n_addresses > 0)
 		server->at.ip = f->address[0];
 	else if (f == NULL)
-		report_unknown(r, node, name);
+		listen_at_unknown(r, node, name);
 }
 
 static void

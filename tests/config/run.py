@@ -94,7 +94,7 @@ def examples():
         if path.name.startswith("broken-"):
             weak(path)
             continue
-        found = findings(path)
+        found = [f for f in findings(path) if f["code"] != "not-run"]
         check(not found, f"examples/{path.name}: {found}")
         round_trip(path)
     for path in sorted((ROOT / "examples/broken").glob("*.yaml")):

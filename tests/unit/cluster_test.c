@@ -525,6 +525,68 @@ test_vpn(void **state)
 	cluster_unref(c);
 }
 
+#define DATA                                                                        \
+	"databases:\n  orders: {engine: postgresql, hosts: [web1, 10.0.0.22, {at: " \
+	"lb1, delay: 1h}], listen: www:5432, needed_by: site}\n"
+
+static void
+test_databases(void **state)
+{
+	const struct cluster *c = parse(PAIR DATA);
+	const struct database *d = &c->database[0];
+
+	(void)state;
+	assert_int_equal(c->n_databases, 1);
+	assert_string_equal(d->of.name, "orders");
+	assert_int_equal(d->engine, ENGINE_POSTGRESQL);
+	assert_int_equal(d->durability, DURABILITY_SYNCHRONOUS);
+	assert_int_equal(d->of.n_hosts, 3);
+	assert_ptr_equal(d->of.host[1], cluster_host(c, "web2"));
+	assert_ptr_equal(d->copy[2].host, cluster_host(c, "lb1"));
+	assert_int_equal(d->copy[0].delay_ns, 0);
+	assert_int_equal(d->copy[2].delay_ns, 3600 * SEC_NS);
+	assert_ptr_equal(d->of.over, &c->network[0]);
+	assert_ptr_equal(d->listen.write.fip, cluster_floating_ip(c, "www"));
+	assert_int_equal(d->listen.write.at.port, 5432);
+	assert_null(d->listen.read.fip);
+	assert_null(d->listen.read.host);
+	assert_int_equal(d->of.n_services, 1);
+	assert_ptr_equal(d->of.service[0], cluster_service(c, "site"));
+	assert_int_equal(d->of.must_survive, SURVIVE_HOST);
+	cluster_unref(c);
+	assert_change(PAIR, PAIR DATA, "database orders added");
+	assert_change(PAIR DATA,
+	    PAIR "databases:\n  orders: {engine: mariadb, hosts: [web1, web2], "
+		 "durability: asynchronous}\n",
+	    "database orders changed (engine, hosts, durability, listen, needed_by)");
+}
+
+#define VOLUME(keys) "volumes:\n  v: {size: 1GiB, hosts: [web1, web2]" keys "}\n"
+
+static void
+test_volumes_and_console(void **state)
+{
+	const struct cluster *c = parse(PAIR VOLUME("") "console: www:8443\n");
+	const struct volume *v = &c->volume[0];
+
+	(void)state;
+	assert_int_equal(c->n_volumes, 1);
+	assert_int_equal(v->size, 1 << 30);
+	assert_int_equal(v->protocol, PROTOCOL_C);
+	assert_int_equal(v->of.n_hosts, 2);
+	assert_ptr_equal(v->of.over, &c->network[0]);
+	assert_int_equal(v->of.n_services, 0);
+	assert_ptr_equal(c->console.listen.fip, cluster_floating_ip(c, "www"));
+	assert_int_equal(c->console.n_hosts, 2);
+	assert_ptr_equal(c->console.host[1], cluster_host(c, "lb2"));
+	cluster_unref(c);
+	assert_change(PAIR VOLUME(""), PAIR VOLUME(", protocol: B, must_survive: zone"),
+	    "volume v changed (protocol, must_survive)");
+	assert_change(PAIR, PAIR "console: www:8443\n", "console changed");
+	assert_change(
+	    PAIR "console: www:8443\n", PAIR "console: lb1:8443\n", "console changed");
+}
+
 static void
 test_changes(void **state)
 {
@@ -565,6 +627,8 @@ main(void)
 	    cmocka_unit_test(test_durations),
 	    cmocka_unit_test(test_nearest_name),
 	    cmocka_unit_test(test_vpn),
+	    cmocka_unit_test(test_databases),
+	    cmocka_unit_test(test_volumes_and_console),
 	    cmocka_unit_test(test_changes),
 	};
 
