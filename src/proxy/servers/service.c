@@ -287,6 +287,15 @@ names_count(const struct service *conf)
 	return false;
 }
 
+/* What is under way ends in the new block: in the first moments of a process nothing is
+ * counted for others to see. */
+static void
+move_gauge(stats_t *from, stats_t *to, unsigned field)
+{
+	if (from != NULL && from != to)
+		stats_add(&to[field], stats_get(&from[field]));
+}
+
 void
 service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index)
 {
@@ -300,11 +309,16 @@ service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index
 	s->up = up;
 	s->n_up = gs->conf->n_servers;
 	for (size_t i = 0; i < s->n_up; i++) {
+		stats_t *counter = gs->server[i].counter[w->conf.index];
+
 		ASSERT(up[i] != NULL);
 		up[i]->place = i;
-		up[i]->counter = gs->server[i].counter[w->conf.index];
+		move_gauge(up[i]->counter, counter, SRV_ACTIVE);
+		up[i]->counter = counter;
 		replace_limit(&up[i]->limit, gs->server[i].limit);
 	}
+	move_gauge(s->counter, gs->counter[w->conf.index], SVC_ACTIVE);
+	move_gauge(s->counter, gs->counter[w->conf.index], SVC_QUEUE);
 	s->counter = gs->counter[w->conf.index];
 	s->tls = gs->tls;
 	s->server_tls = gs->server_tls;
