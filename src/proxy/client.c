@@ -12,6 +12,7 @@
 #include "proxy/h2/h2.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/servers/race.h"
 #include "proxy/servers/shared_breaker.h"
 #include "proxy/servers/stick.h"
 #include "proxy/tls/tls.h"
@@ -114,6 +115,7 @@ client_close(struct worker *w, struct client *c)
 	if (c->session != NULL)
 		h2_close(w, c);
 	hedge_end(w, c);
+	race_end(w, c);
 	if (c->peer != NULL)
 		server_close(w, c->peer);
 	stats_add(&s->counter[SVC_BYTES_IN], c->up.bytes);
@@ -190,9 +192,12 @@ client_ready(struct worker *w, struct client *c)
 		client_event(w, c);
 }
 
+/* Nobody can be asked (any more), unless an attempt to connect goes on. */
 static void
 unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 {
+	if (race_stands_in(w, c))
+		return;
 	count(c->service->counter, SVC_UNSERVED);
 	if (c->tcp) {
 		log_end(w, c, "unserved");
@@ -285,8 +290,12 @@ tunnel_connected(struct worker *w, struct client *c)
 }
 
 static void
-connected(struct worker *w, struct client *c)
+connected(struct worker *w, struct server_conn *sc)
 {
+	struct client *c = sc->client;
+
+	if (c->beside != NULL)
+		race_won(w, sc);
 	c->connected = w->now;
 	if (c->tcp && c->service->sticky != NULL)
 		stick_served(w, c, c->peer->up);
@@ -309,21 +318,12 @@ servers_fault(int error)
 static bool
 try_another(struct client *c, size_t tried)
 {
-	if (c->n_tried > c->service->conf->retries || c->n_tried == TRIES_MAX)
+	unsigned failed = c->n_tried - c->n_beside;
+
+	if (failed > c->service->conf->retries || c->n_tried == TRIES_MAX)
 		return false;
 	c->tried[c->n_tried++] = (uint32_t)tried;
-	return c->n_tried <= c->service->conf->retries;
-}
-
-/* When to look whether it may go elsewhere; or, where that is over, when to give up. */
-static mono_t
-connect_due(const struct client *c)
-{
-	const struct server_conn *sc = c->peer;
-	mono_t first = mono_add(sc->since, doubt_patience(sc->up));
-	mono_t last = mono_add(sc->since, sc->up->service->conf->connect_timeout_ns);
-
-	return c->patient ? last : mono_min(first, last);
+	return failed < c->service->conf->retries;
 }
 
 /* Finds `c` a server and a connection to it; or a place in the queue; or refuses. */
@@ -335,7 +335,8 @@ client_dispatch(struct worker *w, struct client *c)
 	int i, r;
 
 	ASSERT(c->peer == NULL);
-	c->served = w->now;
+	if (c->beside == NULL)
+		c->served = w->now;
 	c->state = CLIENT_CONNECTING;
 	if (s->conf->breaker.on &&
 	    !shared_breaker_allows(c->group->breaker, &s->conf->breaker, w->now)) {
@@ -347,7 +348,8 @@ client_dispatch(struct worker *w, struct client *c)
 	for (;;) {
 		i = upstream_pick(w, c);
 		if (i == BALANCE_FULL) {
-			enqueue(w, c);
+			if (!race_stands_in(w, c))
+				enqueue(w, c);
 			return;
 		}
 		if (i < 0) {
@@ -374,11 +376,11 @@ client_dispatch(struct worker *w, struct client *c)
 		count(up->counter, SRV_RETRIES);
 		c->repeats++;
 	}
-	c->called = c->patient = false;
+	c->called = false;
 	if (c->peer->connected)
-		connected(w, c);
+		connected(w, c->peer);
 	else
-		wheel_set(&w->wheel, &c->timer, connect_due(c));
+		race_wait(w, c);
 }
 
 /* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
@@ -433,6 +435,8 @@ server_lost(struct worker *w, struct server_conn *sc, int error)
 {
 	if (hedge_is(sc))
 		hedge_lost(w, sc, error);
+	else if (sc->beside)
+		race_lost(w, sc, error);
 	else
 		client_lost_server(w, sc->client, error);
 }
@@ -602,7 +606,7 @@ server_connected(struct worker *w, struct server_conn *sc)
 	if (!sc->shared)
 		patience_learn(&sc->up->connects, mono_sub(w->now, sc->since));
 	doubt_reached(w, sc->up);
-	connected(w, sc->client);
+	connected(w, sc);
 }
 
 void
@@ -624,14 +628,14 @@ server_event(struct worker *w, struct server_conn *sc)
 	}
 	if (!sc->connected) {
 		if (sc->s.gone) {
-			client_lost_server(w, c, side_error(&sc->s));
+			server_lost(w, sc, side_error(&sc->s));
 		} else if (sc->s.writable) {
 			int r = sc->s.via != NULL ? tls_handshake(&sc->s) : 0;
 
 			if (r == 0)
 				server_connected(w, sc);
 			else if (r != -EAGAIN)
-				client_lost_server(w, c, -r);
+				server_lost(w, sc, -r);
 		}
 		return;
 	}
@@ -639,22 +643,19 @@ server_event(struct worker *w, struct server_conn *sc)
 }
 
 /* It waits for its server's connection for longer than that one usually takes, or than
- * it may. Who goes elsewhere leaves the server in rotation: one packet may be lost. */
+ * it may. The server stays in rotation: one packet may be lost. */
 static void
 not_connected(struct worker *w, struct client *c)
 {
 	const struct server_conn *sc = c->peer;
-	int64_t most = c->service->conf->connect_timeout_ns;
+	int64_t waited = mono_sub(w->now, sc->since);
 
-	if (mono_sub(w->now, sc->since) >= most) {
+	if (waited >= c->service->conf->connect_timeout_ns)
 		client_lost_server(w, c, ETIMEDOUT);
-	} else if (doubt_leaves(w, c)) {
-		count(sc->up->counter, SRV_CONNECTS_LEFT);
-		client_lost_server(w, c, EHOSTDOWN);
-	} else {
-		c->patient = true;
-		wheel_set(&w->wheel, &c->timer, connect_due(c));
-	}
+	else if (waited >= doubt_patience(sc) && race_may(c) && doubt_others(c))
+		race_begin(w, c);
+	else
+		race_wait(w, c);
 }
 
 void

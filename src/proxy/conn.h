@@ -33,6 +33,7 @@
 #include "proxy/servers/care.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/stick.h"
+#include "proxy/timers.h"
 #include "proxy/worker.h"
 
 #define TRIES_MAX 11 /* servers tried for one request: the first and 10 retries */
@@ -63,9 +64,10 @@ struct server_conn;
 struct client {
 	struct side s;
 	uint8_t state;
-	uint8_t minor;	/* HTTP/1.minor of the request */
-	uint8_t method; /* enum http1_method */
-	uint8_t n_tried;
+	uint8_t minor;	 /* HTTP/1.minor of the request */
+	uint8_t method;	 /* enum http1_method */
+	uint8_t n_tried; /* servers, those of `beside` among them */
+	uint8_t n_beside;
 	uint8_t coding; /* enum coding: what the client would like best */
 	bool tcp;
 	bool secure;   /* came by TLS */
@@ -78,7 +80,6 @@ struct client {
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
 	bool called;   /* it waited for a server and may try now */
-	bool patient;  /* waits for a connection for as long as the file allows */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
 	bool trusted;  /* the connection is a trusted proxy's */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
@@ -90,6 +91,7 @@ struct client {
 	struct wservice *service;
 	struct wgroup *group; /* whose servers answer; set for each request */
 	struct server_conn *peer;
+	struct server_conn *beside; /* other attempts to connect (race.h) */
 	struct hedge *hedge; /* a second server may be asked (hedge.h); or NULL */
 	struct h2_session *session; /* CLIENT_SESSION */
 	struct limit *limit;	    /* that it counts in; or NULL */
@@ -127,6 +129,9 @@ struct server_conn {
 	bool partial; /* s.in is known to be an incomplete head */
 	bool keep;    /* may answer again after this exchange */
 	bool shared;  /* its side is a place on a lane or trunk */
+	bool beside;  /* not its client's peer, but one of its other attempts */
+	bool counted; /* in upstream->silence, unless that was heard since */
+	struct server_conn *before; /* the next of them */
 };
 
 struct worker {
@@ -165,18 +170,6 @@ struct worker {
 	struct http1_head head;
 	char out[OUT_MAX];
 	char lines[SHAPE_MAX]; /* what routes add to a head */
-};
-
-/* What a timer belongs to. */
-enum timer_kind {
-	TIMER_CLIENT,
-	TIMER_UPSTREAM,
-	TIMER_WATCH,
-	TIMER_LANE,
-	TIMER_TRUNK,
-	TIMER_HEDGE,
-	TIMER_LISTENER,
-	TIMER_CARE
 };
 
 /* client.c: what http and tcp have in common */

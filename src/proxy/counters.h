@@ -37,7 +37,7 @@
 	X(ACTIVE, "active")	      /* requests (tcp: connections) now */  \
 	X(CONNECTIONS, "connections") /* opened */                           \
 	X(CONNECT_ERRORS, "connect_errors")                                  \
-	X(CONNECTS_LEFT, "connects_left") /* that took too long */           \
+	X(CONNECTS_LEFT, "connects_left") /* another was asked as well */    \
 	X(RETRIES, "retries")		  /* requests taken elsewhere */     \
 	X(TIMEOUTS, "timeouts")		  /* no answer in time */            \
 	X(ERRORS, "errors")		  /* broken or malformed answers */  \

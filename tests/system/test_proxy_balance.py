@@ -39,12 +39,13 @@ def servers(lab, n, port=80, fields=""):
     return [lab.get(port, fields=fields)[0]["x-server"] for _ in range(n)]
 
 
-def drop(lab, host):
-    """Its packets vanish, as those of a host without power do."""
+def drop(lab, *hosts):
+    """Their packets vanish, as those of a host without power do."""
     lab.at("nft", "add", "table", "inet", "hole")
     lab.at("nft", "add", "chain", "inet", "hole", "in",
            "{ type filter hook input priority 0; }")
-    lab.at("nft", "add", "rule", "inet", "hole", "in", "ip", "daddr", WEB[host], "drop")
+    for host in hosts:
+        lab.at("nft", "add", "rule", "inet", "hole", "in", "ip", "daddr", WEB[host], "drop")
 
 
 def crowd(lab, n, seconds, over=None, answered=None):
@@ -207,6 +208,75 @@ def test_lost_connects(lab):
     for t in threads:
         t.join()
     assert set(statuses) == {200}
+
+
+def counters(lab, server):
+    status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir, check=False))
+    return status["counters"][f"proxy_server service=site server={server}:8080"]
+
+
+def impatient(lab, n, wait=0.15):
+    """`n` clients one after the other, none of whom waits for long: who served them."""
+    served = collections.Counter()
+    for _ in range(n):
+        stream = lab.connect(80)
+        stream.sock.settimeout(wait)
+        stream.send(GET)
+        try:
+            served[stream.answer()[0]["x-server"]] += 1
+        except TimeoutError:
+            served["nobody"] += 1
+        stream.reset()
+    return served
+
+
+def test_clients_that_give_up(lab):
+    """None of them waits for web2 for as long as a doubt takes, and no check looks: it
+    is found dead all the same."""
+    named(lab, "web1", "web2", "web3")
+    drop(lab, "web2")
+    lab.start('  site: {listen: "lb1:80", check: none, retries: 0, '
+              'timeouts: {connect: 1m}, outlier: {errors: 0}, '
+              'servers: ["web1:8080", "web2:8080", "web3:8080"]}\n')
+    assert impatient(lab, 12)["nobody"] > 0
+    until(lambda: impatient(lab, 3) and counters(lab, "web2")["doubts"] > 0,
+          "they doubt web2 together")
+
+
+def test_another_is_asked_as_well(lab):
+    """Before anybody doubts web2; and of the attempts to reach it nothing is left."""
+    named(lab, "web1", "web2")
+    lab.start('  site: {listen: "lb1:80", check: none, pool: 0, timeouts: {connect: 1m}, '
+              'outlier: {errors: 0}, servers: ["web1:8080", "web2:8080"]}\n')
+    assert set(servers(lab, 20)) == {"web1", "web2"}  # both are known to be near
+    drop(lab, "web2")
+    assert impatient(lab, 8, wait=10)["nobody"] == 0
+    assert counters(lab, "web2")["connects_left"] > 0
+    until(lambda: counters(lab, "web2")["active"] == 0, "nobody waits for web2")
+
+
+def test_an_attempt_is_not_given_up(lab):
+    """Neither server can be reached. The one that was asked first comes back, and its
+    answer is the client's, although another has been asked after it."""
+    named(lab, "web1", "web2")
+    drop(lab, "web1", "web2")
+    lab.start('  site: {listen: "lb1:80", check: none, timeouts: {connect: 1m}, '
+              'outlier: {errors: 0}, servers: ["web1:8080", "web2:8080"]}\n')
+    stream = lab.connect(80)
+    stream.send(GET)
+    left = {}
+
+    def asked_both():
+        left.update({name: counters(lab, name)["connects_left"] for name in ("web1", "web2")})
+        return any(left.values())
+    until(asked_both, "the other one is asked as well")
+    first = next(name for name, n in left.items() if n)
+    lab.at("nft", "flush", "chain", "inet", "hole", "in")
+    lab.at("nft", "add", "rule", "inet", "hole", "in", "ip", "daddr",
+           WEB["web2" if first == "web1" else "web1"], "drop")
+    assert stream.answer()[0]["x-server"] == first
+    until(lambda: all(counters(lab, name)["active"] == 0 for name in left), "nothing is left")
+    stream.close()
 
 
 def test_outlier(lab):

@@ -20,6 +20,7 @@
 
 #include "proxy/h2/h2_trunk.h"
 #include "proxy/servers/dial.h"
+#include "proxy/servers/race.h"
 #include "proxy/tls/tls.h"
 
 #define READS	   16		 /* in one turn */
@@ -307,10 +308,12 @@ stands(struct h2_trunk *t)
 
 		if (n++ < room(t)) {
 			server_connected(w, sc);
-			continue;
+		} else if (sc->beside) {
+			race_drop(w, sc);
+		} else {
+			server_close(w, sc);
+			client_dispatch(w, c);
 		}
-		server_close(w, sc);
-		client_dispatch(w, c);
 	}
 }
 

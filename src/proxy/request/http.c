@@ -817,7 +817,8 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	c->down.dechunk = a.dechunk;
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
 	used = send_first(w, c, b, head);
-	c->first = sc->up->heard = w->now;
+	c->first = w->now;
+	doubt_heard(sc->up, w->now);
 	if (!kept_waits(c)) {
 		buf_put(&w->bufs, c->kept);
 		c->kept = NULL;

@@ -2,8 +2,9 @@
 /*
  * doubt.c - a server that takes work and says nothing.
  *
- * Checks find it after `fall` intervals; its clients know sooner. Who waits for longer
- * than PATIENCE_NS on a server from which nothing at all was heard meanwhile doubts it:
+ * Checks find it after `fall` intervals; its clients know sooner. When somebody has
+ * waited for PATIENCE_NS, one client or several one after the other, whether they still
+ * wait or have given up, and nothing at all was heard of it meanwhile, it is doubted:
  * it gets no new work for a while, those who only wait for a connection go elsewhere,
  * and the checks are asked to look at once (health_core.h). A slow page therefore costs
  * a check and nothing else, and the last server left is never doubted.
@@ -18,6 +19,7 @@
 #include <errno.h>
 
 #include "proxy/conn.h"
+#include "proxy/servers/race.h"
 
 #define PATIENCE_NS PATIENCE_LEAST
 #define DOUBT_NS    (400 * MS_NS) /* the first; each one after that twice as long */
@@ -36,17 +38,43 @@ waits(const struct client *c)
 	       c->req_sent == c->req->len && c->up.body.done && !flow_pending(&c->up);
 }
 
-int64_t
-doubt_patience(const struct upstream *up)
+/* Its own server is worth a longer wait: there it has its data, or what is cached. */
+static bool
+stays(const struct client *c)
 {
-	return patience_ns(&up->connects, up->service->conf->connect_timeout_ns);
+	return c->stuck != 0 || c->service->conf->balance == BALANCE_HASH;
+}
+
+/* What follows the network's part, a handshake, is work of the server's. */
+static bool
+at_work(const struct server_conn *sc)
+{
+	return sc->shared || (sc->s.via != NULL && sc->s.writable);
+}
+
+int64_t
+doubt_patience(const struct server_conn *sc)
+{
+	bool early = !stays(sc->client) && !at_work(sc);
+
+	return patience_ns(&sc->up->connects, early ? PATIENCE_HOP : PATIENCE_LEAST,
+	    sc->up->service->conf->connect_timeout_ns);
+}
+
+/* Who waits for so long doubts its server. */
+static int64_t
+limit_ns(const struct upstream *up)
+{
+	return up->connects.mean_ns == 0 ? PATIENCE_NS
+					 : patience_ns(&up->connects, PATIENCE_NS,
+					       up->service->conf->connect_timeout_ns);
 }
 
 static bool
 overdue(const struct worker *w, const struct server_conn *sc)
 {
-	int64_t ns = sc->client->state == CLIENT_CONNECTING ? doubt_patience(sc->up)
-							    : PATIENCE_NS;
+	int64_t ns =
+	    sc->client->state == CLIENT_CONNECTING ? limit_ns(sc->up) : PATIENCE_NS;
 
 	return mono_sub(w->now, sc->since) >= ns && waits(sc->client);
 }
@@ -55,6 +83,8 @@ overdue(const struct worker *w, const struct server_conn *sc)
 static bool
 silent(const struct worker *w, struct upstream *up)
 {
+	if (silence_ns(&up->silence, w->now) >= limit_ns(up))
+		return true;
 	for (struct list *n = up->busy.prev; n != &up->busy; n = n->prev) {
 		const struct server_conn *sc = CONTAINER(n, struct server_conn, link);
 
@@ -84,10 +114,9 @@ others(const struct upstream *up, const struct client *c)
 }
 
 bool
-doubt_leaves(const struct worker *w, const struct client *c)
+doubt_others(const struct client *c)
 {
-	return overdue(w, c->peer) && c->n_tried < c->service->conf->retries &&
-	       others(c->peer->up, c);
+	return others(c->peer->up, c);
 }
 
 bool
@@ -141,9 +170,12 @@ move_on(struct worker *w, struct upstream *up)
 	{
 		struct server_conn *sc = CONTAINER(n, struct server_conn, link);
 		struct client *c = sc->client;
-		bool connecting = c->state == CLIENT_CONNECTING && others(up, c);
 
-		if (overdue(w, sc) && (connecting || (all && doubt_may_move(c, up))))
+		if (!overdue(w, sc) || sc->beside)
+			continue;
+		if (c->state == CLIENT_CONNECTING && race_may(c) && others(up, c))
+			race_begin(w, c);
+		else if (all && doubt_may_move(c, up))
 			server_lost(w, sc, EHOSTDOWN);
 	}
 }
@@ -158,6 +190,7 @@ doubt(struct worker *w, struct upstream *up)
 		ns *= 2;
 	up->doubted = true;
 	up->doubted_at = w->now;
+	silence_again(&up->silence, w->now);
 	up->doubted_until = mono_add(w->now, ns);
 	upstream_usable(up);
 	wheel_set(&w->wheel, &up->retry, up->doubted_until);
@@ -166,11 +199,33 @@ doubt(struct worker *w, struct upstream *up)
 	move_on(w, up);
 }
 
+/* Who has yet to send a body may be the one who is waited for. */
 void
-doubt_begin(struct worker *w, struct upstream *up)
+doubt_begin(struct worker *w, struct server_conn *sc)
 {
+	struct upstream *up = sc->up;
+
+	sc->counted = (sc->client->tcp || sc->client->up.body.done) &&
+		      mono_before(up->heard, w->now);
+	if (sc->counted)
+		silence_wait(&up->silence, w->now);
 	if (mono_is_never(up->watch.due))
 		wheel_set(&w->wheel, &up->watch, mono_add(w->now, PATIENCE_NS));
+}
+
+void
+doubt_end(struct worker *w, struct server_conn *sc)
+{
+	if (sc->counted && mono_before(sc->up->heard, sc->since))
+		silence_leave(&sc->up->silence, w->now);
+	sc->counted = false;
+}
+
+void
+doubt_heard(struct upstream *up, mono_t now)
+{
+	up->heard = now;
+	silence_end(&up->silence);
 }
 
 void
@@ -178,16 +233,18 @@ doubt_reached(struct worker *w, struct upstream *up)
 {
 	up->reached = w->now;
 	if (up->service->conf->mode == MODE_TCP) /* there is nothing else to hear */
-		up->heard = w->now;
+		doubt_heard(up, w->now);
 }
 
 void
 doubt_due(struct worker *w, struct upstream *up)
 {
-	if (up->gone || list_empty(&up->busy))
+	if (up->gone)
 		return;
 	if (upstream_takes(up) && silent(w, up) && others(up, NULL) &&
 	    mono_before(mono_add(up->doubted_until, PATIENCE_NS), w->now))
 		doubt(w, up);
+	if (list_empty(&up->busy) && silence_ns(&up->silence, w->now) == 0)
+		return;
 	wheel_set(&w->wheel, &up->watch, mono_add(w->now, PATIENCE_NS / 5));
 }

@@ -4,17 +4,19 @@
  *
  * Pure. Learned from how long connections to it took: their mean and how much they
  * differ, as TCP does for its retransmissions (RFC 6298). A server next door is given
- * PATIENCE_LEAST, so that one lost packet already sends a client elsewhere and nobody
+ * PATIENCE_HOP, so that one lost packet already sends a client elsewhere and nobody
  * waits for the kernel's next SYN after a second; one that is far away is given what it
- * needs.
+ * needs. Asking another costs a connection and loses nothing (race.h); where it would
+ * cost work, or move a client from its own server, all are given PATIENCE_LEAST.
  */
 #ifndef NINES_PROXY_PATIENCE_H
 #define NINES_PROXY_PATIENCE_H
 
 #include "base/mono.h"
 
-#define PATIENCE_LEAST	 (250 * MS_NS)
-#define PATIENCE_UNKNOWN (750 * MS_NS) /* with a server that was never reached */
+#define PATIENCE_HOP	 (40 * MS_NS)  /* for the network's part, at least */
+#define PATIENCE_LEAST	 (250 * MS_NS) /* for all that the server has to do */
+#define PATIENCE_UNKNOWN (750 * MS_NS) /* the same with one that was never reached */
 
 struct patience { /* zero: nothing is known */
 	int64_t mean_ns, spread_ns;
@@ -37,16 +39,16 @@ patience_learn(struct patience *p, int64_t ns)
 		p->mean_ns = 1;
 }
 
-/* At most `most`, which the file says. */
+/* `least` is one of those above; at most `most`, which the file says. */
 static inline int64_t
-patience_ns(const struct patience *p, int64_t most)
+patience_ns(const struct patience *p, int64_t least, int64_t most)
 {
 	int64_t ns = 2 * (p->mean_ns + 4 * p->spread_ns);
 
 	if (p->mean_ns == 0)
-		ns = PATIENCE_UNKNOWN;
-	if (ns < PATIENCE_LEAST)
-		ns = PATIENCE_LEAST;
+		ns = least < PATIENCE_LEAST ? PATIENCE_LEAST : PATIENCE_UNKNOWN;
+	if (ns < least)
+		ns = least;
 	return ns < most ? ns : most;
 }
 

@@ -18,6 +18,7 @@
 #include "proxy/servers/latency.h"
 #include "proxy/servers/outlier.h"
 #include "proxy/servers/patience.h"
+#include "proxy/servers/silence.h"
 #include "proxy/servers/sticky.h"
 #include "proxy/side.h"
 #include "proxy/wheel.h"
@@ -69,9 +70,10 @@ struct upstream {
 	mono_t heard;		  /* an answer came from it */
 	mono_t doubted_at;	  /* last */
 	mono_t doubted_until;
-	unsigned doubts;  /* since it was heard */
-	mono_t reached;	  /* a connection to it came about */
-	struct list idle; /* connections, the last used first */
+	struct silence silence; /* the same */
+	unsigned doubts;	/* since it was heard */
+	mono_t reached;		/* a connection to it came about */
+	struct list idle;	/* connections, the last used first */
 	unsigned n_idle;
 	struct list busy;
 	int64_t usual_ns;	  /* to answer; 0: not known */
@@ -194,13 +196,16 @@ void server_release(struct worker *w, struct server_conn *sc, bool keep);
 void server_close(struct worker *w, struct server_conn *sc);
 
 /* doubt.c: servers that take work and say nothing */
-void doubt_begin(struct worker *w, struct upstream *up); /* it was given work */
+/* It was given work, which is over before it was heard, or not. */
+void doubt_begin(struct worker *w, struct server_conn *sc);
+void doubt_end(struct worker *w, struct server_conn *sc);
+void doubt_heard(struct upstream *up, mono_t now);
 void doubt_reached(struct worker *w, struct upstream *up);
 void doubt_due(struct worker *w, struct upstream *up);
-/* Of a client that waits for a connection to `up`. */
-int64_t doubt_patience(const struct upstream *up);
-/* Who has waited so long for his may go elsewhere, if there is anybody else. */
-bool doubt_leaves(const struct worker *w, const struct client *c);
+/* How long a client waits for the connection `sc` before it asks another server too. */
+int64_t doubt_patience(const struct server_conn *sc);
+/* True if there is one that `c`, which has a peer, has not asked. */
+bool doubt_others(const struct client *c);
 /* True if another server can be asked what `c` has asked `up`. */
 bool doubt_may_move(const struct client *c, const struct upstream *up);
 

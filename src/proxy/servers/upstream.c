@@ -15,6 +15,7 @@
 #include "proxy/servers/dial.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/lane.h"
+#include "proxy/servers/race.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_peer.h"
 
@@ -383,7 +384,7 @@ attach(struct worker *w, struct client *c, struct server_conn *sc)
 	list_remove(&sc->link);
 	list_append(&sc->up->busy, &sc->link);
 	sc->since = w->now;
-	doubt_begin(w, sc->up);
+	doubt_begin(w, sc);
 	if (!w->caring)
 		care_begin(w);
 	count(sc->up->counter, SRV_REQUESTS);
@@ -427,7 +428,10 @@ detach(struct worker *w, struct server_conn *sc)
 {
 	if (sc->client == NULL)
 		return;
-	if (hedge_is(sc))
+	doubt_end(w, sc);
+	if (sc->beside)
+		race_detach(sc);
+	else if (hedge_is(sc))
 		hedge_detach(sc);
 	else
 		sc->client->peer = NULL;
