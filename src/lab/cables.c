@@ -518,6 +518,31 @@ lay_outside(struct world *w, struct sbuf *why)
 	return err;
 }
 
+struct ip
+cables_client_address(const struct world *w, const struct network *net)
+{
+	return client_address(w->cluster, net);
+}
+
+int
+cables_way_back(struct world *w, const struct network *net, const struct ip_net *from,
+    struct sbuf *why)
+{
+	const struct network beyond = {.subnet = *from};
+	char ns[WORLD_NS_LEN];
+	struct sbuf text;
+	struct way way;
+	int err;
+
+	world_client(w, net, ns);
+	ways_from(w->cluster, net, w->outside, &way);
+	sbuf_init(&text, BATCH_MAX);
+	plan_way(&beyond, &way, "", &text);
+	err = batch(ns, &text, why);
+	sbuf_done(&text);
+	return err;
+}
+
 int
 cables_lay(struct world *w, struct sbuf *why)
 {

@@ -11,4 +11,9 @@
 /* Everything up to addresses and routes; says in `why` what went wrong. */
 int cables_lay(struct world *w, struct sbuf *why) MUST_CHECK;
 
+/* The address of the client on `net`, and its way back to `from` outside. */
+struct ip cables_client_address(const struct world *w, const struct network *net);
+int cables_way_back(struct world *w, const struct network *net,
+    const struct ip_net *from, struct sbuf *why) MUST_CHECK;
+
 #endif /* NINES_LAB_CABLES_H */

@@ -162,10 +162,17 @@ moved_and_steady(struct drill *d)
 }
 
 bool
+drill_remote_steady(struct drill *d)
+{
+	return d->remote == NULL || remote_steady_ns(d->remote) >= STEADY_NS;
+}
+
+bool
 drill_well(struct drill *d)
 {
 	if (!drill_owner_right(d) || !others_right(d) || !steady(d) ||
-	    !flows_steady(d->flows) || !writers_steady(d->writers))
+	    !flows_steady(d->flows) || !writers_steady(d->writers) ||
+	    !drill_remote_steady(d))
 		return false;
 	for (size_t i = 0; i < d->world.n_hosts; i++) {
 		if (d->world.host[i].balances && !world_ready(&d->world, i))
@@ -187,6 +194,8 @@ unwell(struct drill *d)
 		return "no steady answers";
 	if (!flows_steady(d->flows))
 		return "downloads or pushes stand still";
+	if (!drill_remote_steady(d))
+		return "nobody answers through the VPN";
 	return writers_steady(d->writers) ? "not all parts are up"
 					  : "writes are not acknowledged";
 }
@@ -259,6 +268,8 @@ finish(struct drill *d, struct phase *p)
 	flows_take(d->flows, p->flows);
 	prober_measure(d->prober, p->from, p->to, &p->probes, &list);
 	p->n_outages = list.n;
+	if (d->remote != NULL)
+		remote_measure(d->remote, p->from, p->to, &p->remote);
 	n = owners_events(d->owners, p->from, event, EVENTS_MAX);
 	owners_measure(event, n, p->from, p->to, &p->owners);
 	/* Two owners of any address are worth knowing. */
@@ -286,6 +297,27 @@ settle_role(struct drill *d, const struct drill_case *c, int64_t hold)
 	return err;
 }
 
+/* Likewise through the VPN. */
+static int
+settle_remote(struct drill *d, struct drill_round *r)
+{
+	bool ends = r->remote_forecast == FORECAST_ENDS;
+	int err = drill_until(d, drill_remote_steady, ends ? ENDS_NS : SERVED_NS);
+	char text[TROUBLE_LEN];
+	const char *differs;
+
+	r->remote_survived = err == 0;
+	if (err != 0 && err != -ETIMEDOUT)
+		return err;
+	differs = rules_differ(r->remote_forecast, r->remote_survived);
+	if (differs != NULL) {
+		(void)snprintf(text, sizeof(text), "VPN %s: %s",
+		    d->world.guest.vpn->name, differs);
+		complain(d, text);
+	}
+	return err;
+}
+
 /* A failure of the list: the analysis says whether clients are served. */
 static int
 settle_mishap(struct drill *d, struct drill_round *r)
@@ -300,7 +332,7 @@ settle_mishap(struct drill *d, struct drill_round *r)
 	differs = rules_differ(r->forecast, r->survived);
 	if (differs != NULL)
 		complain(d, differs);
-	return err;
+	return d->remote != NULL ? settle_remote(d, r) : err;
 }
 
 static int
@@ -364,6 +396,14 @@ drill_forecast(const struct drill *d, const struct mishap *m)
 	return mishap_forecast(d->topology, m, (size_t)d->goal);
 }
 
+enum forecast
+drill_remote_forecast(const struct drill *d, const struct mishap *m)
+{
+	if (d->topology == NULL || d->remote_goal < 0)
+		return FORECAST_NONE;
+	return mishap_forecast(d->topology, m, (size_t)d->remote_goal);
+}
+
 /* Whom it befalls: by role, or as the failure says. */
 void
 drill_aim(const struct drill *d, const struct drill_task *t, struct harm *h)
@@ -396,6 +436,7 @@ name_round(const struct drill *d, const struct drill_task *t, const struct harm 
 	const char *target;
 
 	r->what = t->what;
+	r->remote = d->remote != NULL;
 	(void)snprintf(
 	    r->victim, sizeof(r->victim), "%s", d->world.host[h->host].host->name);
 	if (f == NULL) {
@@ -405,6 +446,8 @@ name_round(const struct drill *d, const struct drill_task *t, const struct harm 
 	mishap_name(f, r->name, sizeof(r->name));
 	r->generated = true;
 	r->forecast = drill_forecast(d, f);
+	if (r->remote)
+		r->remote_forecast = drill_remote_forecast(d, f);
 	target = strchr(r->name, ':');
 	(void)snprintf(
 	    r->victim, sizeof(r->victim), "%s", target != NULL ? target + 1 : "all");

@@ -21,6 +21,7 @@
 #include "lab/mishap.h"
 #include "lab/owners.h"
 #include "lab/probe.h"
+#include "lab/remote.h"
 #include "lab/world.h"
 #include "lab/writers.h"
 
@@ -54,6 +55,8 @@ struct drill {
 	struct load *load;
 	struct flows *flows;
 	struct writers *writers;
+	struct remote *remote; /* a client of the VPN; NULL: nobody asks through one */
+	long remote_goal;      /* of the VPN, in the analysis; -1: it has none */
 	struct rng rng;
 	int64_t seed; /* of `rng` */
 	bool keep;    /* whatever goes wrong stays as it is then */
@@ -111,6 +114,7 @@ struct phase {
 	struct owners_sum owners;
 	struct load_sum load;
 	struct flow_sum flows[FLOW_KINDS];
+	struct probe_sum remote; /* through the VPN */
 	int64_t two_ns; /* with two owners: the worst of all floating addresses */
 	struct outage outage[OUTAGES_MAX];
 	size_t n_outages;
@@ -136,6 +140,9 @@ struct drill_round {
 	enum forecast forecast;
 	bool played;   /* else things were not well before it */
 	bool survived; /* clients were served while it lasted */
+	bool remote;   /* somebody asked through the VPN: what was foretold, and seen */
+	enum forecast remote_forecast;
+	bool remote_survived;
 	bool settled;  /* all went as it should */
 	bool doubtful; /* the machine stood still while it measured */
 	char trouble[TROUBLE_LEN];
@@ -212,8 +219,11 @@ void drill_aim(const struct drill *d, const struct drill_task *t, struct harm *h
  */
 int drill_random(struct drill *d, int64_t length_ns) MUST_CHECK;
 
-/* What the analysis of `d` says. */
+/* What the analysis of `d` says: of the service, of the VPN. */
 enum forecast drill_forecast(const struct drill *d, const struct mishap *m);
+enum forecast drill_remote_forecast(const struct drill *d, const struct mishap *m);
+/* Who asks through the VPN is answered; true where nobody does. */
+bool drill_remote_steady(struct drill *d);
 
 /* The server of `s` that fails in cases by role: the first that is not a backup. */
 const struct host *drill_server(const struct service *s);

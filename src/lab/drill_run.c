@@ -291,8 +291,53 @@ watch(struct drill *d)
 }
 
 static void
+say_unmeasured(const struct vpn *v, const char *why)
+{
+	(void)fprintf(
+	    stderr, "nines drill: VPN %s is not measured: %s\n", v->name, why);
+}
+
+/* Without him the drill goes on, and says so. */
+static int
+watch_remote(struct drill *d)
+{
+	const struct vpn *v = d->world.guest.vpn;
+	char why[REMOTE_WHY_LEN] = "nobody answers through it";
+	int err = 0;
+
+	if (v == NULL)
+		return 0;
+	d->remote = remote_start(&d->world, why);
+	if (d->remote != NULL)
+		err = drill_until(d, drill_remote_steady, READY_NS);
+	if (d->remote != NULL && err == 0)
+		return 0;
+	if (err == -ETIMEDOUT)
+		(void)snprintf(why, sizeof(why), "nobody answers through it");
+	remote_stop(d->remote);
+	d->remote = NULL;
+	say_unmeasured(v, why);
+	return err == -EINTR ? err : 0;
+}
+
+static void
+invite(struct drill *d, const struct options *o)
+{
+	char why[REMOTE_WHY_LEN] = "";
+
+	d->remote_goal = -1;
+	if (o->engine != ENGINE_NINES || o->random_ns > 0 || o->soak_ns > 0)
+		return;
+	if (remote_invite(&d->world, why) && d->topology != NULL)
+		d->remote_goal = mishap_vpn_goal(d->topology, d->world.guest.vpn->name);
+	if (why[0] != '\0')
+		say_unmeasured(&d->world.cluster->vpn[0], why);
+}
+
+static void
 unwatch(struct drill *d)
 {
+	remote_stop(d->remote);
 	writers_stop(d->writers);
 	flows_stop(d->flows);
 	load_stop(d->load);
@@ -435,6 +480,7 @@ run(struct drill *d, const struct cluster *c, const struct options *o)
 		    o->file);
 		goto out;
 	}
+	invite(d, o);
 	sbuf_init(&why, 65536);
 	err = world_build(&d->world, &d->change, &why);
 	if (err == 0)
@@ -445,6 +491,8 @@ run(struct drill *d, const struct cluster *c, const struct options *o)
 	if (err != 0)
 		goto out;
 	err = watch(d);
+	if (err == 0)
+		err = watch_remote(d);
 	if (err == 0 && o->random_ns > 0)
 		status = by_chance(d, o);
 	else if (err == 0)

@@ -227,6 +227,18 @@ mishap_goal(const struct topology *t, const struct service *s)
 	return -1;
 }
 
+long
+mishap_vpn_goal(const struct topology *t, const char *name)
+{
+	for (size_t i = 0; i < topology_n_goals(t); i++) {
+		const struct goal *g = topology_goal(t, i);
+
+		if (strcmp(g->what, "VPN") == 0 && strcmp(g->name, name) == 0)
+			return (long)i;
+	}
+	return -1;
+}
+
 enum forecast
 mishap_forecast(const struct topology *t, const struct mishap *m, size_t goal)
 {

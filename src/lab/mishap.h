@@ -62,7 +62,8 @@ enum forecast mishap_forecast(
 size_t mishap_failures(
     const struct topology *t, const struct mishap *m, size_t *failed, size_t max);
 
-/* The goal of `s`; -1: the analysis has none. */
+/* The goal of `s`, of VPN `name`; -1: the analysis has none. */
 long mishap_goal(const struct topology *t, const struct service *s);
+long mishap_vpn_goal(const struct topology *t, const char *name);
 
 #endif /* NINES_LAB_MISHAP_H */

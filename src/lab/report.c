@@ -38,7 +38,7 @@ spread_of(double *v, size_t n)
 	return s;
 }
 
-enum measure { OUTAGE, OUTAGE_BACK, TWO, TWO_BACK, NONE, RECOVERY, MEASURES };
+enum measure { OUTAGE, OUTAGE_BACK, TWO, TWO_BACK, NONE, RECOVERY, REMOTE, MEASURES };
 
 static double
 measure_of(const struct drill_round *r, enum measure m)
@@ -56,6 +56,8 @@ measure_of(const struct drill_round *r, enum measure m)
 		return ms(r->phase[0].owners.none_ns + r->phase[1].owners.none_ns);
 	case RECOVERY:
 		return ms(r->recovered_ns);
+	case REMOTE:
+		return ms(r->phase[0].remote.outage_ns);
 	case MEASURES:
 		break;
 	}
@@ -76,6 +78,7 @@ add_round(struct report_group *g, const struct drill_round *k)
 	g->doubtful += k->doubtful;
 	g->played += k->played;
 	g->survived += k->survived;
+	g->has_remote = g->has_remote || k->remote;
 	g->writes += k->writes.acknowledged;
 	g->writes_unanswered += k->writes_load.failures;
 	g->writes_lost += k->writes.lost + k->writes.torn;
@@ -102,8 +105,8 @@ bool
 report_gather(const struct drill_report *r, size_t first, struct report_group *g)
 {
 	double *v = calloc(r->n, sizeof(*v));
-	struct spread *spread[MEASURES] = {
-	    &g->outage, &g->back, &g->two, &g->two_back, &g->none, &g->recovery};
+	struct spread *spread[MEASURES] = {&g->outage, &g->back, &g->two, &g->two_back,
+	    &g->none, &g->recovery, &g->remote};
 
 	*g = (struct report_group){.first = &r->round[first]};
 	for (size_t i = 0; i < first; i++) {
@@ -379,6 +382,27 @@ writes_json(const struct report_group *g)
 	    (json_int_t)g->writes_lost, "repeated", (json_int_t)g->writes_repeated);
 }
 
+/* Through the VPN; null where nobody asked. */
+static json_t *
+remote_json(const struct drill_round *round)
+{
+	json_t *phase[2];
+
+	if (!round->remote)
+		return json_null();
+	for (size_t i = 0; i < ARRAY_LEN(phase); i++) {
+		const struct probe_sum *s = &round->phase[i].remote;
+
+		phase[i] = json_pack("{s:f,s:i,s:i,s:i,s:f}", "outage_ms",
+		    ms(s->outage_ns), "outages", (int)s->outages, "answered",
+		    (int)s->answered, "failed", (int)s->failed, "slowest_ms",
+		    (double)s->slowest_us / 1e3);
+	}
+	return json_pack("{s:s,s:b,s:o,s:o}", "forecast",
+	    report_forecast(round->remote_forecast), "survived",
+	    (int)round->remote_survived, "during", phase[0], "after", phase[1]);
+}
+
 static json_t *
 round_json(const struct drill_report *r, const struct drill_round *round)
 {
@@ -389,12 +413,12 @@ round_json(const struct drill_report *r, const struct drill_round *round)
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(story,
 		    json_pack("{s:f,s:s}", "at_ms", ms(m[i].at_ns), "what", m[i].text));
-	return json_pack("{s:s,s:s,s:b,s:f,s:b,s:b,s:s,s:o,s:o,s:o}", "victim",
+	return json_pack("{s:s,s:s,s:b,s:f,s:b,s:b,s:s,s:o,s:o,s:o,s:o}", "victim",
 	    round->victim, "forecast", report_forecast(round->forecast), "survived",
 	    (int)round->survived, "recovered_ms", ms(round->recovered_ns), "settled",
 	    (int)round->settled, "doubtful", (int)round->doubtful, "trouble",
 	    round->trouble, "during", phase_json(&round->phase[0]), "after",
-	    phase_json(&round->phase[1]), "story", story);
+	    phase_json(&round->phase[1]), "vpn", remote_json(round), "story", story);
 }
 
 /* What had been done before, so that the new report is the whole one. */

@@ -17,6 +17,8 @@ struct report_group {
 	size_t n, unsettled, doubtful;
 	size_t played, survived; /* in how many rounds clients were served */
 	struct spread outage, back, two, two_back, none, recovery;
+	struct spread remote; /* the outage through the VPN, where somebody asks so */
+	bool has_remote;
 	uint64_t failed, retried, broken, requests;
 	uint64_t probes_failed;
 	struct flow_sum flows[FLOW_KINDS];

@@ -32,20 +32,23 @@ report_seen(const struct report_group *g)
 static void
 row(const struct drill_report *r, const struct report_group *g, FILE *f)
 {
-	char outage[64], before[16] = "";
+	char outage[64], before[16] = "", remote[16] = "-";
 	double was;
 
 	(void)snprintf(outage, sizeof(outage), "%.0f / %.0f / %.0f", g->outage.min,
 	    g->outage.median, g->outage.max);
 	if (report_old_outage(&r->before, g->first->name, &was))
 		(void)snprintf(before, sizeof(before), "%.0f", was);
+	if (g->has_remote)
+		(void)snprintf(remote, sizeof(remote), "%.0f", g->remote.max);
 	(void)fprintf(f,
-	    "%-32s %-9s %-9s %20s %6s %7llu %7llu %5llu %5llu %5llu %6llu %5llu %5llu "
+	    "%-32s %-9s %-9s %20s %6s %6s %7llu %7llu %5llu %5llu %5llu %6llu %5llu "
+	    "%5llu "
 	    "%7.0f "
 	    "%8.0f%s\n",
 	    g->first->name, report_forecast(g->first->forecast), report_seen(g), outage,
-	    before, (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
-	    (unsigned long long)g->broken,
+	    before, remote, (unsigned long long)g->probes_failed,
+	    (unsigned long long)g->failed, (unsigned long long)g->broken,
 	    (unsigned long long)g->flows[FLOW_DOWNLOAD].broken,
 	    (unsigned long long)g->flows[FLOW_PUSH].broken,
 	    (unsigned long long)g->writes, (unsigned long long)g->writes_lost,
@@ -101,13 +104,14 @@ report_failures(const struct drill_report *r, FILE *f, bool colour)
 
 	(void)fprintf(f,
 	    "%s%s, heartbeat %.0f ms, seed %lld; times in ms%s\n"
-	    "%-32s %-9s %-9s %20s %6s %15s %17s %18s %7s %8s\n"
-	    "%-32s %-9s %-9s %20s %6s %7s %7s %5s %5s %5s %6s %5s %5s %7s %8s\n",
+	    "%-32s %-9s %-9s %20s %6s %6s %15s %17s %18s %7s %8s\n"
+	    "%-32s %-9s %-9s %20s %6s %6s %7s %7s %5s %5s %5s %6s %5s %5s %7s %8s\n",
 	    bold, r->program, (double)r->heartbeat_ns / 1e6, (long long)r->seed, plain,
-	    "", "", "", "nobody answered", "", "requests failed", "connections lost",
-	    "writes", "two", "all well", "failure", "foretold", "seen",
-	    "min / median / max", r->before.all != NULL ? "before" : "", "new", "kept",
-	    "kept", "down", "push", "done", "lost", "twice", "owners", "after");
+	    "", "", "", "nobody answered", "", "by VPN", "requests failed",
+	    "connections lost", "writes", "two", "all well", "failure", "foretold",
+	    "seen", "min / median / max", r->before.all != NULL ? "before" : "", "max",
+	    "new", "kept", "kept", "down", "push", "done", "lost", "twice", "owners",
+	    "after");
 	for (size_t i = 0; i < r->n; i++) {
 		if (report_gather(r, i, &g))
 			row(r, &g, f);

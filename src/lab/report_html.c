@@ -344,7 +344,11 @@ failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
 {
 	uint64_t wrong = g->writes_lost + g->writes_repeated;
 	bool ends = g->survived < g->played;
+	char remote[24] = "";
 	double was;
+
+	if (g->has_remote)
+		(void)snprintf(remote, sizeof(remote), "%.0f", g->remote.max);
 
 	(void)fprintf(f, "<tr><td><a href='#%s'>%s</a>%s<td>%s<td%s>%s<td>%.0f",
 	    g->first->name, g->first->name,
@@ -355,9 +359,9 @@ failure_row(FILE *f, const struct drill_report *r, const struct report_group *g)
 	    report_old_outage(&r->before, g->first->name, &was))
 		(void)fprintf(f, " <small>(%.0f)</small>", was);
 	(void)fprintf(f,
-	    "<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td%s>%llu"
+	    "<td>%s<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td>%llu<td%s>%llu"
 	    "<td>%.0f<td>%.0f\n",
-	    (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
+	    remote, (unsigned long long)g->probes_failed, (unsigned long long)g->failed,
 	    (unsigned long long)g->broken,
 	    (unsigned long long)g->flows[FLOW_DOWNLOAD].broken,
 	    (unsigned long long)g->flows[FLOW_PUSH].broken,
@@ -373,7 +377,8 @@ failures_table(FILE *f, const struct drill_report *r)
 	struct report_group g;
 
 	(void)fputs("<div class=scroll><table><tr><th>failure<th>foretold<th>seen"
-		    "<th>outage<th>new requests failed<th>kept<th>kept connections "
+		    "<th>outage<th>through the VPN<th>new requests "
+		    "failed<th>kept<th>kept connections "
 		    "lost<th>downloads<th>pushes<th>writes<th>lost or twice<th>two "
 		    "owners<th>all well after\n",
 	    f);

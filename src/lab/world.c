@@ -132,6 +132,7 @@ struct variant {
 	struct floating_ip *floating_ip;
 	struct service *service;
 	struct vpn *vpn;
+	struct vpn_peer *peer;	/* of the VPN that has a guest */
 	struct server **server; /* one array per service */
 };
 
@@ -143,6 +144,7 @@ variant_done(struct variant *v, size_t n_services)
 	free(v->server);
 	free(v->service);
 	free(v->vpn);
+	free(v->peer);
 	free(v->floating_ip);
 }
 
@@ -162,6 +164,25 @@ vary_weights(struct variant *v, const struct cluster *c)
 		}
 		v->service[i].server = v->server[i];
 	}
+	return 0;
+}
+
+/* The guest beside those whom the file lets in. */
+static int
+add_guest(struct variant *v, const struct world_guest *g)
+{
+	struct vpn *vpn;
+
+	if (g->vpn == NULL)
+		return 0;
+	vpn = &v->vpn[g->vpn->index];
+	v->peer = calloc(vpn->n_peers + 1, sizeof(*v->peer));
+	if (v->peer == NULL)
+		return -ENOMEM;
+	if (vpn->n_peers > 0)
+		memcpy(v->peer, vpn->peer, vpn->n_peers * sizeof(*v->peer));
+	v->peer[vpn->n_peers++] = g->peer;
+	vpn->peer = v->peer;
 	return 0;
 }
 
@@ -201,6 +222,8 @@ variant_init(
 	v->cluster.floating_ip = v->floating_ip;
 	v->cluster.host_firewall.confirm_ns = 0; /* nobody can be locked out of it */
 	v->cluster.service = v->service;
+	if (add_guest(v, &w->guest) != 0)
+		return -ENOMEM;
 	return change->weights ? vary_weights(v, c) : 0;
 }
 

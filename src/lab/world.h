@@ -42,11 +42,19 @@ struct world_host {
 	pid_t back; /* the built-in server behind nginx; 0: not running */
 };
 
+/* A client of a VPN that the file does not know: the drill's own. */
+struct world_guest {
+	const struct vpn *vpn; /* NULL: there is none */
+	uint8_t key[VPN_KEY_LEN];
+	struct vpn_peer peer;
+};
+
 struct world {
 	char name[WORLD_NAME_MAX + 1];
 	char dir[WORLD_PATH_LEN];
 	char key[WORLD_PATH_LEN + 16]; /* file with the firewalls' secret */
 	char vpn_key[WORLD_PATH_LEN + 16];
+	struct world_guest guest;
 	const struct cluster *cluster; /* one reference */
 	enum engine engine;
 	int64_t heartbeat_ns; /* instead of the file's; 0: the file's */

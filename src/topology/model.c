@@ -590,19 +590,97 @@ floating_node(struct build *b, const struct floating_ip *f, enum topology_part s
 	return graph_all(b->g, mark);
 }
 
+/* ---- VPNs ---------------------------------------------------------------------- */
+
+/* Clients of `v` may go to `net`, or to something on it. */
+static bool
+reaches(const struct vpn *v, const struct network *net)
+{
+	for (size_t i = 0; i < v->reach.n; i++) {
+		const struct ip_net *to = &v->reach.net[i];
+
+		if (to->ip.family == net->subnet.ip.family &&
+		    (to->bits > net->subnet.bits ? ip_in_net(&to->ip, &net->subnet)
+						 : ip_in_net(&net->subnet.ip, to)))
+			return true;
+	}
+	return false;
+}
+
+/* `net` is how its gateways send on what clients ask for. */
+static bool
+leads(const struct build *b, const struct vpn *v, const struct network *net)
+{
+	bool beyond = false;
+
+	if (v->n_hosts == 0 || host_address_on(v->host[0], net) == NULL ||
+	    (v->floating_ip != NULL && v->floating_ip->network == net))
+		return false;
+	for (size_t i = 0; i < b->c->n_networks; i++)
+		beyond = beyond ||
+			 (reaches(v, &b->c->network[i]) &&
+			     host_address_on(v->host[0], &b->c->network[i]) == NULL);
+	return reaches(v, net) || (beyond && side_has(&b->c->gateways.inside, net));
+}
+
+/* A host that has lost `net` loses `f`, since they move together. */
+static bool
+moves_with(
+    const struct cluster *c, const struct floating_ip *f, const struct network *net)
+{
+	for (size_t i = 0; f->group != NULL && i < c->n_floating_ips; i++) {
+		const struct floating_ip *other = &c->floating_ip[i];
+
+		if (other->network == net && other->group != NULL &&
+		    strcmp(other->group, f->group) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+push_leading(struct build *b, const struct vpn *v, struct seat seat, bool together)
+{
+	for (size_t i = 0; i < b->c->n_networks; i++) {
+		const struct network *net = &b->c->network[i];
+
+		if (leads(b, v, net) &&
+		    together == (v->floating_ip != NULL &&
+				    moves_with(b->c, v->floating_ip, net)))
+			push_link(b, seat, net);
+	}
+}
+
+/* In by the gateway that has the address, and on to where clients may go. */
 static uint32_t
 vpn_node(struct build *b, const struct vpn *v)
 {
-	const struct host *h = v->n_hosts > 0 ? v->host[0] : NULL;
-	uint32_t mark;
+	const struct floating_ip *f = v->floating_ip;
+	uint32_t mark = graph_open(b->g), any;
+	struct seat seat;
 
-	if (v->floating_ip != NULL)
-		return floating_node(b, v->floating_ip, PART_VPN);
-	mark = graph_open(b->g);
-	if (h != NULL) {
-		push_host(b, (struct seat){.host = h});
-		push_part(b, (struct seat){.host = h}, PART_VPN);
+	for (size_t i = 0; i < b->c->n_networks; i++) {
+		if (reaches(v, &b->c->network[i]))
+			push_way_in(b, &b->c->network[i]);
 	}
+	if (f != NULL && is_next_hop(b->c, f))
+		push_network(b, f->network);
+	else if (f != NULL)
+		push_way_in(b, f->network);
+	any = graph_open(b->g);
+	for (size_t i = 0; seat_of(b, v->host, v->n_hosts, i, &seat); i++) {
+		uint32_t inner = graph_open(b->g);
+
+		if (f != NULL)
+			push_owner(b, seat, f, PART_VPN);
+		push_host(b, seat);
+		push_part(b, seat, PART_VPN);
+		push_leading(b, v, seat, true);
+		graph_push(b->g, graph_all(b->g, inner));
+	}
+	graph_push(b->g, graph_any(b->g, any));
+	for (size_t i = 0; seat_of(b, v->host, v->n_hosts, i, &seat); i++)
+		push_leading(b, v, seat, false);
 	return graph_all(b->g, mark);
 }
 

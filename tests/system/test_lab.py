@@ -237,6 +237,20 @@ def test_vpn_into_the_site(tmp_path):
         lab("down")
 
 
+@pytest.mark.skipif(shutil.which("wireguard-go") is None, reason="needs wireguard-go")
+def test_drill_asks_through_the_vpn():
+    """What is foretold of the VPN is seen by a client of it, where it is survived and where not."""
+    drill = nines("drill", "--only", "host-off:gw1,network-down:dmz", "--json",
+                  str(ROOT / "examples/reference.yaml"))
+    assert drill.returncode == 0, drill.stdout + drill.stderr
+    moved, down = (cases(drill)[name]["rounds"][0]["vpn"]
+                   for name in ("host-off:gw1", "network-down:dmz"))
+    assert (moved["forecast"], moved["survived"]) == ("survives", True)
+    assert moved["during"]["failed"] > 0 and moved["during"]["answered"] > 0, "gw1 had the clients"
+    assert (down["forecast"], down["survived"]) == ("ends", False)
+    assert down["after"]["answered"] > 0
+
+
 def test_failures_and_resume(lab, tmp_path):
     """One that is survived, one that is not, as the analysis says; each played once."""
     _, path = lab

@@ -239,6 +239,20 @@ parse(const char *text)
 	return c;
 }
 
+/* The single failures that end `goal`, in order. */
+static void
+lethal(const struct topology *t, size_t goal, char *found, size_t size)
+{
+	found[0] = '\0';
+	for (size_t k = 0; k < topology_n_failures(t); k++) {
+		size_t len = strlen(found);
+
+		if (!topology_survives(t, &k, 1, goal))
+			(void)snprintf(found + len, size - len, "%s%s",
+			    len > 0 ? ", " : "", topology_failure(t, k)->name);
+	}
+}
+
 static void
 test_single_failures(void **state)
 {
@@ -251,18 +265,73 @@ test_single_failures(void **state)
 
 		assert_non_null(t);
 		assert_string_equal(topology_goal(t, 0)->name, "site");
-		found[0] = '\0';
-		for (size_t k = 0; k < topology_n_failures(t); k++) {
-			size_t len = strlen(found);
-
-			if (!topology_survives(t, &k, 1, 0))
-				(void)snprintf(found + len, sizeof(found) - len, "%s%s",
-				    len > 0 ? ", " : "", topology_failure(t, k)->name);
-		}
+		lethal(t, 0, found, sizeof(found));
 		if (strcmp(found, rows[i].lethal) != 0)
 			print_message("%s:\n", rows[i].what);
 		assert_string_equal(found, rows[i].lethal);
 		assert_true(topology_survives(t, NULL, 0, 0));
+		topology_free(t);
+		cluster_unref(c);
+	}
+}
+
+#define GATEWAYS                                                                  \
+	"cluster: x\n"                                                            \
+	"networks: {out: 198.51.100.0/24, edge: 10.0.0.0/24, lan: 10.0.1.0/24}\n" \
+	"hosts:\n"                                                                \
+	"  gw1: {out: 198.51.100.2, edge: 10.0.0.2}\n"                            \
+	"  gw2: {out: 198.51.100.3, edge: 10.0.0.3}\n"                            \
+	"  fw1: {edge: 10.0.0.11, lan: 10.0.1.11}\n"                              \
+	"  fw2: {edge: 10.0.0.12, lan: 10.0.1.12}\n"                              \
+	"firewall: {hosts: [fw1, fw2], allow: [{from: any, to: lan}]}\n"          \
+	"gateways: {hosts: [gw1, gw2], between: [out, edge]}\n"
+#define ADDRESSES                                                        \
+	"floating_ips:\n"                                                \
+	"  fwo: {address: 10.0.0.10, hosts: [fw1, fw2], group: fw}\n"    \
+	"  fwi: {address: 10.0.1.10, hosts: [fw1, fw2], group: fw}\n"    \
+	"  in: {address: 10.0.0.20, hosts: [gw1, gw2], group: inside}\n" \
+	"  vpn: {address: 198.51.100.10, hosts: [gw1, gw2], group: "
+#define OFFICE(hosts, listen, reach)                                            \
+	"vpn: {office: {hosts: " hosts ", listen: '" listen ":51820', subnet: " \
+	"10.8.0.0/24, reach: " reach "}}\n"
+
+/* What ends people's way in, and on to where they may go. */
+static void
+test_vpns(void **state)
+{
+	static const struct row vpns[] = {
+	    {"on both sides by an address that moves with the other",
+		GATEWAYS ADDRESSES "inside}\n" OFFICE("[gw1, gw2]", "vpn", "edge"),
+		"network out, network edge"},
+	    {"it stays on a gateway that has lost the way on",
+		GATEWAYS ADDRESSES "alone}\n" OFFICE("[gw1, gw2]", "vpn", "edge"),
+		"network out, network edge, link gw1 edge, link gw2 edge"},
+	    {"beyond the firewall",
+		GATEWAYS ADDRESSES "inside}\n" OFFICE("[gw1, gw2]", "vpn", "lan"),
+		"network out, network edge, network lan"},
+	    {"beyond the firewall, and it stays",
+		GATEWAYS ADDRESSES "alone}\n" OFFICE("[gw1, gw2]", "vpn", "10.0.1.7"),
+		"network out, network edge, network lan, link gw1 edge, link gw2 edge"},
+	    {"nowhere in the file: only in",
+		GATEWAYS ADDRESSES
+		"alone}\n" OFFICE("[gw1, gw2]", "vpn", "10.9.0.0/16"),
+		"network out"},
+	};
+	char found[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(vpns) / sizeof(vpns[0]); i++) {
+		const struct cluster *c = parse(vpns[i].text);
+		struct topology *t = topology_new(c);
+		size_t goal = 0;
+
+		assert_non_null(t);
+		while (strcmp(topology_goal(t, goal)->what, "VPN") != 0)
+			goal++;
+		lethal(t, goal, found, sizeof(found));
+		if (strcmp(found, vpns[i].lethal) != 0)
+			print_message("%s:\n", vpns[i].what);
+		assert_string_equal(found, vpns[i].lethal);
 		topology_free(t);
 		cluster_unref(c);
 	}
@@ -371,6 +440,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_failures),
+	    cmocka_unit_test(test_vpns),
 	    cmocka_unit_test(test_pairs),
 	    cmocka_unit_test(test_availability),
 	    cmocka_unit_test(test_digits),
