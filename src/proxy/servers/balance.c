@@ -60,15 +60,15 @@ load_compare(const struct balance_server *x, const struct balance_server *y)
 	return (lx > ly) - (lx < ly);
 }
 
-static bool
+static inline bool
 before(const struct balancer *b, uint32_t i, uint32_t k)
 {
 	const struct balance_server *x = &b->server[i], *y = &b->server[k];
 	int load;
 
-	if (!in_turn(b) && b->kind != BALANCE_LEAST_CONNECTIONS)
-		return false;
-	if (b->kind == BALANCE_LEAST_CONNECTIONS) {
+	if (!in_turn(b)) {
+		if (b->kind != BALANCE_LEAST_CONNECTIONS)
+			return false;
 		load = load_compare(x, y);
 		if (load != 0)
 			return load < 0;
@@ -86,6 +86,44 @@ place(struct balancer *b, struct balance_tier *t, uint32_t i, size_t pos)
 	b->server[i].pos = (uint32_t)pos;
 }
 
+/* The server `i` rises from the free place at `pos` as far as it has to. Its place. */
+static size_t
+rise(struct balancer *b, struct balance_tier *t, uint32_t i, size_t pos)
+{
+	while (pos > 1 && before(b, i, t->heap[pos / 2 - 1])) {
+		place(b, t, t->heap[pos / 2 - 1], pos);
+		pos /= 2;
+	}
+	place(b, t, i, pos);
+	return pos;
+}
+
+/* Of those below `pos` the one that comes first; more than t->n: there is none. */
+static size_t
+below(const struct balancer *b, const struct balance_tier *t, size_t pos)
+{
+	size_t child = pos * 2;
+
+	if (child < t->n && before(b, t->heap[child], t->heap[child - 1]))
+		child++;
+	return child;
+}
+
+/* The first server has had its turn. It belongs near the end, so it goes all the way
+ * and comes back a step or none, which takes half of the comparisons. */
+static void
+sink_first(struct balancer *b, struct balance_tier *t)
+{
+	uint32_t i = t->heap[0];
+	size_t pos = 1, child;
+
+	while ((child = below(b, t, pos)) <= t->n) {
+		place(b, t, t->heap[child - 1], pos);
+		pos = child;
+	}
+	(void)rise(b, t, i, pos);
+}
+
 /* Moves the server at `pos` to where it belongs. */
 static void
 sift(struct balancer *b, struct balance_tier *t, size_t pos)
@@ -93,13 +131,8 @@ sift(struct balancer *b, struct balance_tier *t, size_t pos)
 	uint32_t i = t->heap[pos - 1];
 	size_t child;
 
-	while (pos > 1 && before(b, i, t->heap[pos / 2 - 1])) {
-		place(b, t, t->heap[pos / 2 - 1], pos);
-		pos /= 2;
-	}
-	while ((child = pos * 2) <= t->n) {
-		if (child < t->n && before(b, t->heap[child], t->heap[child - 1]))
-			child++;
+	pos = rise(b, t, i, pos);
+	while ((child = below(b, t, pos)) <= t->n) {
 		if (!before(b, t->heap[child - 1], i))
 			break;
 		place(b, t, t->heap[child - 1], pos);
@@ -521,7 +554,7 @@ pick_from(struct balancer *b, struct balance_tier *t, struct rng *rng, uint64_t 
 		s->key += stride(s);
 		break;
 	}
-	sift(b, t, 1);
+	sink_first(b, t);
 	return i;
 }
 

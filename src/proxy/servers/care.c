@@ -144,6 +144,7 @@ care_welcome(struct worker *w, struct upstream *up)
 	if (up->service->conf->balancing.slow_start_ns == 0 || up->gone)
 		return;
 	up->ramping = true;
+	up->group->ramping = true;
 	up->back_at = w->now;
 	(void)set_share(w, up);
 	care_begin(w);
@@ -225,28 +226,48 @@ roll(struct worker *w, struct wgroup *g, const struct outlier_conf *conf)
 	outlier_roll_group(&g->outlier);
 }
 
-/* True if there is something to come back for. */
+/* Servers whose time outside is up. */
+static void
+let_back(struct worker *w, struct wgroup *g)
+{
+	for (size_t i = 0; i < g->n_up && g->outlier.n_out > 0; i++) {
+		struct upstream *up = g->up[i];
+
+		if (!outlier_back(&g->outlier, &up->outlier, w->now))
+			continue;
+		upstream_usable(up);
+		care_welcome(w, up);
+		client_requeue(w, g);
+	}
+}
+
+/* Shares that time alone changes. */
+static void
+share_out(struct worker *w, struct wgroup *g)
+{
+	bool capacity = g->service->conf->balance == BALANCE_IDLE_CAPACITY;
+
+	if (capacity)
+		compare(g);
+	if (!capacity && !g->ramping)
+		return;
+	g->ramping = false;
+	for (size_t i = 0; i < g->n_up; i++)
+		g->ramping |= set_share(w, g->up[i]);
+}
+
+/*
+ * True if there is something to come back for. Most of the time a group needs nothing,
+ * and its servers, of which there may be a thousand, are not touched: the cache has
+ * better use for what is in it.
+ */
 static bool
 look_after(struct worker *w, struct wgroup *g)
 {
-	const struct balance_conf *conf = &g->service->conf->balancing;
-	bool busy = g->outlier.n_out > 0;
-
-	if (g->service->conf->balance == BALANCE_IDLE_CAPACITY)
-		compare(g);
-	for (size_t i = 0; i < g->n_up; i++) {
-		struct upstream *up = g->up[i];
-
-		if (outlier_back(&g->outlier, &up->outlier, w->now)) {
-			upstream_usable(up);
-			care_welcome(w, up);
-			client_requeue(w, g);
-		}
-		busy |= !list_empty(&up->busy);
-		busy |= set_share(w, up);
-	}
-	roll(w, g, &conf->outlier);
-	return busy;
+	let_back(w, g);
+	share_out(w, g);
+	roll(w, g, &g->service->conf->balancing.outlier);
+	return g->outlier.n_out > 0 || g->ramping || g->balancer.load > 0;
 }
 
 void
@@ -261,6 +282,7 @@ care_group(struct wgroup *g)
 		uint8_t state = g->up[i]->state;
 
 		g->outlier.n_out += g->up[i]->outlier.out;
+		g->ramping |= g->up[i]->ramping;
 		if ((state & SERVER_DRAINING) != 0)
 			continue;
 		n++;

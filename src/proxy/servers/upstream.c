@@ -25,9 +25,11 @@
 struct upstream *
 upstream_new(struct wservice *s, const struct server *conf)
 {
-	struct upstream *up = calloc(1, sizeof(*up));
+	struct upstream *up = aligned_alloc(alignof(struct upstream), sizeof(*up));
 
 	ASSERT(up != NULL);
+	_Static_assert(offsetof(struct upstream, refs) < 4 * CACHE_LINE, "hot lines");
+	*up = (struct upstream){0};
 	up->refs = 1;
 	up->service = s;
 	up->conf = conf;
