@@ -126,8 +126,7 @@ client_close(struct worker *w, struct client *c)
 	shape_done(w, c);
 	guard_leave(c);
 	wheel_clear(&w->wheel, &c->timer);
-	if (tls_under(&c->s) && tls_wronged(&c->s))
-		count(s->counter, SVC_TLS_ERRORS);
+	client_tls_done(c);
 	side_close(w, &c->s);
 	list_remove(&c->link);
 	list_append(&w->dead_clients, &c->link);

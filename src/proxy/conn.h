@@ -198,6 +198,7 @@ void server_connected(struct worker *w, struct server_conn *sc);
 
 /* client_tls.c: before that */
 bool client_shakes_hands(const struct client *c);
+void client_tls_done(const struct client *c); /* it ends: was TLS the reason? */
 void client_handshake(struct worker *w, struct client *c);
 
 /* http.c: one exchange after another */

@@ -30,6 +30,7 @@
 	X(TLS_HANDSHAKES, "tls_handshakes")	      /* that succeeded */            \
 	X(TLS_RESUMED, "tls_resumed")		      /* of these, by a ticket */     \
 	X(TLS_ERRORS, "tls_errors")		      /* handshakes, records */       \
+	X(TLS_BAD_RECORDS, "tls_bad_records")	      /* of these, the latter */      \
 	X(CERTIFICATE_EXPIRES, "certificate_expires") /* seconds since the epoch */
 
 #define SERVER_COUNTERS(X)                                                   \

@@ -10,6 +10,7 @@ import ctypes.util
 import hashlib
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -70,12 +71,16 @@ def lab(tmp_path_factory, folder):
         made.close()
 
 
-def errors(lab):
-    """The counter tls_errors of all services."""
+def counter(lab, what):
+    """Of all services together."""
     status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir,
                                check=False))
-    return sum(status["counters"][f"proxy_service service={name}"]["tls_errors"]
+    return sum(status["counters"][f"proxy_service service={name}"][what]
                for name in ("site", "raw"))
+
+
+def errors(lab):
+    return counter(lab, "tls_errors")
 
 
 class Peer:
@@ -269,7 +274,30 @@ def test_wrong_records(lab, folder, port, how, alert):
             client.read(1)
     client.stream.close()
     until(lambda: errors(lab) > before, "it is counted")
+    name = {443: "site", 448: "raw"}[port]
+    line = rf"event=tls_error service={name} client=\S+ in=records cause=\"[^\"]*\({alert.lower()}\)\""
+    until(lambda: re.search(line, lab.log()), f"a line with the cause: {line}")
+    assert counter(lab, "tls_bad_records") > 0
     assert ask(secure(lab, folder, 443))[0].status == 200
+
+
+def test_wrong_handshakes(lab, folder):
+    """Each has a line with OpenSSL's words; who says nothing and leaves has none."""
+    def end(data):
+        stream = lab.connect(443)
+        stream.send(data)
+        with contextlib.suppress(ConnectionResetError):
+            stream.rest()
+        stream.close()
+    before = errors(lab)
+    end(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    end(b"\x16\x03\x01\x00\x05nonse")
+    quiet = lab.connect(443)
+    quiet.close()
+    until(lambda: errors(lab) >= before + 3, "all three are counted")
+    lines = re.findall(r'event=tls_error service=site client=\S+ in=handshake cause="([^"]*)"',
+                       lab.log())
+    assert len(lines) == 2 and lines[0] == "http request", lines
 
 
 @pytest.mark.parametrize("port", [443, 448])

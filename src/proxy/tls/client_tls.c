@@ -5,11 +5,18 @@
  */
 #include <errno.h>
 
+#include "base/log.h"
 #include "proxy/conn.h"
 #include "proxy/h2/h2.h"
 #include "proxy/request/shape.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_hello.h"
+
+static bool
+wronged(const struct client *c)
+{
+	return tls_under(&c->s) && tls_wrong(&c->s) != NULL;
+}
 
 static void
 terminate(struct worker *w, struct client *c)
@@ -24,7 +31,8 @@ terminate(struct worker *w, struct client *c)
 	if (r == -EAGAIN)
 		return;
 	if (r != 0) {
-		count(counter, SVC_TLS_ERRORS);
+		if (!wronged(c)) /* else client_tls_done() has more to say */
+			count(counter, SVC_TLS_ERRORS);
 		client_close(w, c);
 		return;
 	}
@@ -71,6 +79,22 @@ client_handshake(struct worker *w, struct client *c)
 		terminate(w, c);
 	else
 		peek(w, c);
+}
+
+void
+client_tls_done(const struct client *c)
+{
+	char from[IP_STR_LEN];
+
+	if (!wronged(c))
+		return;
+	count(c->service->counter, SVC_TLS_ERRORS);
+	if (c->secure)
+		count(c->service->counter, SVC_TLS_BAD_RECORDS);
+	/* Anybody can cause it: nothing to be woken for. */
+	log_event(LOG_INFO, "tls_error", "service=%s client=%s %s cause=\"%s\"",
+	    c->service->conf->name, ip_format(&c->from.ip, from),
+	    c->secure ? "in=records" : "in=handshake", tls_wrong(&c->s));
 }
 
 bool

@@ -22,7 +22,8 @@
 struct tls {
 	struct tls_end end;
 	SSL *ssl;
-	int error; /* of the socket */
+	int error;	   /* of the socket */
+	const char *wrong; /* what ended it, in OpenSSL's words; NULL: nothing did */
 	bool established;
 	struct tls_site *site; /* until then */
 	struct upstream *up;   /* towards a server; or NULL */
@@ -171,6 +172,18 @@ new_method(void)
 
 /* ---- turns ----------------------------------------------------------------------- */
 
+/* The first error of the thread's queue, unless all there is to it is that the peer has
+ * closed the connection. The text is OpenSSL's, and stays. */
+static const char *
+complaint(void)
+{
+	unsigned long e = ERR_peek_error();
+
+	if (e == 0 || ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return NULL;
+	return ERR_reason_error_string(e);
+}
+
 /* What an SSL_*() that returned `r` means: 0 the end, else -errno. The thread's queue
  * of errors is left empty, as the next call expects it. */
 static int
@@ -185,6 +198,7 @@ verdict(struct tls *t, int r)
 	default:
 		break;
 	}
+	t->wrong = complaint();
 	ERR_clear_error();
 	t->established = false; /* nothing more may be said */
 	if (t->error != 0)
@@ -497,10 +511,12 @@ tls_under(const struct side *s)
 	return s->via == &transport || tls_channel_under(s);
 }
 
-bool
-tls_wronged(const struct side *s)
+const char *
+tls_wrong(const struct side *s)
 {
-	return tls_channel_under(s) && tls_channel_wronged(s);
+	if (tls_channel_under(s))
+		return tls_channel_wrong(s);
+	return ((const struct tls *)s->layer)->wrong;
 }
 
 static const struct tls_end *

@@ -48,8 +48,9 @@ const char *tls_name(const struct side *s);
 /* True if the side has TLS under it. */
 bool tls_under(const struct side *s);
 
-/* True if the peer sent what no peer sends, after the handshake. */
-bool tls_wronged(const struct side *s);
+/* What the peer sent that no peer sends, or what the handshake failed at, for people;
+ * NULL: nothing, also where the peer has just left. */
+const char *tls_wrong(const struct side *s);
 
 /* A worker's memory for all of this; NULL is fine. */
 void tls_io_free(struct tls_io *io);

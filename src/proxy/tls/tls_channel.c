@@ -15,6 +15,7 @@ struct tls_channel {
 	bool over;     /* nothing more will come */
 	bool mute;     /* nothing more may be said */
 	bool asked;    /* for a new key of ours */
+	uint8_t why;   /* enum tls_alert: ours, with an error of -EPROTO */
 	int error;     /* -errno: it cannot be read any more */
 	char name[40]; /* end.name, if it fits: "" else */
 };
@@ -81,6 +82,7 @@ refuse(struct tls_channel *c, enum tls_alert why)
 	if (!c->mute)
 		(void)say(c, TLS_ALERT, alert, sizeof(alert));
 	c->mute = true;
+	c->why = (uint8_t)why;
 	c->error = -EPROTO;
 	return TAKEN_LAST;
 }
@@ -370,12 +372,12 @@ tls_channel_name(const struct side *s)
 	return c->end.name != NULL ? c->end.name : c->name;
 }
 
-bool
-tls_channel_wronged(const struct side *s)
+const char *
+tls_channel_wrong(const struct side *s)
 {
 	const struct tls_channel *c = s->layer;
 
-	return c->error == -EPROTO;
+	return c->error == -EPROTO ? tls_alert_text((enum tls_alert)c->why) : NULL;
 }
 
 size_t

@@ -24,6 +24,7 @@ size_t tls_channel_size(void);
 bool tls_channel_under(const struct side *s);
 /* Of such a one, as tls_name(). */
 const char *tls_channel_name(const struct side *s);
-bool tls_channel_wronged(const struct side *s);
+/* The same, as tls_wrong(). */
+const char *tls_channel_wrong(const struct side *s);
 
 #endif /* NINES_PROXY_TLS_CHANNEL_H */

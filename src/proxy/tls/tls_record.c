@@ -129,6 +129,29 @@ tls_record_hear(struct tls_hearing *h, uint8_t type, const uint8_t *p, size_t n,
 	}
 }
 
+const char *
+tls_alert_text(enum tls_alert alert)
+{
+	switch (alert) {
+	case TLS_UNEXPECTED_MESSAGE:
+		return "a record that may not come now (unexpected_message)";
+	case TLS_BAD_RECORD_MAC:
+		return "a forged, repeated or damaged record (bad_record_mac)";
+	case TLS_RECORD_OVERFLOW:
+		return "a record that is too long (record_overflow)";
+	case TLS_ILLEGAL_PARAMETER:
+		return "a message with a wrong value (illegal_parameter)";
+	case TLS_DECODE_ERROR:
+		return "a malformed message (decode_error)";
+	case TLS_INTERNAL_ERROR:
+		return "it could not be decrypted here (internal_error)";
+	case TLS_CLOSE_NOTIFY:
+	case TLS_USER_CANCELED:
+		break;
+	}
+	return "nothing is wrong with it";
+}
+
 void
 tls_record_key_update(uint8_t out[static TLS_KEY_UPDATE_LEN])
 {

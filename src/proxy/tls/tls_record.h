@@ -56,6 +56,9 @@ struct tls_hearing {
 	uint8_t idle; /* records without data in a row */
 };
 
+/* What is wrong with a record that is answered with `alert`, for people. */
+const char *tls_alert_text(enum tls_alert alert);
+
 /*
  * The length, with its header, of the encrypted record that begins with the `n` bytes
  * at `p`: 0 while the header is not all there. Returns 0 or the alert for what can be
