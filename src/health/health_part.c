@@ -35,7 +35,8 @@ static bool
 is_ours(const char *key)
 {
 	return fact_is(key, "server") || fact_is(key, "service") ||
-	       fact_is(key, "check") || fact_is(key, "agent");
+	       fact_is(key, "check") || fact_is(key, "agent") ||
+	       fact_is(key, "connect");
 }
 
 static struct replay *
@@ -112,13 +113,15 @@ start_target(struct health_shell *sh, struct target *t)
 	    key, sizeof(key), "agent %s %s", t->site->service->name, t->server->name);
 	recall(sh, key, value);
 	target_agent(t, value);
+	if (target_reach_key(t, key))
+		recall(sh, key, value); /* it holds until a check knows better */
 }
 
 static void
 withdraw_target(struct health_shell *sh, struct target *t)
 {
-	char key[FACT_KEY_LEN], agent[FACT_KEY_LEN];
-	bool asked = target_agent_key(t, agent);
+	char key[FACT_KEY_LEN], agent[FACT_KEY_LEN], reach[FACT_KEY_LEN];
+	bool asked = target_agent_key(t, agent), reached = target_reach_key(t, reach);
 
 	target_key(t, key);
 	target_free(t);
@@ -127,6 +130,8 @@ withdraw_target(struct health_shell *sh, struct target *t)
 	part_publish(sh->part, key, "%s", "");
 	if (asked)
 		part_publish(sh->part, agent, "%s", "");
+	if (reached)
+		part_publish(sh->part, reach, "%s", "");
 }
 
 static void

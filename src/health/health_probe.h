@@ -49,6 +49,8 @@ struct probe_job {
 	const char *floating_ip;      /* ... and this */
 	/* Called once, after probe_begin(), unless aborted; the probe is gone then. */
 	void (*done)(void *arg, enum probe_result result, const char *why);
+	/* Called before that, if there is a connection, which took `ns`. */
+	void (*connected)(void *arg, int64_t ns);
 	void *arg;
 };
 

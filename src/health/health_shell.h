@@ -17,6 +17,7 @@
 #include "health/health_agent.h"
 #include "health/health_core.h"
 #include "health/health_probe.h"
+#include "health/health_reach.h"
 #include "part/part.h"
 
 struct health_shell {
@@ -58,6 +59,7 @@ struct target {
 	const struct cluster *held; /* what the probe points into */
 	char why[HEALTH_WHY_LEN];   /* of the last failure */
 	char said[FACT_VALUE_LEN];
+	struct health_reach reach;
 	stats_t *count;	     /* NULL: no room */
 	struct agent *agent; /* NULL: none is asked */
 	bool seen;
@@ -82,6 +84,8 @@ void target_key(const struct target *t, char key[static FACT_KEY_LEN]);
 
 /* The same of what its agent says; false if none is asked. */
 bool target_agent_key(const struct target *t, char key[static FACT_KEY_LEN]);
+/* The same of how long connections to it take; false if that is not said. */
+bool target_reach_key(const struct target *t, char key[static FACT_KEY_LEN]);
 /* Asks the agent that the file names, or none. `said` is the fact of an earlier
  * process, or "". */
 void target_agent(struct target *t, const char *said);

@@ -38,6 +38,7 @@ struct stream {
 	struct loop_fd *watch;
 	enum stage stage;
 	struct ssl_st *ssl; /* https */
+	mono_t begun;
 	struct sbuf request;
 	size_t sent;
 	struct health_http http;
@@ -322,6 +323,8 @@ step_connect(struct stream *s)
 		finish_errno(s, err);
 		return false;
 	}
+	s->probe.job.connected(
+	    s->probe.job.arg, mono_sub(loop_clock(s->env->loop), s->begun));
 	if (s->probe.job.check->type == CHECK_TCP) {
 		finish(s, PROBE_GOOD, "");
 		return false;
@@ -473,6 +476,7 @@ open_stream(struct stream *s)
 	s->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return -errno;
+	s->begun = loop_clock(s->env->loop);
 	if (connect(s->fd, (const struct sockaddr *)&ss, len) != 0 &&
 	    errno != EINPROGRESS)
 		return -errno;

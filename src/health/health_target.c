@@ -60,6 +60,16 @@ target_agent_key(const struct target *t, char key[static FACT_KEY_LEN])
 	return true;
 }
 
+bool
+target_reach_key(const struct target *t, char key[static FACT_KEY_LEN])
+{
+	if (t->site == NULL || t->server->unix_path != NULL)
+		return false;
+	(void)snprintf(key, FACT_KEY_LEN, "connect %s %s", t->site->service->name,
+	    t->server->name);
+	return true;
+}
+
 static bool
 agent_forbids(const struct target *t)
 {
@@ -243,6 +253,17 @@ on_done(void *arg, enum probe_result result, const char *why)
 	give(t, &(struct health_ev){.type = type});
 }
 
+/* Proxies give a server that they have not reached yet so much time. */
+static void
+on_connected(void *arg, int64_t ns)
+{
+	struct target *t = arg;
+	char key[FACT_KEY_LEN];
+
+	if (target_reach_key(t, key) && health_reach_learn(&t->reach, ns))
+		part_publish(t->shell->part, key, "%u ms", t->reach.step_ms);
+}
+
 static void
 begin(struct target *t)
 {
@@ -253,6 +274,7 @@ begin(struct target *t)
 	    .server = t->site != NULL ? t->server->name : NULL,
 	    .floating_ip = t->site == NULL ? t->floating_ip->name : NULL,
 	    .done = on_done,
+	    .connected = on_connected,
 	    .arg = t};
 	enum probe_result result = PROBE_GOOD;
 	char why[HEALTH_WHY_LEN] = "";

@@ -298,6 +298,8 @@ def test_tcp(place):
     assert part.wait("server site web2:8001", "up", "down") == \
         "down connection refused (3 of 3)"
     assert part.said("server site web1:8001") == ["unknown", "up"]
+    assert part.said("connect site web1:8001")[0].endswith(" ms")
+    assert part.said("connect site web2:8001") == []  # nobody was there
     assert part.wait("service site", "up") == "up 1/2"
     place.end(server)
     part.wait("server site web1:8001", "down connection re")
@@ -498,12 +500,13 @@ def test_restart(place):
         ("service site", "up 1/2"),
         ("passive site web1:8007", "fail 7 connection reset"),
         ("server gone web1:80", "up"),
+        ("connect gone web1:80", "4 ms"),
         ("service gone", "up 1/1"),
     ])
-    until(lambda: part.hear() and len(part.history) >= 2, "what is gone is withdrawn")
+    until(lambda: part.hear() and len(part.history) >= 3, "what is gone is withdrawn")
     place.end(server)
     part.wait("service site", "down")
-    assert part.said("server gone web1:80") == [""]
+    assert part.said("server gone web1:80") == part.said("connect gone web1:80") == [""]
     assert part.said("service gone") == [""]
     assert part.said("server site web2:8007") == []
     assert len(part.said("server site web1:8007")) == 1

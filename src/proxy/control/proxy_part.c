@@ -177,6 +177,22 @@ server_agents(const struct proxy *p, struct view *v)
 	}
 }
 
+/* How far away servers are: "4 ms". */
+static void
+server_reach(const struct proxy *p, struct view *v)
+{
+	for (size_t i = 0; i < p->n_known; i++) {
+		const struct known *k = &p->known[i];
+		unsigned n = 0;
+
+		if (strncmp(k->key, "connect ", 8) != 0 || k->server == GEN_NOWHERE)
+			continue;
+		for (const char *c = k->value; *c >= '0' && *c <= '9' && n < 5000; c++)
+			n = n * 10 + (unsigned)(*c - '0');
+		v->order[k->server].reach_ms = (uint16_t)n;
+	}
+}
+
 /* Where an operator has switched a service to another group. */
 static void
 active_groups(const struct proxy *p, struct view *v)
@@ -259,6 +275,7 @@ show(void *arg)
 	server_states(p, v);
 	server_orders(p, v);
 	server_agents(p, v);
+	server_reach(p, v);
 	active_groups(p, v);
 	for (size_t i = 0; i < p->n_wants; i++)
 		fill_listener(p, &v->listener[i], &p->want[i]);
@@ -496,7 +513,8 @@ resolve(struct proxy *p, struct known *k)
 	k->server = GEN_NOWHERE;
 	if (p->gen != NULL &&
 	    (strncmp(k->key, "server ", 7) == 0 || strncmp(k->key, "weight ", 7) == 0 ||
-		strncmp(k->key, "agent ", 6) == 0) &&
+		strncmp(k->key, "agent ", 6) == 0 ||
+		strncmp(k->key, "connect ", 8) == 0) &&
 	    fact_split(&w, k->key) && w.n == 3)
 		k->server = gen_find(p->gen, w.word[1], w.word[2]);
 }

@@ -126,6 +126,8 @@ struct view_listener {
 struct view_order {
 	bool weighted; /* `weight` counts instead of the file's */
 	uint16_t weight;
+	uint16_t
+	    reach_ms; /* what a connection of its checks takes at most, 0: not known */
 	uint8_t less; /* per cent of the weight that its agent wants it to have less */
 };
 

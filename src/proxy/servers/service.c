@@ -406,6 +406,9 @@ service_order(struct upstream *up, const struct view_order *order)
 
 	if (weight != up->weight)
 		set_weight(up, weight);
+	/* Until a client has reached it, what its checks have found holds. */
+	if (order->reach_ms > 0 && up->connects.mean_ns == 0)
+		patience_learn(&up->connects, order->reach_ms * MS_NS);
 }
 
 /* Perhaps something of a limit was given back: one tries, and wakes the next. */

@@ -182,7 +182,7 @@ struct wservice *service_new(struct worker *w);
 void service_update(struct worker *w, struct wservice *s, struct gen *g, size_t index);
 void service_retire(struct worker *w, struct wservice *s);
 void service_bury(struct worker *w, struct wservice *s);
-/* Its weight, by order or by the file. */
+/* What else is known of it: its weight, by order or by the file; its distance. */
 void service_order(struct upstream *up, const struct view_order *order);
 void service_room(struct worker *w, struct wservice *s);
 
