@@ -129,6 +129,8 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 	const struct avail *a = &s->avail[goal];
 	char percent[AVAIL_TEXT_LEN], down[AVAIL_TEXT_LEN], moves[AVAIL_TEXT_LEN];
 
+	if (topology_goal(s->topology, goal)->role == GOAL_COPIES)
+		return; /* a host that is off has not lost its data */
 	if (!a->known) {
 		sbuf_puts(
 		    out, "  its availability is beyond what can be computed here\n");

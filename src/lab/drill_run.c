@@ -535,7 +535,8 @@ list_mishaps(const struct cluster *c, const struct options *o)
 {
 	static const char *const words[] = {[FORECAST_NONE] = "?",
 	    [FORECAST_SURVIVES] = "survived",
-	    [FORECAST_ENDS] = "ends the service"};
+	    [FORECAST_ENDS] = "ends the service",
+	    [FORECAST_NOT_RUN] = "ends the service, by data not run by this version"};
 	size_t n = mishap_list(c, NULL, 0);
 	struct mishap *list = calloc(n + 1, sizeof(*list));
 	struct topology *t = topology_new(c);

@@ -195,7 +195,8 @@ falls(const struct failure *f, const struct mishap *m)
 		return f->kind == AVAIL_PART && f->host == m->host &&
 		       strcmp(f->part, m->part) == 0;
 	case SCOPE_SERVER:
-		return f->kind == AVAIL_SERVER && f->host == m->host;
+		return f->kind == AVAIL_SERVER && f->service != NULL &&
+		       f->host == m->host;
 	case SCOPE_ROLE:
 	case SCOPE_HEARTBEAT:
 	case SCOPE_CLUSTER:
@@ -247,6 +248,8 @@ mishap_forecast(const struct topology *t, const struct mishap *m, size_t goal)
 	/* What fails for a moment only is to be survived, whatever it is. */
 	if (n == 0 && !m->what->brief)
 		return FORECAST_NONE;
-	return topology_survives(t, failed, n, goal) ? FORECAST_SURVIVES
-						     : FORECAST_ENDS;
+	if (topology_survives(t, failed, n, goal))
+		return FORECAST_SURVIVES;
+	return topology_survives_as_run(t, failed, n, goal) ? FORECAST_NOT_RUN
+							    : FORECAST_ENDS;
 }

@@ -52,6 +52,8 @@ enum forecast {
 	FORECAST_NONE,	   /* the analysis does not know it */
 	FORECAST_SURVIVES, /* `s` is served while it lasts */
 	FORECAST_ENDS,	   /* `s` is not */
+	FORECAST_NOT_RUN,  /* nor is it for want of data that this version does not run
+			    */
 };
 
 /* `goal` is that of the service that clients ask, of topology_goal(). */

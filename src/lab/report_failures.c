@@ -15,6 +15,8 @@ report_forecast(enum forecast f)
 		return "survives";
 	case FORECAST_ENDS:
 		return "ends";
+	case FORECAST_NOT_RUN:
+		return "not run";
 	}
 	return "?";
 }
@@ -60,11 +62,20 @@ row(const struct drill_report *r, const struct report_group *g, FILE *f)
 			      : "");
 }
 
+/* What stands in the file and was not there to be broken. */
+static bool
+has_data(const struct drill_report *r)
+{
+	const struct cluster *c = r->drill != NULL ? r->drill->world.cluster : NULL;
+
+	return c != NULL && c->n_databases + c->n_volumes > 0;
+}
+
 /* A few sentences that a person may go home with. */
 void
 report_conclude(const struct drill_report *r, FILE *f)
 {
-	size_t failures = 0, ended = 0, wrong = 0, unknown = 0, idle = 0;
+	size_t failures = 0, ended = 0, wrong = 0, unknown = 0, idle = 0, data = 0;
 	struct report_group g;
 	double worst = 0;
 
@@ -76,6 +87,7 @@ report_conclude(const struct drill_report *r, FILE *f)
 		ended += g.survived < g.played;
 		idle += g.played == 0;
 		unknown += g.first->forecast == FORECAST_NONE;
+		data += g.first->forecast == FORECAST_NOT_RUN;
 		if (g.survived == g.played && g.outage.max > worst)
 			worst = g.outage.max;
 	}
@@ -87,6 +99,13 @@ report_conclude(const struct drill_report *r, FILE *f)
 		(void)fprintf(f, "%zu could not be played\n", idle);
 	if (unknown > 0)
 		(void)fprintf(f, "%zu of them the analysis says nothing of\n", unknown);
+	if (has_data(r))
+		(void)fprintf(f,
+		    "databases and volumes are not run by this version: what the "
+		    "analysis says of them was not tried (%zu end the service only "
+		    "by them)\n",
+		    data);
+	unknown += data;
 	if (wrong > 0)
 		(void)fprintf(f, "%zu went wrong\n", wrong);
 	else if (unknown < failures)

@@ -10,16 +10,10 @@
 #define NAMES_SHOWN 4
 #define CHORUS_MAX  65536
 
-/* What a finding is about: its name, where it stands. */
-struct spot {
-	struct place place;
-	const char *name;
-};
-
 #define AT(thing) ((struct spot){(thing)->place, (thing)->name})
 
-static void
-say(struct drafts *d, enum finding_level level, enum finding_code code,
+void
+draft_say(struct drafts *d, enum finding_level level, enum finding_code code,
     struct spot spot, const char *reason, const char *change)
 {
 	const struct cause cause = {.code = code,
@@ -44,19 +38,19 @@ advise_backups(struct drafts *d, const struct service *s, const struct server_gr
 		if (!server->backup)
 			continue;
 		if (s->check.type == CHECK_NONE)
-			say(d, FINDING_WARNING, N204, AT(server),
+			draft_say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d,
 				"backup %s never serves: without a check no other "
 				"server is ever found dead",
 				server->name),
 			    draft_text(d, "give %s a check", s->name));
 		else if (server->weight == 0)
-			say(d, FINDING_WARNING, N204, AT(server),
+			draft_say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d, "backup %s never serves: its weight is 0",
 				server->name),
 			    "give it a weight");
 		else if (!topology_backups_count(s, g, needs))
-			say(d, FINDING_WARNING, N204, AT(server),
+			draft_say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d,
 				"backup %s joins too late: %s needs %u servers, "
 				"backups wait until fewer are left",
@@ -72,7 +66,7 @@ advise_service(struct drafts *d, const struct service *s)
 	for (size_t k = 0; k < s->n_groups; k++)
 		advise_backups(d, s, &s->group[k]);
 	if (s->mode == MODE_HTTP && s->check.type == CHECK_TCP)
-		say(d, FINDING_NOTE, N212, AT(s),
+		draft_say(d, FINDING_NOTE, N212, AT(s),
 		    draft_text(d,
 			"the check of %s is content when the port opens: an "
 			"application that hangs or answers 500 stays in rotation",
@@ -104,7 +98,7 @@ advise_follow(struct drafts *d, const struct floating_ip *f)
 
 	for (size_t i = 0; i < f->n_follow; i++) {
 		if (!serves_at(c, f->follow[i], f))
-			say(d, FINDING_WARNING, N211, AT(f),
+			draft_say(d, FINDING_WARNING, N211, AT(f),
 			    draft_text(d,
 				"%s follows %s, which is not served at it: it would "
 				"move for nothing",
@@ -115,7 +109,7 @@ advise_follow(struct drafts *d, const struct floating_ip *f)
 		const struct service *s = &c->service[i];
 
 		if (serves_at(c, s, f) && !topology_follows(c, f, s))
-			say(d, FINDING_WARNING, N211, AT(f),
+			draft_say(d, FINDING_WARNING, N211, AT(f),
 			    draft_text(d,
 				"%s follows others but not %s, which is served at it: "
 				"when %s fails on one host, the address stays there",
@@ -230,7 +224,7 @@ advise_paths(struct drafts *d)
 	}
 	names = sing(d, &all);
 	if (all.n > 0)
-		say(d, FINDING_NOTE, N302, AT(all.first),
+		draft_say(d, FINDING_NOTE, N302, AT(all.first),
 		    draft_text(d,
 			"heartbeats have one path, which carries the clients' traffic "
 			"too, and not another network that their hosts share: %s",
@@ -256,7 +250,7 @@ advise_witnesses(struct drafts *d)
 	}
 	names = sing(d, &all);
 	if (all.n > 0)
-		say(d, FINDING_NOTE, N301, AT(all.first),
+		draft_say(d, FINDING_NOTE, N301, AT(all.first),
 		    draft_text(d,
 			"two hosts and no witness: while both live but do not hear "
 			"each other, both have the address: %s",
@@ -284,12 +278,12 @@ advise_zones(struct drafts *d)
 	if (n == 0 || c->n_hosts < 2)
 		return;
 	if (n == c->n_hosts)
-		say(d, FINDING_NOTE, N303, AT(&c->host[0]),
+		draft_say(d, FINDING_NOTE, N303, AT(&c->host[0]),
 		    "the file has no zones: hosts are taken to fail one by one, also "
 		    "where they share power, a rack or a hypervisor",
 		    "say zones: [...], and each host's zone");
 	else
-		say(d, FINDING_NOTE, N303, AT(without),
+		draft_say(d, FINDING_NOTE, N303, AT(without),
 		    draft_text(d, "%s%s no zone: taken to share nothing with others",
 			without->name,
 			n > 1 ? draft_text(d, " and %zu more have", n - 1) : " has"),
@@ -309,6 +303,7 @@ advise(struct drafts *d)
 	advise_paths(d);
 	advise_witnesses(d);
 	advise_zones(d);
+	advise_data(d);
 }
 
 void
@@ -375,7 +370,7 @@ advise_renewals(struct drafts *d, const struct certificate *list, size_t n)
 			last = &list[k];
 			more++;
 		}
-		say(d, FINDING_NOTE, N306, AT(first->service),
+		draft_say(d, FINDING_NOTE, N306, AT(first->service),
 		    draft_text(d,
 			"the certificates of %s and %zu more end on one day, %s: one "
 			"renewal that goes wrong ends them all, on every load balancer",

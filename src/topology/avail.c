@@ -291,6 +291,14 @@ find_twins(const struct cluster *c, struct twins *t)
 	}
 	if (c->gateways.n_hosts > 0)
 		add_twin(t, c->gateways.host[c->gateways.n_hosts - 1]);
+	for (size_t i = 0; i < c->n_databases; i++) {
+		const struct replicated *d = &c->database[i].of;
+
+		add_twin(t, d->host[0]);
+		add_twin(t, d->host[d->n_hosts - 1]);
+	}
+	for (size_t i = 0; i < c->n_volumes; i++)
+		add_twin(t, c->volume[i].of.host[c->volume[i].of.n_hosts - 1]);
 }
 
 static void
@@ -351,6 +359,8 @@ avail_work_out(const struct topology *t, const struct availability_conf *rates,
 
 	for (size_t i = 0; i < t->n_goals; i++) {
 		avail[i] = (struct avail){.failure = SIZE_MAX};
+		if (t->goal[i].goal.role == GOAL_COPIES)
+			continue;
 		err = open_goal(&w, i);
 		if (err == -E2BIG)
 			continue;

@@ -31,10 +31,12 @@ struct avail_twin {
 };
 
 struct avail {
-	bool known;	  /* false: its diagram is too large, nothing else is set */
-	double down;	  /* share of time, beyond failovers */
-	double failovers; /* share of time that failovers take */
-	double moves;	  /* failovers a year */
+	/* False: its diagram is too large, or the goal is that copies are left, of
+	 * which these rates say nothing. Nothing else is set then. */
+	bool known;
+	double down;			  /* share of time, beyond failovers */
+	double failovers;		  /* share of time that failovers take */
+	double moves;			  /* failovers a year */
 	double without_kind[AVAIL_KINDS]; /* `down` if that kind never failed */
 	enum availability_kind kind;	  /* the one that matters most */
 	size_t failure;			  /* and of it this; SIZE_MAX: nothing does */

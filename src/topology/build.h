@@ -25,7 +25,9 @@ struct build {
 	/* Nodes of the leaves. */
 	uint32_t *zone, *network, *host, *part, *server;
 	uint32_t **link; /* of each host: one for each of its addresses */
+	size_t n_own;	 /* failures of the file; the twin's come after them */
 	uint32_t twin_host, *twin_link, twin_part[PARTS];
+	uint32_t *database, *volume;	       /* what each needs to be used */
 	uint32_t *external;		       /* what each needs; 0: not built yet */
 	struct build_certificate *certificate; /* by file; each once */
 	size_t n_certificates;
@@ -34,6 +36,32 @@ struct build {
 	uint32_t *twin_base;
 	uint32_t *group_base; /* of each service's groups, from first_server on */
 };
+
+/* A place in which a host serves: the file's own, or the twin that might be added. */
+struct seat {
+	const struct host *host;
+	bool twin;
+};
+
+/* Seat `i` of a list of hosts; the twin, if it is among them, comes after the last. */
+bool build_seat_of(const struct build *b, const struct host *const *list, size_t n,
+    size_t i, struct seat *seat);
+
+/* What a seat needs, pushed for the gate under construction. Who has no link to `net`
+ * never works. */
+void build_push_host(struct build *b, struct seat seat);
+void build_push_link(struct build *b, struct seat seat, const struct network *net);
+void build_push_part(struct build *b, struct seat seat, enum topology_part part);
+void build_push_network(struct build *b, const struct network *net); /* or NULL */
+
+void build_goal(struct build *b, struct goal goal, uint32_t root);
+
+/* data.c: databases, volumes and the console. Their programs; then what each needs;
+ * what `s` needs of them; their goals. */
+void build_data_leaves(struct build *b);
+void build_data(struct build *b);
+void build_push_data(struct build *b, const struct service *s);
+void build_data_goals(struct build *b);
 
 bool topology_in_hosts(const struct host *const *list, size_t n, const struct host *h);
 

@@ -32,9 +32,8 @@ draft_text(struct drafts *d, const char *fmt, ...)
 	return copy != NULL ? copy : "";
 }
 
-/* True if `h` is gone when `f` has happened. */
-static bool
-takes_host(const struct failure *f, const struct host *h)
+bool
+cause_takes_host(const struct failure *f, const struct host *h)
 {
 	if (f->kind == AVAIL_ZONE)
 		return h->zone == f->zone;
@@ -49,7 +48,7 @@ takes_owner(const struct failure *f, const struct host *h, const struct network 
 		return h == f->host && f->network == net;
 	if (f->kind == AVAIL_PART)
 		return h == f->host;
-	return takes_host(f, h);
+	return cause_takes_host(f, h);
 }
 
 static size_t
@@ -63,8 +62,9 @@ count_taken(const struct failure *f, const struct host *const *list, size_t n,
 	return taken;
 }
 
-static void
-put(struct cause *out, enum finding_code code, struct place place, const char *name)
+void
+cause_put(
+    struct cause *out, enum finding_code code, struct place place, const char *name)
 {
 	out->code = code;
 	out->place = place;
@@ -73,24 +73,23 @@ put(struct cause *out, enum finding_code code, struct place place, const char *n
 
 /* ---- floating addresses -------------------------------------------------------- */
 
-/* All hosts of `what` at once, or the only one. */
-static bool
-cause_of_hosts(struct drafts *d, const struct failure *f, const struct floating_ip *fip,
-    struct cause *out)
+bool
+cause_of_address(struct drafts *d, const struct failure *f,
+    const struct floating_ip *fip, struct cause *out)
 {
 	size_t taken = count_taken(f, fip->host, fip->n_hosts, fip->network);
 
 	if (taken < fip->n_hosts)
 		return false;
 	if (fip->n_hosts == 1) {
-		put(out, N201, fip->place, fip->name);
+		cause_put(out, N201, fip->place, fip->name);
 		out->reason =
 		    draft_text(d, "only %s can have %s", fip->host[0]->name, fip->name);
 		out->change =
 		    draft_text(d, "add a second host to \"hosts\" of %s", fip->name);
 		return true;
 	}
-	put(out, N207, fip->place, fip->name);
+	cause_put(out, N207, fip->place, fip->name);
 	out->reason = draft_text(d, "all hosts of %s are in zone %s", fip->name,
 	    f->zone != NULL ? f->zone->name : "?");
 	out->change =
@@ -106,7 +105,7 @@ cause_no_follow(struct drafts *d, const struct service *s, const struct failure 
 	    floating_ip_rank(fip, f->host) < 0 ||
 	    topology_follows(d->t->cluster, fip, s))
 		return false;
-	put(out, N202, fip->place, fip->name);
+	cause_put(out, N202, fip->place, fip->name);
 	out->reason =
 	    draft_text(d, "%s stays on a host that has lost %s, the way to the servers",
 		fip->name, f->network->name);
@@ -118,10 +117,11 @@ static bool
 cause_own_address(struct drafts *d, const struct service *s, const struct failure *f,
     const struct listener *l, struct cause *out)
 {
-	if (f->kind == AVAIL_LINK || f->kind == AVAIL_PART ? f->host != l->host
-							   : !takes_host(f, l->host))
+	if (f->kind == AVAIL_LINK || f->kind == AVAIL_PART
+		? f->host != l->host
+		: !cause_takes_host(f, l->host))
 		return false;
-	put(out, N210, s->place, s->name);
+	cause_put(out, N210, s->place, s->name);
 	out->reason =
 	    draft_text(d, "%s is served at %s's own address", s->name, l->host->name);
 	out->change = "listen on a floating IP that several hosts can have";
@@ -138,7 +138,7 @@ cause_at_entry(struct drafts *d, const struct service *s, const struct failure *
 		if (l->host != NULL && cause_own_address(d, s, f, l, out))
 			return true;
 		if (l->floating_ip != NULL &&
-		    (cause_of_hosts(d, f, l->floating_ip, out) ||
+		    (cause_of_address(d, f, l->floating_ip, out) ||
 			cause_no_follow(d, s, f, l->floating_ip, out)))
 			return true;
 	}
@@ -162,17 +162,17 @@ cause_at_routers(struct drafts *d, const struct failure *f, const struct routers
 	size_t taken = 0;
 
 	for (size_t i = 0; i < r->n; i++)
-		taken += takes_host(f, r->host[i]) ||
+		taken += cause_takes_host(f, r->host[i]) ||
 			 (f->host == r->host[i] && f->kind != AVAIL_SERVER);
 	if (r->n == 0 || taken < r->n)
 		return false;
 	if (r->n == 1) {
-		put(out, r->alone, r->place, NULL);
+		cause_put(out, r->alone, r->place, NULL);
 		out->reason =
 		    draft_text(d, "%s is the only %s", r->host[0]->name, r->what);
 		out->change = draft_text(d, "add a second %s to \"hosts\"", r->what);
 	} else {
-		put(out, N207, r->place, NULL);
+		cause_put(out, N207, r->place, NULL);
 		out->reason = draft_text(d, "all %ss are in zone %s", r->what,
 		    f->zone != NULL ? f->zone->name : "?");
 		out->change =
@@ -193,7 +193,7 @@ cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
 
 	if (f->kind == AVAIL_OUTSIDE && gw->upstream.n_hops == 1 &&
 	    (f->survive & SURVIVE_NETWORK) != 0) {
-		put(out, N209, gw->place, NULL);
+		cause_put(out, N209, gw->place, NULL);
 		out->reason = "all gateways use this one router";
 		out->change = "add a second router to \"upstream\"";
 		return true;
@@ -219,7 +219,7 @@ takes_server(
 		return server->host == NULL && server->unix_path == NULL &&
 		       strcmp(strchr(f->name, ' ') + 1,
 			   ip_format(&server->at.ip, address)) == 0;
-	return server->host != NULL && takes_host(f, server->host);
+	return server->host != NULL && cause_takes_host(f, server->host);
 }
 
 struct strength {
@@ -258,7 +258,7 @@ cause_in_group(struct drafts *d, const struct service *s, const struct server_gr
 	if (n.taken == 0)
 		return false;
 	if (s->check.type == CHECK_NONE) {
-		put(out, N203, s->place, s->name);
+		cause_put(out, N203, s->place, s->name);
 		out->reason = draft_text(d,
 		    "nobody checks the servers of %s: what is dead keeps its share",
 		    s->name);
@@ -269,7 +269,7 @@ cause_in_group(struct drafts *d, const struct service *s, const struct server_gr
 	}
 	if (n.all - n.taken >= needs)
 		return false;
-	put(out, N206, s->place, s->name);
+	cause_put(out, N206, s->place, s->name);
 	if (n.all == 1) {
 		out->code = N205;
 		out->reason = draft_text(d,
@@ -325,7 +325,7 @@ takes_place(const struct cluster *c, const struct failure *f, const char *place)
 		       strcmp(f->name + strlen("outside "), place) == 0;
 	if (f->kind == AVAIL_LINK)
 		return f->host == h;
-	return takes_host(f, h);
+	return cause_takes_host(f, h);
 }
 
 static void
@@ -337,7 +337,7 @@ explain_external(struct drafts *d, const struct service *s, const struct externa
 	    [EXTERNAL_API] = "API",
 	    [EXTERNAL_OTHER] = "thing of its kind"};
 
-	put(out, N214, e->place, e->name);
+	cause_put(out, N214, e->place, e->name);
 	if (e->at.n <= 1)
 		out->reason = draft_text(
 		    d, "it is the only %s that %s has", what[e->kind], s->name);
@@ -394,17 +394,17 @@ cause_by_kind(struct drafts *d, const struct goal *goal, const struct failure *f
 	    [AVAIL_OUTSIDE] = N107,
 	    [AVAIL_CERTIFICATE] = N215};
 
-	put(out, code[f->kind], goal->place, goal->name);
+	cause_put(out, code[f->kind], goal->place, goal->name);
 	out->reason = "nothing takes its place";
 	if (f->kind == AVAIL_NETWORK) {
-		put(out, N104, f->network->place, f->network->name);
+		cause_put(out, N104, f->network->place, f->network->name);
 		out->reason = draft_text(d, "there is no way around it");
 		out->change = draft_text(d,
 		    "build %s of two switches with bonded links and say "
 		    "redundant: true",
 		    f->network->name);
 	} else if (f->host != NULL) {
-		put(out, code[f->kind], f->host->place, f->host->name);
+		cause_put(out, code[f->kind], f->host->place, f->host->name);
 	}
 }
 
@@ -421,10 +421,13 @@ cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
 		if (goal->service != NULL &&
 		    (cause_at_entry(d, goal->service, f, out) ||
 			cause_at_external(d, goal->service, f, out) ||
-			cause_at_servers(d, goal->service, f, out)))
+			cause_at_servers(d, goal->service, f, out) ||
+			cause_at_data(d, goal->service, f, out)))
+			return;
+		if (cause_of_data(d, goal, f, out))
 			return;
 		if (goal->floating_ip != NULL &&
-		    cause_of_hosts(d, f, goal->floating_ip, out))
+		    cause_of_address(d, f, goal->floating_ip, out))
 			return;
 		if (cause_on_the_way(d, f, out))
 			return;

@@ -50,7 +50,31 @@ void cause_of(struct drafts *d, const struct goal *goal, const struct failure *f
 /* The same for a certificate (certificates.c). */
 void cause_of_certificate(struct drafts *d, const struct failure *f, struct cause *out);
 
+/* What its makers share: what it is called and where it stands. */
+void cause_put(
+    struct cause *out, enum finding_code code, struct place place, const char *name);
+/* True if `h` is gone when `f` has happened. */
+bool cause_takes_host(const struct failure *f, const struct host *h);
+/* Is it that all hosts of `fip` are gone at once, or the only one? */
+bool cause_of_address(struct drafts *d, const struct failure *f,
+    const struct floating_ip *fip, struct cause *out);
+
+/* data_causes.c: databases, volumes and the console; and those that `s` needs. */
+bool cause_of_data(struct drafts *d, const struct goal *goal, const struct failure *f,
+    struct cause *out);
+bool cause_at_data(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out);
+
+/* A finding about what stands in the file at `spot`. */
+struct spot {
+	struct place place;
+	const char *name;
+};
+void draft_say(struct drafts *d, enum finding_level level, enum finding_code code,
+    struct spot spot, const char *reason, const char *change);
+
 /* What is no single point of failure and yet to be said. */
+void advise_data(struct drafts *d); /* data_advice.c */
 void advise(struct drafts *d);
 void advise_certificate(struct drafts *d, const struct certificate *c);
 void advise_renewals(struct drafts *d, const struct certificate *list, size_t n);

@@ -189,30 +189,36 @@ find_singles(struct drafts *d, const uint8_t *failed)
 
 /* ---- texts --------------------------------------------------------------------- */
 
-static const char *
-goal_name(const struct topology *t, size_t i)
+static void
+put_goal(struct sbuf *out, const struct topology *t, size_t i)
 {
-	return t->goal[i].goal.name;
+	const struct goal *g = &t->goal[i].goal;
+
+	sbuf_printf(out, "%s%s",
+	    g->role == GOAL_READS    ? "reads of "
+	    : g->role == GOAL_COPIES ? "the data of "
+				     : "",
+	    g->role == GOAL_CONSOLE ? "the console" : g->name);
 }
 
-static const char *
-failure_name(const struct topology *t, size_t i)
+static void
+put_failure(struct sbuf *out, const struct topology *t, size_t i)
 {
-	return t->failure[i].name;
+	sbuf_puts(out, t->failure[i].name);
 }
 
 static void
 put_names(struct sbuf *out, const struct topology *t, const struct index_list *l,
-    const char *(*name)(const struct topology *, size_t))
+    void (*put)(struct sbuf *, const struct topology *, size_t))
 {
 	size_t shown = l->n > NAMES_SHOWN + 1 ? NAMES_SHOWN : l->n;
 
-	for (size_t i = 0; i < shown; i++)
-		sbuf_printf(out, "%s%s",
-		    i == 0			     ? ""
-		    : i + 1 == l->n && shown == l->n ? " and "
-						     : ", ",
-		    name(t, l->item[i]));
+	for (size_t i = 0; i < shown; i++) {
+		sbuf_puts(out, i == 0				? ""
+			       : i + 1 == l->n && shown == l->n ? " and "
+								: ", ");
+		put(out, t, l->item[i]);
+	}
 	if (shown < l->n)
 		sbuf_printf(out, " and %zu more", l->n - shown);
 }
@@ -227,9 +233,9 @@ text_of(struct drafts *d, const struct draft *draft)
 	if (draft->failure.n == 0)
 		return draft->cause.reason;
 	sbuf_init(&text, 65536);
-	put_names(&text, d->t, &draft->failure, failure_name);
+	put_names(&text, d->t, &draft->failure, put_failure);
 	sbuf_puts(&text, draft->failure.n > 1 ? ", each alone, end " : " ends ");
-	put_names(&text, d->t, &draft->goal, goal_name);
+	put_names(&text, d->t, &draft->goal, put_goal);
 	sbuf_printf(&text, ": %s", draft->cause.reason);
 	copy = arena_strndup(d->arena, sbuf_text(&text), text.len);
 	sbuf_done(&text);

@@ -45,6 +45,18 @@
 	    "Something that others run is needed and has no spare.")                \
 	X(N215, "one-certificate",                                                  \
 	    "A certificate that somebody must think of before it ends.")            \
+	X(N216, "one-copy", "Data of which there is one copy.")                     \
+	X(N217, "two-votes",                                                        \
+	    "Two hosts of a database are no majority without each other.")          \
+	X(N218, "votes-in-one-zone",                                                \
+	    "One zone has so many hosts of the data that the rest may not go on.")  \
+	X(N219, "cannot-take-over",                                                 \
+	    "A database whose other copies may not become the primary.")            \
+	X(N220, "copies-in-one-zone", "All copies of the data are in one zone.")    \
+	X(N221, "late-copy-beside-primary",                                         \
+	    "The delayed copies share the primary's zone.")                         \
+	X(N222, "address-misses-host",                                              \
+	    "A host may become the primary, and cannot have the address.")          \
 	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
 	X(N302, "heartbeat-path",                                                   \
 	    "The heartbeat has one path, shared with the traffic.")                 \
@@ -52,7 +64,12 @@
 	X(N304, "certificate-expires", "A certificate that ends soon.")             \
 	X(N305, "certificate-expired", "A certificate that has ended.")             \
 	X(N306, "certificates-together",                                            \
-	    "Certificates of several services end on one day.")
+	    "Certificates of several services end on one day.")                     \
+	X(N307, "no-late-copy", "A mistake is on every copy at once.")              \
+	X(N308, "two-copies",                                                       \
+	    "Two hosts of a volume cannot tell a dead peer from a cut wire.")       \
+	X(N309, "copies-path", "Copies go over the network that clients use.")      \
+	X(N310, "asynchronous", "A failover loses the last acknowledged writes.")
 
 enum finding_code {
 #define X(code, name, what) code,

@@ -13,6 +13,7 @@ tier_name(enum tier tier)
 	    [TIER_FIREWALL] = "firewalls",
 	    [TIER_BALANCER] = "load balancers",
 	    [TIER_SERVER] = "servers",
+	    [TIER_DATA] = "data",
 	    [TIER_OTHER] = "others"};
 
 	return name[tier];
@@ -30,6 +31,24 @@ is_server(const struct cluster *c, const struct host *h)
 	return false;
 }
 
+static bool
+has_data(const struct cluster *c, const struct host *h)
+{
+	for (size_t i = 0; i < c->n_databases; i++) {
+		const struct replicated *d = &c->database[i].of;
+
+		if (topology_in_hosts(d->host, d->n_hosts, h))
+			return true;
+	}
+	for (size_t i = 0; i < c->n_volumes; i++) {
+		const struct replicated *d = &c->volume[i].of;
+
+		if (topology_in_hosts(d->host, d->n_hosts, h))
+			return true;
+	}
+	return false;
+}
+
 static enum tier
 tier_of(const struct cluster *c, const struct host *h)
 {
@@ -41,6 +60,8 @@ tier_of(const struct cluster *c, const struct host *h)
 		return TIER_BALANCER;
 	if (is_server(c, h))
 		return TIER_SERVER;
+	if (has_data(c, h))
+		return TIER_DATA;
 	return topology_has_part(c, h, PART_VIP) ? TIER_BALANCER : TIER_OTHER;
 }
 

@@ -16,6 +16,7 @@ enum tier {
 	TIER_FIREWALL,
 	TIER_BALANCER,
 	TIER_SERVER,
+	TIER_DATA, /* of databases and volumes */
 	TIER_OTHER,
 	TIERS
 };

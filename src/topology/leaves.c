@@ -424,7 +424,9 @@ build_leaves(struct build *b)
 		add_servers(b, &c->service[i]);
 	for (size_t i = 0; i < c->n_services; i++)
 		add_outside(b, &c->service[i]);
+	build_data_leaves(b);
 	build_certificates(b);
+	b->n_own = b->t->n_failures;
 	if (b->twin != NULL)
 		add_twin(b);
 }

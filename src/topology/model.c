@@ -12,12 +12,6 @@
 
 #include "topology/build.h"
 
-/* A place in which a host serves: the file's own, or the twin that might be added. */
-struct seat {
-	const struct host *host;
-	bool twin;
-};
-
 /* ---- nodes --------------------------------------------------------------------- */
 
 /* What never works. */
@@ -27,8 +21,8 @@ nothing(struct build *b)
 	return graph_any(b->g, graph_open(b->g));
 }
 
-static void
-push_host(struct build *b, struct seat seat)
+void
+build_push_host(struct build *b, struct seat seat)
 {
 	const struct zone *zone = seat.host->zone;
 
@@ -37,9 +31,8 @@ push_host(struct build *b, struct seat seat)
 		graph_push(b->g, b->zone[zone - b->c->zone]);
 }
 
-/* The link of `seat` to `net`. */
-static void
-push_link(struct build *b, struct seat seat, const struct network *net)
+void
+build_push_link(struct build *b, struct seat seat, const struct network *net)
 {
 	const struct host *h = seat.host;
 	const uint32_t *link = seat.twin ? b->twin_link : b->link[h->index];
@@ -53,23 +46,22 @@ push_link(struct build *b, struct seat seat, const struct network *net)
 	graph_push(b->g, nothing(b));
 }
 
-static void
-push_part(struct build *b, struct seat seat, enum topology_part part)
+void
+build_push_part(struct build *b, struct seat seat, enum topology_part part)
 {
 	graph_push(b->g,
 	    seat.twin ? b->twin_part[part] : b->part[seat.host->index * PARTS + part]);
 }
 
-static void
-push_network(struct build *b, const struct network *net)
+void
+build_push_network(struct build *b, const struct network *net)
 {
 	if (net != NULL)
 		graph_push(b->g, b->network[net - b->c->network]);
 }
 
-/* Seat `i` of a list of hosts; the twin, if it is among them, comes after the last. */
-static bool
-seat_of(const struct build *b, const struct host *const *list, size_t n, size_t i,
+bool
+build_seat_of(const struct build *b, const struct host *const *list, size_t n, size_t i,
     struct seat *seat)
 {
 	if (i < n) {
@@ -98,11 +90,11 @@ push_gateway(struct build *b, struct seat seat)
 	const struct gateways *gw = &b->c->gateways;
 	uint32_t mark = graph_open(b->g);
 
-	push_host(b, seat);
+	build_push_host(b, seat);
 	for (size_t i = 0; i < gw->outside.n; i++)
-		push_link(b, seat, gw->outside.network[i]);
+		build_push_link(b, seat, gw->outside.network[i]);
 	for (size_t i = 0; i < gw->inside.n; i++)
-		push_link(b, seat, gw->inside.network[i]);
+		build_push_link(b, seat, gw->inside.network[i]);
 	graph_push(b->g, graph_all(b->g, mark));
 }
 
@@ -119,8 +111,9 @@ push_upstream(struct build *b)
 		if (h != NULL) {
 			uint32_t inner = graph_open(b->g);
 
-			push_host(b, (struct seat){.host = h});
-			push_link(b, (struct seat){.host = h}, via->hop[i].network);
+			build_push_host(b, (struct seat){.host = h});
+			build_push_link(
+			    b, (struct seat){.host = h}, via->hop[i].network);
 			graph_push(b->g, graph_all(b->g, inner));
 		} else {
 			graph_push(b->g,
@@ -141,11 +134,11 @@ gateways_node(struct build *b)
 	struct seat seat;
 
 	for (size_t i = 0; i < gw->outside.n; i++)
-		push_network(b, gw->outside.network[i]);
+		build_push_network(b, gw->outside.network[i]);
 	for (size_t i = 0; i < gw->inside.n; i++)
-		push_network(b, gw->inside.network[i]);
+		build_push_network(b, gw->inside.network[i]);
 	any = graph_open(b->g);
-	for (size_t i = 0; seat_of(b, gw->host, gw->n_hosts, i, &seat); i++)
+	for (size_t i = 0; build_seat_of(b, gw->host, gw->n_hosts, i, &seat); i++)
 		push_gateway(b, seat);
 	graph_push(b->g, graph_any(b->g, any));
 	push_upstream(b);
@@ -161,15 +154,15 @@ firewall_node(struct build *b)
 	struct seat seat;
 
 	for (size_t k = 0; k < fw->n_floating_ips; k++)
-		push_network(b, fw->floating_ip[k]->network);
+		build_push_network(b, fw->floating_ip[k]->network);
 	any = graph_open(b->g);
-	for (size_t i = 0; seat_of(b, fw->host, fw->n_hosts, i, &seat); i++) {
+	for (size_t i = 0; build_seat_of(b, fw->host, fw->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
 
-		push_host(b, seat);
-		push_part(b, seat, PART_VIP);
+		build_push_host(b, seat);
+		build_push_part(b, seat, PART_VIP);
 		for (size_t k = 0; k < fw->n_floating_ips; k++)
-			push_link(b, seat, fw->floating_ip[k]->network);
+			build_push_link(b, seat, fw->floating_ip[k]->network);
 		graph_push(b->g, graph_all(b->g, inner));
 	}
 	graph_push(b->g, graph_any(b->g, any));
@@ -207,7 +200,7 @@ push_way_in(struct build *b, const struct network *net)
 		graph_push(b->g, firewall_node(b));
 	if (c->gateways.n_hosts > 0 && (side_has(&c->gateways.inside, net) || firewall))
 		graph_push(b->g, gateways_node(b));
-	push_network(b, net);
+	build_push_network(b, net);
 }
 
 /* ---- servers ------------------------------------------------------------------- */
@@ -231,12 +224,12 @@ push_floating_server(struct build *b, const struct floating_ip *f)
 	uint32_t mark = graph_open(b->g);
 	struct seat seat;
 
-	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+	for (size_t i = 0; build_seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
 
-		push_host(b, seat);
-		push_link(b, seat, f->network);
-		push_part(b, seat, PART_VIP);
+		build_push_host(b, seat);
+		build_push_link(b, seat, f->network);
+		build_push_part(b, seat, PART_VIP);
 		graph_push(b->g, graph_all(b->g, inner));
 	}
 	graph_push(b->g, graph_any(b->g, mark));
@@ -257,12 +250,12 @@ server_base(struct build *b, const struct service *s, size_t i)
 	mark = graph_open(b->g);
 	graph_push(b->g, b->server[at]);
 	if (server->host != NULL) {
-		push_host(b, (struct seat){.host = server->host});
-		push_link(b, (struct seat){.host = server->host}, net);
+		build_push_host(b, (struct seat){.host = server->host});
+		build_push_link(b, (struct seat){.host = server->host}, net);
 	} else if (f != NULL) {
 		push_floating_server(b, f);
 	}
-	push_network(b, net);
+	build_push_network(b, net);
 	b->server_base[at] = graph_all(b->g, mark) + 1;
 	return b->server_base[at] - 1;
 }
@@ -280,9 +273,9 @@ twin_server(struct build *b, const struct service *s, size_t i)
 		return b->twin_base[at] - 1;
 	mark = graph_open(b->g);
 	graph_push(b->g, build_server_leaf(b, s, server, server->host, "+1"));
-	push_host(b, (struct seat){.host = b->twin, .twin = true});
-	push_link(b, (struct seat){.host = b->twin, .twin = true}, net);
-	push_network(b, net);
+	build_push_host(b, (struct seat){.host = b->twin, .twin = true});
+	build_push_link(b, (struct seat){.host = b->twin, .twin = true}, net);
+	build_push_network(b, net);
 	b->twin_base[at] = graph_all(b->g, mark) + 1;
 	return b->twin_base[at] - 1;
 }
@@ -304,7 +297,7 @@ push_server(struct build *b, struct seat seat, const struct service *s, size_t i
 		graph_push(b->g, server_base(b, s, i));
 		if (net != NULL && net != own &&
 		    host_address_on(seat.host, net) != NULL)
-			push_link(b, seat, net);
+			build_push_link(b, seat, net);
 	}
 	graph_push(b->g, graph_all(b->g, mark));
 }
@@ -346,8 +339,8 @@ enough(struct build *b, const struct service *s, const struct server_group *g,
 			graph_push(b->g, server_base(b, s, i));
 			continue;
 		}
-		push_host(b, seat);
-		push_link(b, seat, topology_network_of(b->c, server));
+		build_push_host(b, seat);
+		build_push_link(b, seat, topology_network_of(b->c, server));
 	}
 	return graph_all(b->g, mark);
 }
@@ -404,7 +397,7 @@ push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
 	if (net != NULL) {
 		graph_push(b->g, shared_group(b, s, k, needs));
 		if (net != own && host_address_on(seat.host, net) != NULL)
-			push_link(b, seat, net);
+			build_push_link(b, seat, net);
 		return;
 	}
 	mark = graph_open(b->g);
@@ -436,11 +429,11 @@ static void
 push_owner(struct build *b, struct seat seat, const struct floating_ip *f,
     enum topology_part serving)
 {
-	push_host(b, seat);
-	push_link(b, seat, f->network);
-	push_part(b, seat, PART_VIP);
+	build_push_host(b, seat);
+	build_push_link(b, seat, f->network);
+	build_push_part(b, seat, PART_VIP);
 	if (serving != PARTS)
-		push_part(b, seat, serving);
+		build_push_part(b, seat, serving);
 }
 
 /* Service `s` at floating address `f`. */
@@ -454,7 +447,7 @@ push_floating_entry(
 
 	push_way_in(b, f->network);
 	any = graph_open(b->g);
-	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+	for (size_t i = 0; build_seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
 
 		push_owner(b, seat, f, PART_PROXY);
@@ -463,7 +456,8 @@ push_floating_entry(
 		graph_push(b->g, graph_all(b->g, inner));
 	}
 	graph_push(b->g, graph_any(b->g, any));
-	for (size_t i = 0; !follows && seat_of(b, f->host, f->n_hosts, i, &seat); i++)
+	for (size_t i = 0; !follows && build_seat_of(b, f->host, f->n_hosts, i, &seat);
+	     i++)
 		push_groups(b, seat, s, f->network);
 }
 
@@ -480,10 +474,10 @@ push_host_entry(struct build *b, const struct service *s, const struct listener 
 	}
 	if (net != NULL) {
 		push_way_in(b, net);
-		push_link(b, seat, net);
+		build_push_link(b, seat, net);
 	}
-	push_host(b, seat);
-	push_part(b, seat, PART_PROXY);
+	build_push_host(b, seat);
+	build_push_part(b, seat, PART_PROXY);
 	push_groups(b, seat, s, NULL);
 }
 
@@ -503,12 +497,12 @@ push_place(struct build *b, const struct external *e, const char *place)
 		return;
 	}
 	mark = graph_open(b->g);
-	push_host(b, seat);
+	build_push_host(b, seat);
 	for (size_t i = 0; ip_parse(&ip, place) == 0 && i < h->n_addresses; i++) {
 		if (!ip_equal(&h->address[i].ip, &ip))
 			continue;
-		push_link(b, seat, h->address[i].network);
-		push_network(b, h->address[i].network);
+		build_push_link(b, seat, h->address[i].network);
+		build_push_network(b, h->address[i].network);
 	}
 	graph_push(b->g, graph_all(b->g, mark));
 }
@@ -529,8 +523,9 @@ external_node(struct build *b, const struct external *e)
 	return *node - 1;
 }
 
+/* `run`: without databases and volumes. */
 static uint32_t
-service_node(struct build *b, const struct service *s)
+service_node(struct build *b, const struct service *s, uint32_t *run)
 {
 	uint32_t mark = graph_open(b->g);
 
@@ -553,6 +548,10 @@ service_node(struct build *b, const struct service *s)
 		else if (l->host != NULL)
 			push_host_entry(b, s, l);
 	}
+	*run = graph_all(b->g, mark);
+	mark = graph_open(b->g);
+	graph_push(b->g, *run);
+	build_push_data(b, s);
 	return graph_all(b->g, mark);
 }
 
@@ -576,11 +575,11 @@ floating_node(struct build *b, const struct floating_ip *f, enum topology_part s
 	struct seat seat;
 
 	if (is_next_hop(b->c, f))
-		push_network(b, f->network);
+		build_push_network(b, f->network);
 	else
 		push_way_in(b, f->network);
 	any = graph_open(b->g);
-	for (size_t i = 0; seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
+	for (size_t i = 0; build_seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
 
 		push_owner(b, seat, f, serving);
@@ -647,7 +646,7 @@ push_leading(struct build *b, const struct vpn *v, struct seat seat, bool togeth
 		if (leads(b, v, net) &&
 		    together == (v->floating_ip != NULL &&
 				    moves_with(b->c, v->floating_ip, net)))
-			push_link(b, seat, net);
+			build_push_link(b, seat, net);
 	}
 }
 
@@ -664,22 +663,22 @@ vpn_node(struct build *b, const struct vpn *v)
 			push_way_in(b, &b->c->network[i]);
 	}
 	if (f != NULL && is_next_hop(b->c, f))
-		push_network(b, f->network);
+		build_push_network(b, f->network);
 	else if (f != NULL)
 		push_way_in(b, f->network);
 	any = graph_open(b->g);
-	for (size_t i = 0; seat_of(b, v->host, v->n_hosts, i, &seat); i++) {
+	for (size_t i = 0; build_seat_of(b, v->host, v->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
 
 		if (f != NULL)
 			push_owner(b, seat, f, PART_VPN);
-		push_host(b, seat);
-		push_part(b, seat, PART_VPN);
+		build_push_host(b, seat);
+		build_push_part(b, seat, PART_VPN);
 		push_leading(b, v, seat, true);
 		graph_push(b->g, graph_all(b->g, inner));
 	}
 	graph_push(b->g, graph_any(b->g, any));
-	for (size_t i = 0; seat_of(b, v->host, v->n_hosts, i, &seat); i++)
+	for (size_t i = 0; build_seat_of(b, v->host, v->n_hosts, i, &seat); i++)
 		push_leading(b, v, seat, false);
 	return graph_all(b->g, mark);
 }
@@ -698,13 +697,14 @@ spoken_for(const struct cluster *c, const struct floating_ip *f)
 		if (c->vpn[i].floating_ip == f)
 			return true;
 	}
-	return false;
+	return topology_data_listens(c, f);
 }
 
-static void
-add_goal(struct build *b, struct goal goal, uint32_t root)
+void
+build_goal(struct build *b, struct goal goal, uint32_t root)
 {
-	b->t->goal[b->t->n_goals++] = (struct goal_node){.goal = goal, .root = root};
+	b->t->goal[b->t->n_goals++] =
+	    (struct goal_node){.goal = goal, .root = root, .run = root};
 }
 
 static void
@@ -714,18 +714,22 @@ add_goals(struct build *b)
 
 	for (size_t i = 0; i < c->n_services; i++) {
 		const struct service *s = &c->service[i];
+		uint32_t run, root = service_node(b, s, &run);
 
-		add_goal(b,
+		build_goal(b,
 		    (struct goal){.what = "service",
 			.name = s->name,
 			.must_survive = s->must_survive,
 			.service = s,
 			.place = s->place},
-		    service_node(b, s));
+		    root);
+		b->t->goal[b->t->n_goals - 1].run = run;
 	}
+	build_data_goals(b);
 	for (size_t i = 0; i < c->n_vpns; i++)
-		add_goal(b,
+		build_goal(b,
 		    (struct goal){.what = "VPN",
+			.role = GOAL_ADDRESS,
 			.name = c->vpn[i].name,
 			.must_survive = SURVIVE_HOST,
 			.floating_ip = c->vpn[i].floating_ip,
@@ -735,8 +739,9 @@ add_goals(struct build *b)
 		const struct floating_ip *f = &c->floating_ip[i];
 
 		if (!spoken_for(c, f))
-			add_goal(b,
+			build_goal(b,
 			    (struct goal){.what = "floating IP",
+				.role = GOAL_ADDRESS,
 				.name = f->name,
 				.must_survive = SURVIVE_HOST,
 				.floating_ip = f,
@@ -773,8 +778,12 @@ allocate(struct build *b)
 	b->server_base = arena_array(a, n + 1, sizeof(*b->server_base));
 	b->twin_base = arena_array(a, n + 1, sizeof(*b->twin_base));
 	b->group_base = arena_array(a, n + 1, sizeof(*b->group_base));
-	b->t->goal = arena_array(
-	    a, c->n_services + c->n_floating_ips + c->n_vpns + 1, sizeof(*b->t->goal));
+	b->database = arena_array(a, c->n_databases + 1, sizeof(*b->database));
+	b->volume = arena_array(a, c->n_volumes + 1, sizeof(*b->volume));
+	b->t->goal = arena_array(a,
+	    c->n_services + c->n_floating_ips + c->n_vpns + 3 * c->n_databases +
+		2 * c->n_volumes + 2,
+	    sizeof(*b->t->goal));
 	return !arena_failed(a);
 }
 
@@ -795,6 +804,7 @@ topology_new_with(const struct cluster *c, const struct host *twin)
 	b.g = &t->graph;
 	if (allocate(&b)) {
 		build_leaves(&b);
+		build_data(&b);
 		add_goals(&b);
 		t->leaf = arena_array(a, t->graph.n_leaves + 1, sizeof(*t->leaf));
 		t->value = arena_array(a, (size_t)t->graph.n + 1, sizeof(*t->value));
@@ -855,16 +865,30 @@ topology_goal(const struct topology *t, size_t i)
 	return &t->goal[i].goal;
 }
 
-bool
-topology_survives(const struct topology *t, const size_t *failed, size_t n, size_t goal)
+static bool
+survives(const struct topology *t, const size_t *failed, size_t n, uint32_t root)
 {
-	ASSERT(goal < t->n_goals);
 	for (size_t i = 0; i < t->n_failures; i++)
 		t->leaf[i] = UINT64_MAX;
 	for (size_t i = 0; i < n; i++) {
 		ASSERT(failed[i] < t->n_failures);
 		t->leaf[failed[i]] = 0;
 	}
-	graph_eval_to(&t->graph, t->goal[goal].root, t->leaf, t->value);
-	return t->value[t->goal[goal].root] != 0;
+	graph_eval_to(&t->graph, root, t->leaf, t->value);
+	return t->value[root] != 0;
+}
+
+bool
+topology_survives(const struct topology *t, const size_t *failed, size_t n, size_t goal)
+{
+	ASSERT(goal < t->n_goals);
+	return survives(t, failed, n, t->goal[goal].root);
+}
+
+bool
+topology_survives_as_run(
+    const struct topology *t, const size_t *failed, size_t n, size_t goal)
+{
+	ASSERT(goal < t->n_goals);
+	return survives(t, failed, n, t->goal[goal].run);
 }

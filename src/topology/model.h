@@ -23,6 +23,7 @@ enum topology_part {
 struct goal_node {
 	struct goal goal;
 	uint32_t root;
+	uint32_t run; /* of a service: without databases and volumes */
 };
 
 /* The number of a leaf is that of its failure. */
@@ -71,5 +72,21 @@ bool topology_needs(const struct service *s, const struct external *e);
 
 /* The host of the file that a place of an external thing is, by name or address. */
 const struct host *topology_host_at(const struct cluster *c, const char *place);
+
+/* Does `s` end without the database or volume? */
+bool topology_needs_data(const struct service *s, const struct replicated *d);
+
+/* True if a database or the console is reached at `f`. */
+bool topology_data_listens(const struct cluster *c, const struct floating_ip *f);
+
+/* True if `h` may be the primary of `d`. */
+bool topology_may_lead(const struct database *d, const struct host *h);
+
+/* True if `f` stays on a host that has lost the way to the copies of `d`. */
+bool topology_data_stays(const struct replicated *d, const struct floating_ip *f);
+
+/* The network over which `from` passes clients of `d` on to `to`; or NULL. */
+const struct network *topology_between(
+    const struct replicated *d, const struct host *from, const struct host *to);
 
 #endif /* NINES_TOPOLOGY_MODEL_H */

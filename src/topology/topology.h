@@ -4,8 +4,9 @@
  *
  * From a cluster file alone: the things that can fail (hosts, their parts and links,
  * networks, zones, servers, certificates, what is outside), the goals that people care
- * for (services, floating addresses without one), and for any set of failures which
- * goals go on. `nines spof` reports it, the drill checks it by breaking things.
+ * for (services, databases, floating addresses without either), and for any set of
+ * failures which goals go on. `nines spof` reports it, the drill checks it by breaking
+ * things.
  *
  * A failure is whole and lasting: the host is off, the link carries nothing, the part
  * is given up by its supervisor. "Goes on" means: after the outage of a failover,
@@ -30,27 +31,42 @@ struct topology;
 struct failure {
 	enum availability_kind kind;
 	/* "host lb1", "link lb1 dmz", "part lb1 proxy", "network dmz", "zone rack-a",
-	 * "server site web1:8080", "certificate /etc/nines/site.pem",
-	 * "outside 10.0.3.41": unique, fit for a report. */
+	 * "server site web1:8080", "database orders db1", "console lb1", "certificate
+	 * /etc/nines/site.pem", "outside 10.0.3.41": unique, fit for a report. */
 	const char *name;
 	const struct host *host;	 /* HOST, PART, LINK; SERVER if it is on one */
 	const char *part;		 /* PART: its name in supervisor/parts.c */
 	const struct network *network;	 /* LINK, NETWORK */
 	const struct zone *zone;	 /* ZONE */
-	const struct service *service;	 /* SERVER */
-	const struct server *server;	 /* SERVER */
+	const struct service *service;	 /* SERVER of one */
+	const struct server *server;	 /* SERVER of a service */
+	const struct replicated *data;	 /* SERVER of a database */
 	const struct external *external; /* OUTSIDE, if it is a place of one */
 	const char *file;		 /* CERTIFICATE */
 	unsigned survive; /* the SURVIVE_ bit of must_survive that covers it; 0: none */
 };
 
+/* Databases: writes (and whatever else needs the primary), reads of any copy. */
+enum goal_role {
+	GOAL_SERVICE,
+	GOAL_ADDRESS, /* a floating IP alone, or with a VPN behind it */
+	GOAL_WRITES,
+	GOAL_READS,
+	GOAL_VOLUME,
+	GOAL_COPIES, /* of a database or volume: one is left */
+	GOAL_CONSOLE
+};
+
 /* What has to go on. */
 struct goal {
-	const char *what; /* "service", "floating IP" */
+	const char *what; /* "service", "floating IP", "data of volume" */
 	const char *name;
+	enum goal_role role;
 	unsigned must_survive;		       /* SURVIVE_ bits */
 	const struct service *service;	       /* or NULL */
 	const struct floating_ip *floating_ip; /* or NULL */
+	const struct replicated *data;	       /* or NULL */
+	const struct database *database;       /* or NULL */
 	struct place place;
 };
 
@@ -77,6 +93,11 @@ const struct goal *topology_goal(const struct topology *t, size_t i);
 
 /* Whether goal `goal` goes on with these failures (indices) at once. */
 bool topology_survives(
+    const struct topology *t, const size_t *failed, size_t n, size_t goal);
+
+/* The same without the databases and volumes that a service needs: this version does
+ * not run them, so that this is what can be seen of it. */
+bool topology_survives_as_run(
     const struct topology *t, const size_t *failed, size_t n, size_t goal);
 
 #endif /* NINES_TOPOLOGY_TOPOLOGY_H */

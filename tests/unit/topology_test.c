@@ -40,6 +40,10 @@
 	"services:\n  site:\n    listen: www:443\n" \
 	"    servers: [web1:80, web2:80]\n"
 
+#define NEEDY	       HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+#define DATABASE(keys) NEEDY "databases: {d: {engine: mariadb, hosts: " keys "}}\n"
+#define VOLUME(keys)   NEEDY "volumes: {v: {size: 1GiB, hosts: " keys "}}\n"
+
 #define EDGE                                                                      \
 	"cluster: x\n"                                                            \
 	"networks: {out: 198.51.100.0/24, edge: 10.0.0.0/24, dmz: 10.0.1.0/24}\n" \
@@ -222,6 +226,40 @@ static const struct row rows[] = {
 	     "  app: {address: 10.0.2.20, hosts: [web1, web2]}\n"
 	     "services: {site: {listen: www:80, servers: [app:80]}}\n",
 	"network front, network back"},
+    {"a database of three: two of its votes in one zone",
+	DATABASE("[web1, web2, web3]"), "zone b, network front, network back"},
+    {"which has one in each", DATABASE("[web1, web2, lb1]"),
+	"zone a, network front, network back"},
+    {"of which one may be the primary",
+	DATABASE("[web1, {at: web2, delay: 1h}, {at: lb2, delay: 1h}]"),
+	"zone a, zone b, network front, network back, host web1, link web1 back, "
+	"database d web1"},
+    {"of two hosts neither may go on alone, and synchronous writes wait for both",
+	DATABASE("[web1, web2]"),
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back, database d web1, database d web2"},
+    {"asynchronous ones do not", DATABASE("[web1, web2], durability: asynchronous"),
+	"zone a, zone b, network front, network back, host web1, host web2, "
+	"link web1 back, link web2 back"},
+    {"at the address of one host", DATABASE("[web1, web2, lb1], listen: lb2:3306"),
+	"zone a, zone b, network front, network back, host lb2, link lb2 front, "
+	"link lb2 back"},
+    {"at an address that leaves a host, but not for want of a way",
+	DATABASE("[web1, web2, web3], listen: www:3306, needed_by: site"),
+	"zone b, network front, network back"},
+    {"that nobody but another needs",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [web1:80, web2:80]}\n"
+		      "  other: {listen: www:81, servers: [web1:81]}\n"
+		      "databases: {d: {engine: mariadb, hosts: web3, needed_by: "
+		      "other}}\n",
+	"network front, network back"},
+    {"a volume of two goes on with either", VOLUME("[web1, web2]"),
+	"network front, network back"},
+    {"unless one zone takes both", VOLUME("[web2, web3]"),
+	"zone b, network front, network back"},
+    {"a volume of three with two", VOLUME("[web1, web2, web3]"),
+	"zone b, network front, network back"},
 };
 
 static const struct cluster *
@@ -368,6 +406,59 @@ test_pairs(void **state)
 	cluster_unref(c);
 }
 
+/* Goals of their own, by what they are called; what ends each of them alone. */
+static void
+test_data_goals(void **state)
+{
+	static const struct {
+		const char *what, *name, *lethal;
+	} goal[] = {
+	    {"service", "site", "zone b, network front, network back"},
+	    {"database", "d", "zone b, network back"},
+	    {"reads of database", "d", "network back"},
+	    {"data of database", "d", ""},
+	    {"volume", "v", ""},
+	    {"data of volume", "v", ""},
+	    {"console", "x",
+		"zone a, network front, host lb1, link lb1 front, console lb1"},
+	    {"floating IP", "other", "network back"},
+	};
+	const struct cluster *c = parse(HEAD
+	    "floating_ips:\n"
+	    "  www: {address: 10.0.1.10, hosts: [lb1, lb2], follow: [site]}\n"
+	    "  data: {address: 10.0.2.50, hosts: [web1, web2]}\n"
+	    "  other: {address: 10.0.2.51, hosts: [web1, web2]}\n" SITE
+	    "    servers: [web1:80, web2:80]\n"
+	    "databases: {d: {engine: mariadb, hosts: [web1, web2, {at: web3, delay: "
+	    "1h}], listen: {write: data:1, read: data:2}}}\n"
+	    "volumes: {v: {size: 1GiB, hosts: [web1, web2]}}\nconsole: lb1:81\n");
+	struct topology *t = topology_new(c);
+	size_t zone_b;
+
+	(void)state;
+	assert_non_null(t);
+	assert_int_equal(topology_n_goals(t), sizeof(goal) / sizeof(goal[0]));
+	for (size_t i = 0; i < sizeof(goal) / sizeof(goal[0]); i++) {
+		char found[1024] = "";
+
+		assert_string_equal(topology_goal(t, i)->what, goal[i].what);
+		assert_string_equal(topology_goal(t, i)->name, goal[i].name);
+		for (size_t k = 0; k < topology_n_failures(t); k++) {
+			size_t len = strlen(found);
+
+			if (!topology_survives(t, &k, 1, i))
+				(void)snprintf(found + len, sizeof(found) - len, "%s%s",
+				    len > 0 ? ", " : "", topology_failure(t, k)->name);
+		}
+		assert_string_equal(found, goal[i].lethal);
+	}
+	zone_b = (size_t)topology_find_failure(t, "zone b");
+	assert_false(topology_survives(t, &zone_b, 1, 0));
+	assert_true(topology_survives_as_run(t, &zone_b, 1, 0));
+	topology_free(t);
+	cluster_unref(c);
+}
+
 static bool
 near(double a, double b)
 {
@@ -442,6 +533,7 @@ main(void)
 	    cmocka_unit_test(test_single_failures),
 	    cmocka_unit_test(test_vpns),
 	    cmocka_unit_test(test_pairs),
+	    cmocka_unit_test(test_data_goals),
 	    cmocka_unit_test(test_availability),
 	    cmocka_unit_test(test_digits),
 	};

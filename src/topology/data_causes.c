@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * data_causes.c - why a failure ends a database, its reads, its data, a volume or the
+ * console.
+ */
+#include <string.h>
+
+#include "topology/causes.h"
+
+/* True if the copy at `h` hears nobody when `f` has happened. */
+static bool
+takes_vote(const struct failure *f, const struct replicated *d, const struct host *h)
+{
+	if (f->kind == AVAIL_LINK)
+		return d->n_hosts > 1 && f->host == h && f->network == d->over;
+	return cause_takes_host(f, h);
+}
+
+/* True if it takes and gives nothing. */
+static bool
+takes_copy(const struct failure *f, const struct replicated *d, const struct host *h)
+{
+	if (f->kind == AVAIL_SERVER)
+		return f->data == d && f->service == NULL && f->host == h;
+	return takes_vote(f, d, h);
+}
+
+static size_t
+votes_taken(const struct failure *f, const struct replicated *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_hosts; i++)
+		n += takes_vote(f, d, d->host[i]);
+	return n;
+}
+
+static size_t
+copies_taken(const struct failure *f, const struct replicated *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_hosts; i++)
+		n += takes_copy(f, d, d->host[i]);
+	return n;
+}
+
+static const char *
+zone_name(const struct failure *f)
+{
+	return f->zone != NULL ? f->zone->name : "?";
+}
+
+/* ---- copies and votes ---------------------------------------------------------- */
+
+static bool
+cause_one_copy(struct drafts *d, const struct replicated *r, const struct failure *f,
+    struct cause *out)
+{
+	if (r->n_hosts != 1 || copies_taken(f, r) == 0)
+		return false;
+	cause_put(out, N216, r->place, r->name);
+	out->reason =
+	    draft_text(d, "%s is the only host of %s", r->host[0]->name, r->name);
+	out->change = draft_text(
+	    d, "add two hosts to %s: one that takes over, and a third vote", r->name);
+	return true;
+}
+
+/* All that may be the primary. */
+static bool
+cause_no_leader(struct drafts *d, const struct database *db, const struct failure *f,
+    struct cause *out)
+{
+	const struct replicated *r = &db->of;
+	const struct host *first = NULL;
+	size_t may = 0, taken = 0;
+
+	for (size_t i = 0; i < r->n_hosts; i++) {
+		if (!topology_may_lead(db, r->host[i]))
+			continue;
+		may++;
+		taken += takes_copy(f, r, r->host[i]);
+		if (first == NULL)
+			first = r->host[i];
+	}
+	if (first == NULL || taken < may)
+		return false;
+	if (may == 1) {
+		cause_put(out, N219, r->place, r->name);
+		out->reason = draft_text(d,
+		    "only %s may be the primary of %s, every other host is delayed",
+		    first->name, r->name);
+		out->change = draft_text(d,
+		    "add a host without \"delay\" to %s, or take it from one", r->name);
+	} else {
+		cause_put(out, N218, r->place, r->name);
+		out->reason = draft_text(d,
+		    "all hosts that may be the primary of %s are in zone %s", r->name,
+		    zone_name(f));
+		out->change = "move one of them to another zone";
+	}
+	return true;
+}
+
+/* Half of the votes or more. */
+static bool
+cause_no_majority(struct drafts *d, const struct replicated *r, const struct failure *f,
+    struct cause *out)
+{
+	size_t taken = votes_taken(f, r), left = r->n_hosts - taken;
+
+	if (taken == 0 || left >= r->n_hosts / 2 + 1)
+		return false;
+	if (r->n_hosts == 2 && taken == 1) {
+		cause_put(out, N217, r->place, r->name);
+		out->reason = draft_text(d,
+		    "one of the two hosts of %s is no majority: it may not go on "
+		    "without the other, which may have gone on as well",
+		    r->name);
+		out->change = draft_text(
+		    d, "add a third host to %s; a delayed one is enough", r->name);
+		return true;
+	}
+	cause_put(out, N218, r->place, r->name);
+	out->reason = draft_text(d, "%zu of %zu hosts of %s are in zone %s", taken,
+	    r->n_hosts, r->name, zone_name(f));
+	out->change = left == 0 || r->n_hosts < 3 ? "spread them over three zones"
+						  : "move one of them to a third zone";
+	return true;
+}
+
+static bool
+cause_all_copies(struct drafts *d, const struct replicated *r, const struct failure *f,
+    struct cause *out)
+{
+	size_t taken = 0;
+
+	for (size_t i = 0; i < r->n_hosts; i++)
+		taken += cause_takes_host(f, r->host[i]);
+	if (taken < r->n_hosts || f->kind != AVAIL_ZONE)
+		return false;
+	cause_put(out, N220, r->place, r->name);
+	out->reason = draft_text(d, "all %zu copies of %s are in zone %s", r->n_hosts,
+	    r->name, zone_name(f));
+	out->change =
+	    draft_text(d, "move %s to another zone", r->host[r->n_hosts - 1]->name);
+	return true;
+}
+
+/* ---- the way to them ----------------------------------------------------------- */
+
+/* What has lost the way and does not give up the address. */
+static bool
+cause_stays(struct drafts *d, const struct replicated *r, const struct failure *f,
+    const struct floating_ip *fip, struct cause *out)
+{
+	if (f->kind != AVAIL_LINK || f->network == fip->network ||
+	    floating_ip_rank(fip, f->host) < 0 || !topology_data_stays(r, fip))
+		return false;
+	cause_put(out, N202, fip->place, fip->name);
+	out->reason =
+	    draft_text(d, "%s stays on a host that has lost %s, the way to %s",
+		fip->name, f->network->name, r->name);
+	out->change = draft_text(
+	    d, "give %s a check that only a host with that way passes", fip->name);
+	return true;
+}
+
+static bool
+cause_at_listen(struct drafts *d, const struct replicated *r,
+    const struct listen_at *at, const struct failure *f, struct cause *out)
+{
+	if (at->fip != NULL)
+		return cause_of_address(d, f, at->fip, out) ||
+		       (r != NULL && cause_stays(d, r, f, at->fip, out));
+	if (at->host == NULL || (!cause_takes_host(f, at->host) && f->host != at->host))
+		return false;
+	cause_put(out, N210, r != NULL ? r->place : d->t->cluster->console.place,
+	    r != NULL ? r->name : "console");
+	out->reason = draft_text(d, "%s is reached at %s's own address",
+	    r != NULL ? r->name : "the console", at->host->name);
+	out->change = "listen on a floating IP that several hosts can have";
+	return true;
+}
+
+static bool
+cause_at_database(struct drafts *d, const struct database *db, const struct failure *f,
+    struct cause *out)
+{
+	const struct database_listen *l = &db->listen;
+	const struct listen_at *at =
+	    l->write.fip == NULL && l->write.host == NULL ? &l->split : &l->write;
+
+	return cause_one_copy(d, &db->of, f, out) || cause_no_leader(d, db, f, out) ||
+	       cause_no_majority(d, &db->of, f, out) ||
+	       cause_at_listen(d, &db->of, at, f, out);
+}
+
+/* Of two hosts either goes on; of three, two. */
+static bool
+cause_at_volume(struct drafts *d, const struct replicated *r, const struct failure *f,
+    struct cause *out)
+{
+	if (cause_all_copies(d, r, f, out))
+		return true;
+	return r->n_hosts > 2 && cause_no_majority(d, r, f, out);
+}
+
+bool
+cause_of_data(struct drafts *d, const struct goal *goal, const struct failure *f,
+    struct cause *out)
+{
+	switch (goal->role) {
+	case GOAL_WRITES:
+		return cause_at_database(d, goal->database, f, out);
+	case GOAL_READS:
+		return cause_one_copy(d, goal->data, f, out) ||
+		       cause_no_leader(d, goal->database, f, out) ||
+		       cause_at_listen(
+			   d, goal->data, &goal->database->listen.read, f, out);
+	case GOAL_VOLUME:
+		return cause_at_volume(d, goal->data, f, out);
+	case GOAL_COPIES:
+		return cause_one_copy(d, goal->data, f, out) ||
+		       cause_all_copies(d, goal->data, f, out);
+	case GOAL_CONSOLE:
+		return cause_at_listen(d, NULL, &d->t->cluster->console.listen, f, out);
+	case GOAL_SERVICE:
+	case GOAL_ADDRESS:
+		break;
+	}
+	return false;
+}
+
+bool
+cause_at_data(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	const struct cluster *c = d->t->cluster;
+
+	for (size_t i = 0; i < c->n_databases; i++) {
+		if (topology_needs_data(s, &c->database[i].of) &&
+		    cause_at_database(d, &c->database[i], f, out))
+			return true;
+	}
+	for (size_t i = 0; i < c->n_volumes; i++) {
+		if (topology_needs_data(s, &c->volume[i].of) &&
+		    cause_at_volume(d, &c->volume[i].of, f, out))
+			return true;
+	}
+	return false;
+}
