@@ -319,7 +319,22 @@ note_twin(struct avail *a, const struct host *h, double down)
 	a->twin[at] = (struct avail_twin){h, down};
 }
 
-/* The failures of the file come first in both, so that `failed` fits. */
+/* What has failed, by its numbers in `t`, in t's arena; NULL: no memory. */
+static const size_t *
+failed_in(struct topology *t, const struct work *like)
+{
+	size_t *failed = arena_array(t->arena, like->n_failed + 1, sizeof(*failed));
+
+	for (size_t i = 0; i < like->n_failed && failed != NULL; i++) {
+		const struct failure *f = &like->t->failure[like->failed[i]];
+		long found = topology_find_failure(t, f->name);
+
+		ASSERT(found >= 0);
+		failed[i] = (size_t)found;
+	}
+	return failed;
+}
+
 static int
 try_twin(const struct work *like, const struct host *h, struct avail *avail)
 {
@@ -330,6 +345,9 @@ try_twin(const struct work *like, const struct host *h, struct avail *avail)
 	if (t == NULL)
 		return -ENOMEM;
 	w.t = t;
+	w.failed = failed_in(t, like);
+	if (w.failed == NULL)
+		err = -ENOMEM;
 	for (size_t i = 0; i < t->n_goals && err == 0; i++) {
 		if (!avail[i].known)
 			continue;

@@ -500,6 +500,32 @@ test_availability(void **state)
 	cluster_unref(c);
 }
 
+/* What has failed is the same thing in the model with one more host. */
+static void
+test_twins(void **state)
+{
+	const struct cluster *c =
+	    parse(HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
+				     "external: {x: {kind: dns, at: [a, b]}}\n");
+	struct availability_conf rates = {0};
+	struct topology *t = topology_new(c);
+	struct avail a;
+	size_t gone;
+
+	(void)state;
+	assert_non_null(t);
+	for (unsigned i = 0; i < AVAIL_KINDS; i++)
+		rates.rate[i] = (struct availability_rate){3600 * SEC_NS, 0};
+	rates.rate[AVAIL_OUTSIDE] = (struct availability_rate){9 * SEC_NS, SEC_NS};
+	rates.rate[AVAIL_HOST] = (struct availability_rate){99 * SEC_NS, SEC_NS};
+	gone = (size_t)topology_find_failure(t, "outside a");
+	assert_int_equal(avail_work_out(t, &rates, NULL, &gone, 1, &a), 0);
+	assert_int_equal(a.n_twins, 2);
+	assert_true(a.twin[0].down > 0.1); /* b is all that is left, whoever helps */
+	topology_free(t);
+	cluster_unref(c);
+}
+
 /* Never more digits than one. */
 static void
 test_digits(void **state)
@@ -535,6 +561,7 @@ main(void)
 	    cmocka_unit_test(test_pairs),
 	    cmocka_unit_test(test_data_goals),
 	    cmocka_unit_test(test_availability),
+	    cmocka_unit_test(test_twins),
 	    cmocka_unit_test(test_digits),
 	};
 
