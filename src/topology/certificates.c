@@ -35,7 +35,7 @@ use_at(const struct service *s, size_t i, struct use *use)
 	bool clients = tls->mode == TLS_TERMINATE,
 	     refused = clients && tls->client_verify == CLIENT_VERIFY_REQUIRED;
 	const struct use authority[] = {{refused ? tls->client_ca : NULL, tls->renewal},
-	    {server->on && server->verify ? server->ca : NULL, server->renewal}};
+	    {server->ca, server->renewal}};
 	size_t n = clients ? tls->n_certificates : 0;
 
 	if (i < n) {

@@ -82,12 +82,18 @@ test_rates(void **state)
 	    /* A quiet month of one host is worth thirty days, not eternity. */
 	    {{.watched_s = 30 * 86400.0}, 630, 14400},
 	    {{.watched_s = 2400 * 86400.0}, 3000, 14400},
-	    /* (600 + 2401 - 1) / 4; (4 h + 24 h) / 4 */
-	    {{.watched_s = 2401 * 86400.0, .down_s = 86400, .outages = 3, .repairs = 3},
-		750, 25200},
+	    /* (600 + 2440 - 40) / 4; (4 h + 960 h) / 4 */
+	    {{.watched_s = 2440 * 86400.0,
+		 .down_s = 40 * 86400,
+		 .outages = 3,
+		 .repairs = 3},
+		750, 241 * 3600},
 	    /* One of them lasts: it is no repair yet, and its time counts. */
-	    {{.watched_s = 2401 * 86400.0, .down_s = 86400, .outages = 3, .repairs = 2},
-		750, 33600},
+	    {{.watched_s = 2440 * 86400.0,
+		 .down_s = 41 * 86400,
+		 .outages = 3,
+		 .repairs = 2},
+		749, 988 * 1200},
 	    {{.watched_s = 1, .down_s = 100, .outages = 1, .repairs = 1}, 300, 7250},
 	};
 

@@ -204,11 +204,10 @@ static const struct row rows[] = {
 			     "    server_tls: {ca: /ca2.pem, renewal: automatic}\n",
 	"network front, network back, certificate /ca.pem, certificate /site.pem"},
     {"authorities that nobody must come from",
-	HEAD FOLLOWED SECURE
-	"    tls: {certificate: /site.pem, client_ca: /ca.pem, client_verify: "
-	"optional,\n"
-	"      renewal: automatic}\n    server_tls: {ca: /ca2.pem}\n",
-	"network front, network back, certificate /ca2.pem"},
+	HEAD FOLLOWED SECURE "    tls: {certificate: /site.pem, client_ca: /ca.pem, "
+			     "client_verify: optional}\n"
+			     "    server_tls: {ca: /ca2.pem}\n",
+	"network front, network back, certificate /ca2.pem, certificate /site.pem"},
     {"what another service's program renews is renewed",
 	HEAD FOLLOWED SECURE "    tls: [/site.pem, /own.pem]\n"
 			     "  other: {listen: www:444, servers: [web1:80], tls:\n"
