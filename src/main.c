@@ -59,6 +59,16 @@ const struct verb verbs[] = {
 	"  --markdown     the reference of keys for people instead\n"
 	"\n  nines schema > cluster.schema.json\n",
 	false},
+    {"outages", cli_outages, "[LOG]", "make a history for `nines spof` of a log",
+	"\nReads what `nines run` logged on one host (from standard input unless LOG "
+	"is\n"
+	"given) and prints each time that a server, a next hop or a part was down, "
+	"and\n"
+	"how many of each were watched. Take servers from one load balancer only: all\n"
+	"of them see the same.\n\n"
+	"  journalctl -u nines -o cat | nines outages > outages.jsonl\n"
+	"  nines spof --history outages.jsonl\n",
+	false},
     {"spof", cli_spof, "[OPTION...] [FILE]",
 	"find every single point of failure of a cluster file",
 	"  --without NAME,...  what if these hosts, zones, networks were gone already\n"

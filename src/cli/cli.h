@@ -23,6 +23,7 @@ int cli_status(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_order(int argc, char **argv);	 /* reload, drain, enable, move, stop */
 int cli_spof(int argc, char **argv);	 /* needs no running nines */
+int cli_outages(int argc, char **argv);	 /* nor does it */
 int cli_vpn(int argc, char **argv);	 /* key, add, revoke, list */
 int cli_firewall(int argc, char **argv); /* show, test, confirm, on, off */
 int cli_help(int argc, char **argv);

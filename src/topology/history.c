@@ -7,7 +7,8 @@
 
 #include "base/mono.h"
 
-#define MTBF_MIN_NS (60 * SEC_NS) /* as the cluster file has it */
+#define MTBF_MIN_NS (60 * SEC_NS)	   /* as the cluster file has it */
+#define TIME_END_MS INT64_C(7258118400000) /* 2200-01-01T00:00:00Z */
 #define RATE_MAX_NS (INT64_C(36500) * 86400 * SEC_NS)
 
 /* ---- rates --------------------------------------------------------------------- */
@@ -148,6 +149,9 @@ history_time(int64_t *ms, const char *text)
 		return -EINVAL;
 	minutes =
 	    (days_before(year, month) + day - 1) * 24 * 60 + hour * 60 + min - minutes;
-	*ms = minutes * 60000 + (int64_t)sec * 1000 + part;
+	part += minutes * 60000 + (int64_t)sec * 1000;
+	if (part < 0 || part >= TIME_END_MS) /* by its offset */
+		return -EINVAL;
+	*ms = part;
 	return 0;
 }

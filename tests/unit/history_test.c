@@ -14,6 +14,10 @@
 
 #include "base/mono.h"
 #include "cli/history.h"
+#include "cli/outages.h"
+#include "cli/verbs.h"
+
+const struct verb verbs[] = {{.name = NULL}};
 
 #define DAY_NS (86400 * SEC_NS)
 #define SINCE \
@@ -38,6 +42,8 @@ test_moments(void **state)
 	    {"2000-02-29T00:00:00Z", 951782400000},
 	    {"2016-12-31T23:59:60Z", 1483228800000},
 	    {"2199-12-31T23:59:59Z", 7258118399000},
+	    {"1970-01-01T00:00:00+00:01", -1},
+	    {"2199-12-31T23:59:59-00:01", -1},
 	    {"1969-12-31T23:59:59Z", -1},
 	    {"2026-02-29T00:00:00Z", -1},
 	    {"2100-02-29T00:00:00Z", -1},
@@ -210,6 +216,116 @@ test_refusals(void **state)
 	}
 }
 
+#define AT(time)	       "2026-03-01T" time ".250000Z info supervisor event="
+#define FACT(time, key, value) AT(time) "fact by=x key=\"" key "\" value=\"" value "\""
+
+/* Lines up to NULL. */
+static int
+feed(struct outages *o, const char *const *line, struct sbuf *out)
+{
+	int err = 0;
+
+	for (; *line != NULL && err == 0; line++)
+		err = outages_line(o, *line, strlen(*line), out);
+	outages_end(o, out);
+	return err;
+}
+
+static void
+test_log(void **state)
+{
+	static const char *const log[] = {
+	    "-- Boot 7 --",
+	    AT("00:00:00") "start pid=1",
+	    FACT("00:00:01", "server site web1:80", "unknown"),
+	    FACT("00:00:02", "server site web1:80", "up"),
+	    FACT("00:00:03", "part vip", "up"),
+	    FACT("00:01:00", "server site web1:80", "down said \"no\" twice"),
+	    FACT("00:01:30", "server site web1:80", "down refused"),
+	    FACT("00:02:00", "part vip", "restarting"),
+	    FACT("00:03:00", "server site web1:80", "up"),
+	    FACT("00:04:00", "gateway next-hop 10.0.0.1", "down nobody answers"),
+	    FACT("00:04:30", "gateway route 0.0.0.0/0", "down nobody answers"),
+	    FACT("00:04:40", "server ", "down"),
+	    "event=fact key=\"part x\" value=\"down\"",
+	    AT("12:00:00") "stop why=\"asked\"",
+	    NULL,
+	};
+	static const char wanted[] =
+	    "{\"kind\": \"server\", \"name\": \"site web1:80\", \"down\": "
+	    "\"2026-03-01T00:01:00.250Z\", \"up\": \"2026-03-01T00:03:00.250Z\"}\n"
+	    "{\"kind\": \"outside\", \"name\": \"10.0.0.1\", \"down\": "
+	    "\"2026-03-01T00:04:00.250Z\", \"up\": null}\n"
+	    "{\"watched\": {\"part\": 1}, \"from\": \"2026-03-01T00:00:00.250Z\", "
+	    "\"to\": \"2026-03-01T12:00:00.250Z\"}\n"
+	    "{\"watched\": {\"server\": 1}, \"from\": \"2026-03-01T00:00:00.250Z\", "
+	    "\"to\": \"2026-03-01T12:00:00.250Z\"}\n"
+	    "{\"watched\": {\"outside\": 1}, \"from\": \"2026-03-01T00:00:00.250Z\", "
+	    "\"to\": \"2026-03-01T12:00:00.250Z\"}\n";
+	static struct outages o;
+	struct history_error error;
+	struct history h;
+	struct sbuf out;
+
+	(void)state;
+	sbuf_init(&out, 65536);
+	assert_int_equal(feed(&o, log, &out), 0);
+	assert_string_equal(sbuf_text(&out), wanted);
+	assert_int_equal(history_parse(&h, sbuf_text(&out), out.len, &error), 0);
+	assert_int_equal(h.kind[AVAIL_SERVER].outages, 1);
+	assert_true(h.kind[AVAIL_SERVER].down_s == 120);
+	assert_int_equal(h.kind[AVAIL_OUTSIDE].repairs, 0);
+	sbuf_done(&out);
+}
+
+/* Clocks are set back now and then; two logs in one are told. */
+static void
+test_log_backwards(void **state)
+{
+	static const char *const set_back[] = {
+	    FACT("05:00:00", "part vip", "down"),
+	    FACT("04:30:00", "part vip", "up"),
+	    NULL,
+	};
+	static const char *const two_logs[] = {
+	    AT("05:00:00") "start", AT("03:59:59") "start", NULL};
+	static struct outages o;
+	struct sbuf out;
+
+	(void)state;
+	sbuf_init(&out, 65536);
+	assert_int_equal(feed(&o, set_back, &out), 0);
+	assert_non_null(
+	    strstr(sbuf_text(&out), "\"up\": \"2026-03-01T05:00:00.250Z\""));
+	o = (struct outages){.lines = 0};
+	assert_int_equal(feed(&o, two_logs, &out), -22);
+	sbuf_done(&out);
+}
+
+/* As many things as there is room for, each found again. */
+static void
+test_log_of_many(void **state)
+{
+	static struct outages o;
+	char line[200];
+	struct sbuf out;
+
+	(void)state;
+	sbuf_init(&out, 1 << 20);
+	for (int i = 0; i <= OUTAGES_THINGS / 2; i++) {
+		int n = snprintf(line, sizeof(line),
+		    AT("05:00:00") "fact by=x key=\"part %d\" value=\"up\"", i);
+
+		assert_int_equal(outages_line(&o, line, (size_t)n, &out),
+		    i < OUTAGES_THINGS / 2 ? 0 : -7);
+		if (i < OUTAGES_THINGS / 2)
+			assert_int_equal(outages_line(&o, line, (size_t)n, &out), 0);
+	}
+	assert_int_equal(o.things[AVAIL_PART], OUTAGES_THINGS / 2);
+	outages_end(&o, &out);
+	sbuf_done(&out);
+}
+
 int
 main(void)
 {
@@ -219,6 +335,9 @@ main(void)
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_file),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_log_backwards),
+	    cmocka_unit_test(test_log_of_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
