@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/wire.h"
 
 enum { KEY_LEN = 32, NONCE_LEN = 12 };
@@ -137,16 +138,6 @@ seal_open(struct seal *s, uint64_t number, const uint8_t *datagram, size_t n,
 	return 0;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool
 seal_secret_parse(const char *text, size_t n, uint8_t secret[static SEAL_SECRET_LEN])
 {
@@ -160,13 +151,8 @@ seal_secret_parse(const char *text, size_t n, uint8_t secret[static SEAL_SECRET_
 		n--;
 	if (n != (size_t)2 * SEAL_SECRET_LEN)
 		return false;
-	for (size_t i = 0; i < SEAL_SECRET_LEN; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		got[i] = (uint8_t)(high << 4 | low);
-	}
+	if (!hex_bytes(text, got, SEAL_SECRET_LEN))
+		return false;
 	memcpy(secret, got, sizeof(got));
 	return true;
 }

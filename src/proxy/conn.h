@@ -233,6 +233,10 @@ void listener_unref(struct worker *w, struct wlistener *l);
 void listener_resume(struct worker *w, struct wservice *s);
 void worker_poke_set(struct worker *w, uint64_t set);
 void worker_notify(struct worker *w);
+/* What events leave to do in a round; then who died in it. Fuzz targets do it too. */
+void worker_init(struct worker *w);
+void worker_turn(struct worker *w);
+void worker_bury(struct worker *w);
 struct source_ring *worker_want_sources(struct worker *w);
 
 static inline void

@@ -545,8 +545,8 @@ run_ready(struct worker *w)
 	}
 }
 
-static void
-bury(struct worker *w)
+void
+worker_bury(struct worker *w)
 {
 	while (!list_empty(&w->dead_servers)) {
 		struct server_conn *sc =
@@ -593,6 +593,16 @@ timeout_ms(struct worker *w)
 	return ns <= 0 ? 0 : (int)((ns + MS_NS - 1) / MS_NS);
 }
 
+void
+worker_turn(struct worker *w)
+{
+	expire(w);
+	run_ready(w);
+	lanes_flush(w);
+	if (w->h2 != NULL)
+		h2_flush(w);
+}
+
 static void
 run_round(struct worker *w)
 {
@@ -607,12 +617,8 @@ run_round(struct worker *w)
 		stats_add(&w->turns, 1);
 		event(w, &e[i]);
 	}
-	expire(w);
-	run_ready(w);
-	lanes_flush(w);
-	if (w->h2 != NULL)
-		h2_flush(w);
-	bury(w);
+	worker_turn(w);
+	worker_bury(w);
 }
 
 static void
@@ -629,9 +635,9 @@ close_all(struct worker *w)
 		while (!list_empty(&s->clients))
 			client_close(
 			    w, CONTAINER(s->clients.next, struct client, link));
-		bury(w);
+		worker_bury(w);
 		service_bury(w, s);
-		bury(w);
+		worker_bury(w);
 	}
 	pool_done(&w->clients);
 	pool_done(&w->servers);
@@ -694,17 +700,9 @@ open_worker(struct worker *w)
 	return 0;
 }
 
-int
-worker_start(struct worker **out, const struct worker_conf *conf)
+void
+worker_init(struct worker *w)
 {
-	struct worker *w = calloc(1, sizeof(*w));
-	int r;
-
-	if (w == NULL)
-		return -ENOMEM;
-	w->conf = *conf;
-	w->rng.state = conf->seed;
-	w->now = clock_now();
 	wheel_init(&w->wheel, w->now);
 	wheel_timer_init(&w->care, TIMER_CARE);
 	list_init(&w->services);
@@ -717,6 +715,20 @@ worker_start(struct worker **out, const struct worker_conf *conf)
 	list_init(&w->lanes);
 	pool_init(&w->clients, sizeof(struct client));
 	pool_init(&w->servers, sizeof(struct server_conn));
+}
+
+int
+worker_start(struct worker **out, const struct worker_conf *conf)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->conf = *conf;
+	w->rng.state = conf->seed;
+	w->now = clock_now();
+	worker_init(w);
 	r = open_worker(w);
 	if (r == 0)
 		r = -pthread_create(&w->thread, NULL, run, w);

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 #define VALUE_MAX 128 /* of the values that we look at */
 #define ERRNO_MAX 4095
 
@@ -112,31 +114,10 @@ read_number(const char *s, uint64_t max, uint64_t *out)
 	return true;
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 read_key(const char *s, uint8_t key[static VPN_KEY_LEN])
 {
-	if (strlen(s) != (size_t)2 * VPN_KEY_LEN)
-		return false;
-	for (size_t i = 0; i < VPN_KEY_LEN; i++) {
-		int high = hex(s[2 * i]), low = hex(s[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		key[i] = (uint8_t)(high * 16 + low);
-	}
-	return true;
+	return strlen(s) == (size_t)2 * VPN_KEY_LEN && hex_bytes(s, key, VPN_KEY_LEN);
 }
 
 /* Keys of the interface itself. */

@@ -32,12 +32,12 @@ play(struct world *o, struct input *in)
 	c->s.via = &fake;
 	c->s.layer = &hello;
 	h2_start(w, c);
-	turn(w);
+	worker_turn(w);
 	c->s.layer = in;
 	while (in->at < in->len && c->state == CLIENT_SESSION) {
 		c->s.readable = c->s.writable = true;
 		h2_event(w, c);
-		turn(w);
+		worker_turn(w);
 		w->now = mono_add(w->now, MS_NS);
 	}
 	if ((in->how & DRAIN) != 0)
@@ -46,12 +46,12 @@ play(struct world *o, struct input *in)
 		(void)limit_put(o->service->up[0]->limit);
 		service_room(w, o->service);
 	}
-	turn(w);
+	worker_turn(w);
 	in->ended = (in->how & BY_TIME) == 0;
 	for (int i = 0; i < 8 && c->state != CLIENT_DEAD && in->ended; i++) {
 		c->s.readable = true;
 		client_event(w, c);
-		turn(w);
+		worker_turn(w);
 	}
 	wait_for_the_end(o);
 }
@@ -74,7 +74,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	MUST(o->service->n_clients == 0 && o->service->group[0]->queue.n == 0);
 	MUST(list_empty(&o->service->clients) && list_empty(&w->ready));
 	MUST(list_empty(&w->h2->dirty));
-	bury(w);
+	worker_bury(w);
 	MUST(w->bufs.n_large == w->bufs.n_free_large + 1);
 	if ((data[0] & GIVE) == 0)
 		(void)limit_put(limit);

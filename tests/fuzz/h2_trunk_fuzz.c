@@ -61,7 +61,7 @@ move_clients(struct world *o)
 		c->s.readable = c->s.writable = true;
 		client_make_ready(w, c);
 	}
-	turn(w);
+	worker_turn(w);
 }
 
 static void
@@ -83,11 +83,11 @@ play(struct world *o, struct input *in)
 		ask(o, &from[i]);
 	MUST(t->n == CLIENTS);
 	MUST(h2_trunk_begin(t) == 0);
-	turn(w);
+	worker_turn(w);
 	while (in->at < in->len && !t->over) {
 		t->s.readable = t->s.writable = true;
 		h2_trunk_event(w, &t->s);
-		turn(w);
+		worker_turn(w);
 		move_clients(o);
 		w->now = mono_add(w->now, MS_NS);
 	}
@@ -95,7 +95,7 @@ play(struct world *o, struct input *in)
 	if ((in->how & BY_TIME) == 0 && !t->over) {
 		t->s.readable = true;
 		h2_trunk_event(w, &t->s);
-		turn(w);
+		worker_turn(w);
 	}
 	for (size_t i = 0; i < CLIENTS; i++)
 		from[i].ended = true;
@@ -125,9 +125,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	MUST(o->service->n_clients == 0 && list_empty(&o->service->clients));
 	MUST(list_empty(&o->service->up[0]->trunks));
 	MUST(list_empty(&o->service->up[0]->busy));
-	bury(w);
+	worker_bury(w);
 	MUST(list_empty(&w->h2->ended_trunks));
-	turn(w);
+	worker_turn(w);
 	MUST(list_empty(&w->h2->dirty_trunks));
 	MUST(w->bufs.n_large == w->bufs.n_free_large + 1);
 	return 0;

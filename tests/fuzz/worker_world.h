@@ -125,16 +125,8 @@ world_new(const char *text)
 	MUST(g != NULL);
 	w->epfd = w->reserve = w->wake.fd = w->conf.notify = -1;
 	w->now = (mono_t){SEC_NS};
-	wheel_init(&w->wheel, w->now);
+	worker_init(w);
 	MUST(bufs_init(&w->bufs, 64) == 0);
-	list_init(&w->services);
-	list_init(&w->listeners);
-	list_init(&w->ready);
-	list_init(&w->dead_clients);
-	list_init(&w->dead_listeners);
-	list_init(&w->dead_servers);
-	pool_init(&w->clients, sizeof(struct client));
-	pool_init(&w->servers, sizeof(struct server_conn));
 	o->service = service_new(w);
 	service_update(w, o->service, g, 0);
 	o->view = w->view = view_new(g, 0);
@@ -146,58 +138,6 @@ world_new(const char *text)
 	return o;
 }
 
-static void
-expire(struct worker *w)
-{
-	struct wheel_timer *t;
-
-	while ((t = wheel_expired(&w->wheel, w->now)) != NULL) {
-		if (t->kind == TIMER_CLIENT)
-			client_timeout(w, CONTAINER(t, struct client, timer));
-		if (t->kind == TIMER_TRUNK)
-			h2_trunk_timeout(w, t);
-		if (t->kind == TIMER_UPSTREAM)
-			upstream_retry_due(w, CONTAINER(t, struct upstream, retry));
-	}
-}
-
-static void
-turn(struct worker *w)
-{
-	struct list now;
-
-	list_init(&now);
-	while (!list_empty(&w->ready)) {
-		struct list *n = w->ready.next;
-
-		list_remove(n);
-		list_append(&now, n);
-	}
-	while (!list_empty(&now))
-		client_ready(w, CONTAINER(now.next, struct client, ready_link));
-	h2_flush(w);
-}
-
-/* Frees what died; the streams' structs are used again. */
-static void
-bury(struct worker *w)
-{
-	while (!list_empty(&w->dead_clients)) {
-		struct list *n = w->dead_clients.next;
-
-		list_remove(n);
-		pool_put(&w->clients, CONTAINER(n, struct client, link));
-	}
-	while (!list_empty(&w->dead_servers)) {
-		struct list *n = w->dead_servers.next;
-
-		list_remove(n);
-		upstream_unref(CONTAINER(n, struct server_conn, link)->up);
-		pool_put(&w->servers, CONTAINER(n, struct server_conn, link));
-	}
-	h2_trunks_bury(w);
-}
-
 /* Time passes until whatever waits for something has waited long enough. */
 static void
 wait_for_the_end(struct world *o)
@@ -206,8 +146,7 @@ wait_for_the_end(struct world *o)
 
 	for (int i = 0; i < 100 && o->service->n_clients > 0; i++) {
 		w->now = mono_add(w->now, 61 * SEC_NS);
-		expire(w);
-		turn(w);
+		worker_turn(w);
 	}
 }
 

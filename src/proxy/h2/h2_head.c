@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proxy/http1/http1_out.h"
 #include "proxy/http1/http1_scan.h"
 
 #define IS(p, len, literal) \
@@ -214,30 +215,10 @@ h2_gather_field(struct h2_gather *g, const char *name, size_t name_len,
 
 /* Writing */
 
-struct out {
-	char *p;
-	size_t len, cap;
-	bool bad;
-};
-
 static void
-put(struct out *o, const char *s, size_t len)
+put_slice(struct http1_out *o, const struct h2_gather *g, struct http1_slice s)
 {
-	if (o->bad || o->cap - o->len < len) {
-		o->bad = true;
-		return;
-	}
-	if (len > 0)
-		memcpy(o->p + o->len, s, len);
-	o->len += len;
-}
-
-#define PUT(o, literal) put(o, literal, sizeof(literal) - 1)
-
-static void
-put_slice(struct out *o, const struct h2_gather *g, struct http1_slice s)
-{
-	put(o, g->p + s.off, s.len);
+	http1_put(o, g->p + s.off, s.len);
 }
 
 static bool
@@ -285,7 +266,7 @@ request_error(const struct h2_gather *g)
 }
 
 static void
-put_base64(struct out *o, const uint8_t nonce[H2_NONCE])
+put_base64(struct http1_out *o, const uint8_t nonce[H2_NONCE])
 {
 	static const char digit[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -297,7 +278,7 @@ put_base64(struct out *o, const uint8_t nonce[H2_NONCE])
 		char text[4] = {digit[v >> 18], digit[v >> 12 & 63],
 		    one ? '=' : digit[v >> 6 & 63], one ? '=' : digit[v & 63]};
 
-		put(o, text, sizeof(text));
+		http1_put(o, text, sizeof(text));
 	}
 }
 
@@ -312,7 +293,7 @@ int
 h2_write_request(struct h2_gather *g, bool ended, const uint8_t nonce[H2_NONCE],
     char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 	bool websocket = h2_is_websocket(g);
 
 	if (g->error == HTTP1_OK)
@@ -320,31 +301,31 @@ h2_write_request(struct h2_gather *g, bool ended, const uint8_t nonce[H2_NONCE],
 	if (g->error != HTTP1_OK)
 		return -EBADMSG;
 	if (websocket)
-		PUT(&o, "GET");
+		HTTP1_PUT(&o, "GET");
 	else
 		put_slice(&o, g, g->pseudo[H2_METHOD]);
-	PUT(&o, " ");
+	HTTP1_PUT(&o, " ");
 	put_slice(&o, g, g->pseudo[H2_PATH]);
-	PUT(&o, " HTTP/1.1\r\n");
+	HTTP1_PUT(&o, " HTTP/1.1\r\n");
 	if (g->host.len == 0 && g->pseudo[H2_AUTHORITY].len > 0) {
-		PUT(&o, "host: ");
+		HTTP1_PUT(&o, "host: ");
 		put_slice(&o, g, g->pseudo[H2_AUTHORITY]);
-		PUT(&o, "\r\n");
+		HTTP1_PUT(&o, "\r\n");
 	}
-	put(&o, g->p + g->lines, g->len - g->lines);
+	http1_put(&o, g->p + g->lines, g->len - g->lines);
 	if (websocket) {
-		PUT(&o, "upgrade: websocket\r\nconnection: close, upgrade\r\n"
-			"sec-websocket-key: ");
+		HTTP1_PUT(&o, "upgrade: websocket\r\nconnection: close, upgrade\r\n"
+			      "sec-websocket-key: ");
 		put_base64(&o, nonce);
-		PUT(&o, "\r\n\r\n");
-		return o.bad ? -ENOBUFS : (int)o.len;
+		HTTP1_PUT(&o, "\r\n\r\n");
+		return http1_out_len(&o);
 	}
 	if (!ended && !g->has_length)
-		PUT(&o, "transfer-encoding: chunked\r\n");
+		HTTP1_PUT(&o, "transfer-encoding: chunked\r\n");
 	else if (ended && !g->has_length && wants_length(g))
-		PUT(&o, "content-length: 0\r\n"); /* RFC 9110 section 8.6 */
-	PUT(&o, "\r\n");
-	return o.bad ? -ENOBUFS : (int)o.len;
+		HTTP1_PUT(&o, "content-length: 0\r\n"); /* RFC 9110 section 8.6 */
+	HTTP1_PUT(&o, "\r\n");
+	return http1_out_len(&o);
 }
 
 unsigned
@@ -369,26 +350,26 @@ h2_answer_status(const struct h2_gather *g)
 int
 h2_write_answer(struct h2_gather *g, bool ended, bool bodiless, char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 	unsigned status = h2_answer_status(g);
 
 	if (status == 0)
 		refuse(g, HTTP1_BAD_LINE);
 	if (g->error != HTTP1_OK)
 		return -EBADMSG;
-	PUT(&o, "HTTP/1.1 ");
+	HTTP1_PUT(&o, "HTTP/1.1 ");
 	put_slice(&o, g, g->pseudo[H2_STATUS]);
-	PUT(&o, " \r\n");
-	put(&o, g->p + g->lines, g->len - g->lines);
+	HTTP1_PUT(&o, " \r\n");
+	http1_put(&o, g->p + g->lines, g->len - g->lines);
 	if (!g->has_length && !bodiless && status >= 200 && status != 204 &&
 	    status != 304) {
 		if (ended)
-			PUT(&o, "content-length: 0\r\n");
+			HTTP1_PUT(&o, "content-length: 0\r\n");
 		else
-			PUT(&o, "transfer-encoding: chunked\r\n");
+			HTTP1_PUT(&o, "transfer-encoding: chunked\r\n");
 	}
-	PUT(&o, "\r\n");
-	return o.bad ? -ENOBUFS : (int)o.len;
+	HTTP1_PUT(&o, "\r\n");
+	return http1_out_len(&o);
 }
 
 /* Heads on their way out */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/hex.h"
 #include "proxy/http1/http1.h"
 
 enum {
@@ -38,18 +39,6 @@ fail(struct http1_body *b, enum http1_error e)
 	b->error = e;
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 plain(char c) /* a character of a field value or a chunk extension */
 {
@@ -71,7 +60,7 @@ token(char c)
 static void
 size_byte(struct http1_body *b, char c)
 {
-	int digit = hex(c);
+	int digit = hex_digit(c);
 
 	switch (b->state) {
 	case SIZE_FIRST:

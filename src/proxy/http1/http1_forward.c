@@ -8,42 +8,15 @@
 #include <strings.h>
 
 #include "proxy/http1/http1.h"
+#include "proxy/http1/http1_out.h"
 #include "proxy/http1/http1_scan.h"
 #include "proxy/http1/http1_sense.h"
 
-struct out {
-	char *p;
-	size_t len, cap;
-	bool bad; /* it did not fit, and nothing does any more */
-};
-
-/* Inline: of what is constant, only some stores remain. */
-static inline void
-put(struct out *o, const char *s, size_t len)
-{
-	if (o->cap - o->len < len) {
-		o->bad = true;
-		o->cap = o->len;
-		return;
-	}
-	if (len > 0)
-		memcpy(o->p + o->len, s, len);
-	o->len += len;
-}
-
-static void
-puts_out(struct out *o, const char *s)
-{
-	put(o, s, strlen(s));
-}
-
-#define PUT(o, literal) put(o, literal, sizeof(literal) - 1)
-
 static int
-finish(struct out *o)
+finish(struct http1_out *o)
 {
-	PUT(o, "\r\n");
-	return o->bad ? -ENOBUFS : (int)o->len;
+	HTTP1_PUT(o, "\r\n");
+	return http1_out_len(o);
 }
 
 /* True if the edit has the field leave. */
@@ -111,13 +84,13 @@ request_keeps(const struct http1_head *head, const struct http1_field *f, bool n
 
 /* The Host field of an absolute target, or of a request that has none. */
 static void
-put_host(struct out *o, const char *host, size_t len, const struct http1_edit *e)
+put_host(struct http1_out *o, const char *host, size_t len, const struct http1_edit *e)
 {
 	if (e != NULL && e->has_host)
 		return;
-	PUT(o, "Host: ");
-	put(o, host, len);
-	PUT(o, "\r\n");
+	HTTP1_PUT(o, "Host: ");
+	http1_put(o, host, len);
+	HTTP1_PUT(o, "\r\n");
 }
 
 /* Where the first line ends if it goes on as it came, and Host too; else 0. */
@@ -135,7 +108,7 @@ same_line(const struct http1_head *head, const char *p, const struct http1_via *
 
 /* A request's line in origin form, and Host where it is not copied; true then. */
 static bool
-request_line(struct out *o, const struct http1_head *head, const char *p,
+request_line(struct http1_out *o, const struct http1_head *head, const char *p,
     const struct http1_via *via)
 {
 	struct http1_slice host, rest;
@@ -143,14 +116,14 @@ request_line(struct out *o, const struct http1_head *head, const char *p,
 	const struct http1_edit *e = via->edit;
 	bool ours = e != NULL && e->target != NULL;
 
-	put(o, p + head->method_text.off, head->method_text.len);
-	PUT(o, " ");
+	http1_put(o, p + head->method_text.off, head->method_text.len);
+	HTTP1_PUT(o, " ");
 	if (ours)
-		put(o, e->target, e->target_len);
+		http1_put(o, e->target, e->target_len);
 	if (target[0] == '/' || target[0] == '*') {
 		if (!ours)
-			put(o, target, head->target.len);
-		PUT(o, " HTTP/1.1\r\n");
+			http1_put(o, target, head->target.len);
+		HTTP1_PUT(o, " HTTP/1.1\r\n");
 		if (head->host.len > 0)
 			return false;
 		/* RFC 9112 section 3.2: 1.1 must have it, 1.0 need not. */
@@ -165,68 +138,68 @@ request_line(struct out *o, const struct http1_head *head, const char *p,
 	/* Section 3.2.4: OPTIONS of a whole server has an empty path here, "*" there.
 	 */
 	if (!ours && rest.len == 0)
-		put(o, head->method == HTTP1_OPTIONS ? "*" : "/", 1);
+		http1_put(o, head->method == HTTP1_OPTIONS ? "*" : "/", 1);
 	else if (!ours && p[rest.off] == '?')
-		PUT(o, "/");
+		HTTP1_PUT(o, "/");
 	if (!ours)
-		put(o, p + rest.off, rest.len);
-	PUT(o, " HTTP/1.1\r\n");
+		http1_put(o, p + rest.off, rest.len);
+	HTTP1_PUT(o, " HTTP/1.1\r\n");
 	put_host(o, p + host.off, host.len, e);
 	return true;
 }
 
 /* The values of all fields `id`, as one list that ends with a comma; "" if none. */
 static void
-put_list(
-    struct out *o, const struct http1_head *head, const char *p, enum http1_name id)
+put_list(struct http1_out *o, const struct http1_head *head, const char *p,
+    enum http1_name id)
 {
 	for (unsigned i = 0; i < head->n_fields; i++) {
 		const struct http1_field *f = &head->field[i];
 
 		if (f->id != id || f->value.len == 0)
 			continue;
-		put(o, p + f->value.off, f->value.len);
-		PUT(o, ", ");
+		http1_put(o, p + f->value.off, f->value.len);
+		HTTP1_PUT(o, ", ");
 	}
 }
 
 static void
-put_forwarded(struct out *o, const struct http1_head *head, const char *p,
+put_forwarded(struct http1_out *o, const struct http1_head *head, const char *p,
     const struct http1_via *via)
 {
 	/* RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
 	size_t client = strlen(via->client), proto = strlen(via->proto);
 	bool v6 = memchr(via->client, ':', client) != NULL;
 
-	PUT(o, "X-Forwarded-For: ");
+	HTTP1_PUT(o, "X-Forwarded-For: ");
 	if (!via->fresh)
 		put_list(o, head, p, HTTP1_N_X_FORWARDED_FOR);
-	put(o, via->client, client);
-	PUT(o, "\r\nX-Forwarded-Proto: ");
-	put(o, via->proto, proto);
-	PUT(o, "\r\nForwarded: ");
+	http1_put(o, via->client, client);
+	HTTP1_PUT(o, "\r\nX-Forwarded-Proto: ");
+	http1_put(o, via->proto, proto);
+	HTTP1_PUT(o, "\r\nForwarded: ");
 	if (!via->fresh)
 		put_list(o, head, p, HTTP1_N_FORWARDED);
-	PUT(o, "for=");
+	HTTP1_PUT(o, "for=");
 	if (v6)
-		PUT(o, "\"[");
-	put(o, via->client, client);
+		HTTP1_PUT(o, "\"[");
+	http1_put(o, via->client, client);
 	if (v6)
-		PUT(o, "]\"");
-	PUT(o, ";proto=");
-	put(o, via->proto, proto);
-	PUT(o, "\r\n");
+		HTTP1_PUT(o, "]\"");
+	HTTP1_PUT(o, ";proto=");
+	http1_put(o, via->proto, proto);
+	HTTP1_PUT(o, "\r\n");
 }
 
 /* The lines of Upgrade, which Connection has nominated again. */
 static void
-put_upgrade(struct out *o, const struct http1_head *head, const char *p)
+put_upgrade(struct http1_out *o, const struct http1_head *head, const char *p)
 {
 	for (unsigned i = 0; i < head->n_fields; i++) {
 		const struct http1_field *f = &head->field[i];
 
 		if (f->id == HTTP1_N_UPGRADE)
-			put(o, p + f->line, f->end - f->line);
+			http1_put(o, p + f->line, f->end - f->line);
 	}
 }
 
@@ -247,27 +220,29 @@ wants_trailers(const struct http1_head *head, const char *p)
 }
 
 static void
-request_connection(struct out *o, const struct http1_head *head, const char *p,
+request_connection(struct http1_out *o, const struct http1_head *head, const char *p,
     const struct http1_via *via)
 {
 	bool trailers = wants_trailers(head, p);
 
 	if (trailers)
-		PUT(o, "TE: trailers\r\n");
+		HTTP1_PUT(o, "TE: trailers\r\n");
 	if (head->upgrade)
 		put_upgrade(o, head, p);
 	if (!trailers && !head->upgrade && !via->close)
 		return;
-	PUT(o, "Connection: ");
-	puts_out(o, head->upgrade ? "upgrade" : via->close ? "close" : "keep-alive");
-	puts_out(o, trailers ? ", TE\r\n" : "\r\n");
+	HTTP1_PUT(o, "Connection: ");
+	http1_put_text(o, head->upgrade ? "upgrade"
+			  : via->close	? "close"
+					: "keep-alive");
+	http1_put_text(o, trailers ? ", TE\r\n" : "\r\n");
 }
 
 int
 http1_forward_request(const struct http1_head *head, const char *p,
     const struct http1_via *via, char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 	const struct http1_edit *e = via->edit;
 	/* The run of lines not copied yet. */
 	uint32_t from = 0, to = same_line(head, p, via);
@@ -281,17 +256,17 @@ http1_forward_request(const struct http1_head *head, const char *p,
 		if (e != NULL && dropped(e, p, f))
 			continue;
 		if (f->line != to) {
-			put(&o, p + from, to - from);
+			http1_put(&o, p + from, to - from);
 			from = f->line;
 		}
 		to = f->end;
 	}
-	put(&o, p + from, to - from);
+	http1_put(&o, p + from, to - from);
 	if (head->framing == HTTP1_CHUNKED)
-		PUT(&o, "Transfer-Encoding: chunked\r\n");
+		HTTP1_PUT(&o, "Transfer-Encoding: chunked\r\n");
 	if (e != NULL) {
-		put(&o, e->extra, e->extra_len);
-		put(&o, e->more, e->more_len);
+		http1_put(&o, e->extra, e->extra_len);
+		http1_put(&o, e->more, e->more_len);
 	}
 	put_forwarded(&o, head, p, via);
 	request_connection(&o, head, p, via);
@@ -302,12 +277,12 @@ int
 http1_forward_response(const struct http1_head *head, const char *p,
     const struct http1_answer *a, char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 	const struct http1_edit *e = a->edit;
 	uint32_t from, to;
 
 	/* RFC 9110 section 2.5: the version is the sender's own, which is us. */
-	PUT(&o, "HTTP/1.1");
+	HTTP1_PUT(&o, "HTTP/1.1");
 	from = sizeof("HTTP/1.1") - 1;
 	to = head->n_fields > 0 ? head->field[0].line : head->len - 2;
 	for (unsigned i = 0; i < head->n_fields; i++) {
@@ -316,25 +291,25 @@ http1_forward_response(const struct http1_head *head, const char *p,
 		if (f->hop || (e != NULL && dropped(e, p, f)))
 			continue;
 		if (f->line != to) {
-			put(&o, p + from, to - from);
+			http1_put(&o, p + from, to - from);
 			from = f->line;
 		}
 		to = f->end;
 	}
-	put(&o, p + from, to - from);
+	http1_put(&o, p + from, to - from);
 	if (e != NULL) {
-		put(&o, e->extra, e->extra_len);
-		put(&o, e->more, e->more_len);
+		http1_put(&o, e->extra, e->extra_len);
+		http1_put(&o, e->more, e->more_len);
 	}
 	if (head->framing == HTTP1_CHUNKED && !a->dechunk)
-		PUT(&o, "Transfer-Encoding: chunked\r\n");
+		HTTP1_PUT(&o, "Transfer-Encoding: chunked\r\n");
 	if (head->upgrade) {
 		put_upgrade(&o, head, p);
-		PUT(&o, "Connection: upgrade\r\n");
+		HTTP1_PUT(&o, "Connection: upgrade\r\n");
 	} else if (head->status >= 200 && !a->keep_alive) {
-		PUT(&o, "Connection: close\r\n");
+		HTTP1_PUT(&o, "Connection: close\r\n");
 	} else if (head->status >= 200 && a->minor == 0) {
-		PUT(&o, "Connection: keep-alive\r\n");
+		HTTP1_PUT(&o, "Connection: keep-alive\r\n");
 	}
 	return finish(&o);
 }

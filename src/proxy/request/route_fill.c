@@ -5,36 +5,15 @@
 #include <stdbool.h>
 #include <string.h>
 
-struct out {
-	char *p;
-	size_t len, cap;
-	bool bad;
-};
+#include "proxy/http1/http1_out.h"
 
 static void
-put(struct out *o, const char *s, size_t len)
-{
-	if (o->bad || o->cap - o->len < len) {
-		o->bad = true;
-		return;
-	}
-	memcpy(o->p + o->len, s, len);
-	o->len += len;
-}
-
-static void
-put_visible(struct out *o, struct route_text t)
+put_visible(struct http1_out *o, struct route_text t)
 {
 	for (size_t i = 0; i < t.len; i++) {
 		if (t.p[i] > 0x20 && t.p[i] < 0x7f)
-			put(o, &t.p[i], 1);
+			http1_put(o, &t.p[i], 1);
 	}
-}
-
-static int
-result(const struct out *o)
-{
-	return o->bad ? -ENOBUFS : (int)o->len;
 }
 
 /* The word in braces at `p`, and where it ends; FILL_N: none. */
@@ -58,7 +37,7 @@ word_at(const char *p, const char **end)
 }
 
 static void
-put_filled(struct out *o, const char *text, const struct fill *f)
+put_filled(struct http1_out *o, const char *text, const struct fill *f)
 {
 	const char *end;
 
@@ -66,13 +45,13 @@ put_filled(struct out *o, const char *text, const struct fill *f)
 		size_t plain = strcspn(text, "{");
 		enum fill_word word;
 
-		put(o, text, plain);
+		http1_put(o, text, plain);
 		text += plain;
 		if (*text == '\0')
 			return;
 		word = word_at(text, &end);
 		if (word == FILL_N) { /* which the reader of the file refuses */
-			put(o, text++, 1);
+			http1_put(o, text++, 1);
 			continue;
 		}
 		put_visible(o, f->word[word]);
@@ -83,41 +62,41 @@ put_filled(struct out *o, const char *text, const struct fill *f)
 int
 fill_text(const char *text, const struct fill *f, char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 
 	put_filled(&o, text, f);
-	return result(&o);
+	return http1_out_len(&o);
 }
 
 int
 fill_fields(const struct pairs *fields, const struct fill *f, char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 
 	for (size_t i = 0; i < fields->n; i++) {
-		put(&o, fields->pair[i].name, strlen(fields->pair[i].name));
-		put(&o, ": ", 2);
+		http1_put(&o, fields->pair[i].name, strlen(fields->pair[i].name));
+		http1_put(&o, ": ", 2);
 		put_filled(&o, fields->pair[i].value, f);
-		put(&o, "\r\n", 2);
+		http1_put(&o, "\r\n", 2);
 	}
-	return result(&o);
+	return http1_out_len(&o);
 }
 
 int
 fill_target(const char *to, struct route_text path, struct route_text query, size_t cut,
     char *out, size_t cap)
 {
-	struct out o = {.p = out, .cap = cap};
+	struct http1_out o = {.p = out, .cap = cap};
 	size_t len = strlen(to);
 	bool rest = cut < path.len, slash = rest && path.p[cut] == '/';
 
 	/* Exactly one slash where the two meet. */
 	if (slash && len > 0 && to[len - 1] == '/')
 		len--;
-	put(&o, to, len);
+	http1_put(&o, to, len);
 	if (rest && !slash && (len == 0 || to[len - 1] != '/'))
-		put(&o, "/", 1);
-	put(&o, path.p + cut, path.len - cut);
-	put(&o, query.p, query.len);
-	return result(&o);
+		http1_put(&o, "/", 1);
+	http1_put(&o, path.p + cut, path.len - cut);
+	http1_put(&o, query.p, query.len);
+	return http1_out_len(&o);
 }

@@ -4,27 +4,16 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "base/hex.h"
 
 /* The bytes of a secret; 0 if the text is not what we know. */
 static uint8_t
 read_secret(const char *p, uint8_t out[static TLS_SECRET_MAX])
 {
-	size_t n = 0;
+	size_t n = strlen(p) / 2;
 
-	for (; *p != '\0'; p += 2, n++) {
-		int high = digit(p[0]), low = high >= 0 ? digit(p[1]) : -1;
-
-		if (low < 0 || n == TLS_SECRET_MAX)
-			return 0;
-		out[n] = (uint8_t)(high << 4 | low);
-	}
+	if (n > TLS_SECRET_MAX || !hex_bytes(p, out, n) || p[2 * n] != '\0')
+		return 0;
 	return (uint8_t)n;
 }
 
