@@ -4,6 +4,7 @@
 
 #include "topology/layout.h"
 #include "topology/picture.h"
+#include "topology/picture_data.h"
 
 #define COLUMNS	   10 /* hosts in a row, at most */
 #define BOX_W	   116
@@ -96,13 +97,31 @@ put_label(
 /* ---- places -------------------------------------------------------------------- */
 
 static size_t
+data_of(const struct page *p, enum tier tier)
+{
+	struct picture_data data;
+	bool more = true;
+	size_t n = 0;
+
+	for (size_t i = 0; more; i++) {
+		struct sbuf text;
+
+		sbuf_init(&text, 4096);
+		more = picture_data_at(p->t, i, &data, &text);
+		n += more && p->layout.tier[data.first->index] == tier;
+		sbuf_done(&text);
+	}
+	return n;
+}
+
+static size_t
 pills_of(const struct page *p, enum tier tier)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->c->n_floating_ips; i++)
 		n += p->layout.tier[p->c->floating_ip[i].host[0]->index] == tier;
-	return n;
+	return n + data_of(p, tier);
 }
 
 static size_t
@@ -254,6 +273,42 @@ address_is_weak(const struct page *p, const struct floating_ip *f)
 	       layout_flag(p->t, p->layout.weak, AVAIL_HOST, f->host[0], NULL);
 }
 
+/* A pill at place `n` above a tier. */
+static void
+draw_pill(
+    struct page *p, int y, size_t n, const char *text, const char *colour, bool weak)
+{
+	int x = LEFT + (int)(n % pills_in_row(p)) * STEP_X * 2;
+	int at = y + (int)(n / pills_in_row(p)) * PILL_STEP;
+
+	sbuf_printf(p->out, "<g><title>");
+	put_text(p->out, text, 4096);
+	sbuf_printf(p->out,
+	    "</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"24\" "
+	    "rx=\"12\" fill=\"%s\" stroke=\"%s\" stroke-width=\"2\"/>\n",
+	    x, at, PILL_W, weak ? "#fbd5d5" : "#ffffff", weak ? "#c00000" : colour);
+	put_label(p, x + 12, at + 16, "pill", text, 37);
+	sbuf_puts(p->out, "</g>\n");
+}
+
+/* Databases and volumes after `n` others. */
+static void
+draw_data(struct page *p, enum tier tier, int y, size_t n)
+{
+	struct picture_data data;
+	bool more = true;
+
+	for (size_t i = 0; more; i++) {
+		struct sbuf text;
+
+		sbuf_init(&text, 4096);
+		more = picture_data_at(p->t, i, &data, &text);
+		if (more && p->layout.tier[data.first->index] == tier)
+			draw_pill(p, y, n++, sbuf_text(&text), "#444444", data.weak);
+		sbuf_done(&text);
+	}
+}
+
 /* Floating addresses above their tier, each with its hosts by name. */
 static void
 draw_pills(struct page *p, enum tier tier, int y)
@@ -263,28 +318,19 @@ draw_pills(struct page *p, enum tier tier, int y)
 
 	for (size_t i = 0; i < p->c->n_floating_ips; i++) {
 		const struct floating_ip *f = &p->c->floating_ip[i];
-		int x = LEFT + (int)(n % pills_in_row(p)) * STEP_X * 2;
-		int at = y + (int)(n / pills_in_row(p)) * PILL_STEP;
 		struct sbuf line;
 
 		if (p->layout.tier[f->host[0]->index] != tier)
 			continue;
-		n++;
 		sbuf_init(&line, 4096);
 		sbuf_printf(&line, "%s %s:", f->name, ip_format(&f->address[0], text));
 		for (size_t k = 0; k < f->n_hosts; k++)
 			sbuf_printf(&line, " %s", f->host[k]->name);
-		sbuf_printf(p->out, "<g><title>");
-		put_text(p->out, sbuf_text(&line), 4096);
-		sbuf_printf(p->out,
-		    "</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"24\" "
-		    "rx=\"12\" fill=\"%s\" stroke=\"%s\" stroke-width=\"2\"/>\n",
-		    x, at, PILL_W, address_is_weak(p, f) ? "#fbd5d5" : "#ffffff",
-		    address_is_weak(p, f) ? "#c00000" : colour_of(p, f->network));
-		put_label(p, x + 12, at + 16, "pill", sbuf_text(&line), 37);
-		sbuf_puts(p->out, "</g>\n");
+		draw_pill(p, y, n++, sbuf_text(&line), colour_of(p, f->network),
+		    address_is_weak(p, f));
 		sbuf_done(&line);
 	}
+	draw_data(p, tier, y, n);
 }
 
 /* "goes on through what it must survive", or what else is to be said. */

@@ -4,6 +4,7 @@
 
 #include "topology/layout.h"
 #include "topology/picture.h"
+#include "topology/picture_data.h"
 
 #define CELL	 10 /* columns of a host's name and the space after it */
 #define IN_ROW	 7
@@ -147,6 +148,28 @@ put_outsides(struct canvas *p)
 	sbuf_puts(p->out, n > 0 ? "\n" : "");
 }
 
+/* "  [orders postgresql: db1 db2 db3 (late)]" */
+static void
+put_data(struct canvas *p, enum tier tier)
+{
+	struct picture_data data;
+	struct sbuf text;
+	bool more = true;
+
+	for (size_t i = 0; more; i++) {
+		sbuf_init(&text, 4096);
+		sbuf_puts(&text, "[");
+		more = picture_data_at(p->t, i, &data, &text);
+		sbuf_puts(&text, data.weak ? "]!" : "]");
+		if (more && p->layout.tier[data.first->index] == tier) {
+			pad(p, INDENT);
+			put_shaded(p, data.weak, sbuf_text(&text));
+			sbuf_puts(p->out, "\n");
+		}
+		sbuf_done(&text);
+	}
+}
+
 static void
 put_tier(struct canvas *p, enum tier tier)
 {
@@ -154,6 +177,7 @@ put_tier(struct canvas *p, enum tier tier)
 	size_t row[IN_ROW], n = 0;
 
 	put_addresses(p, tier);
+	put_data(p, tier);
 	for (size_t i = 0; i <= c->n_hosts; i++) {
 		if (n == IN_ROW || (i == c->n_hosts && n > 0)) {
 			put_strokes(p, row, n, (unsigned)tier);

@@ -226,6 +226,11 @@ def pictures():
     picture(ROOT / "examples/pair.yaml", 5)
     picture(ROOT / "examples/broken-one-gateway.yaml", 6)
     picture(ROOT / "examples/broken-one-name-server.yaml", 4)
+    picture(ROOT / "examples/databases.yaml", 7)
+    said = nines("spof", str(ROOT / "examples/databases.yaml")).stdout
+    check("\n  [orders postgresql: db1 db2 db3 (late)]\n" in said, f"no database in {said}")
+    said = nines("spof", str(ROOT / "examples/broken-two-votes.yaml")).stdout
+    check("\n  [orders postgresql: db1 db2]!\n" in said, f"no weak database in {said}")
     said = nines("spof", str(ROOT / "examples/broken-one-name-server.yaml")).stdout
     check(said.startswith("  outside: 192.0.2.53!, pay.example.com, pay.example.net\n"), f"no name server in {said}")
     hosts = "".join(f"  w{i}: {{back: 10.1.0.{i + 10}, zone: z{i % 3}}}\n" for i in range(100))
