@@ -2,8 +2,9 @@
 """Requests of several clients on one HTTP/2 connection to a server.
 
       client 10.9.0.9 ══> lb1:90 ══> web1:8090 (a thread)
-      client 10.9.0.9 ══> lb1:94 ══> web1:8090, web2:8090
+      client 10.9.0.9 ══> lb1:94, :98 ══> web1:8090, web2:8090
 """
+import json
 import os
 import struct
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 import h2wire
 from h2wire import H2, H2Server, request
-from proxylab import Lab, until
+from proxylab import Lab, NINES, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
@@ -22,6 +23,7 @@ SERVICES = """
   narrow: {listen: "lb1:95", servers: ["web1:8090"], check: none, http2: true, server_http2: true, server_streams: 2}
   least:  {listen: "lb1:97", servers: ["web1:8090"], check: none, http2: true, server_http2: true}
   single: {listen: "lb1:96", servers: ["web1:8090"], check: none, http2: true, server_http2: true, pool: 0}
+  tardy:  {listen: "lb1:98", servers: ["web1:8090", "web2:8090"], check: none, http2: true, server_http2: true, timeouts: {connect: 1m}}
 """
 
 
@@ -346,6 +348,36 @@ def test_a_silent_server(h2, raw):
     ids = [c.ask(request("GET", f"/{i}")) for i in range(4)]
     assert [c.answer(n).body for n in ids] == [b"/0", b"/1", b"/2", b"/3"]
     assert h2wire.HEADERS in asked and h2wire.PING in asked
+
+
+@pytest.mark.parametrize("settings", [(), [(h2wire.MAX_STREAMS, 1)]])
+def test_greetings_that_take_long(lab, h2, settings):
+    """While neither server greets, both are asked; the one that does has the requests,
+    whichever was asked first."""
+    go = threading.Event()
+
+    def late(stream, _):
+        assert go.wait(30)
+        answer_all(H2Server(stream, settings))
+
+    def left():
+        words = ("status", "--json", "--run-dir", lab.run_dir)
+        counters = json.loads(lab.at(NINES, *words, check=False))["counters"]
+        return sum(v["connects_left"] for k, v in counters.items()
+                   if k.startswith("proxy_server service=tardy "))
+    made = [lab.serve("web1", 8090, late), lab.serve("web2", 8090, lambda s, _: s.rest())]
+    before = left()
+    try:
+        c = h2(98)
+        ids = [c.ask(request("GET", f"/{i}")) for i in range(4)]
+        until(lambda: left() >= before + 4, "all have asked both")
+        go.set()
+        assert [c.answer(n).body for n in ids] == [b"/0", b"/1", b"/2", b"/3"]
+    finally:
+        go.set()
+        for server in made:
+            server.close()
+            lab.servers.remove(server)
 
 
 def test_a_server_of_another_kind(lab, h2):

@@ -56,6 +56,9 @@ void h2_close(struct worker *w, struct client *c); /* frees c->session */
  */
 int h2_server_open(struct worker *w, const struct client *c, struct upstream *up,
     struct server_conn *sc) MUST_CHECK;
+/* `sc`, a place that h2_server_open() gave and that is not connected: true if the
+ * server has the connection, and is to greet. */
+bool h2_server_greets(const struct server_conn *sc);
 void h2_trunk_event(struct worker *w, struct side *s); /* what epoll reported */
 void h2_trunk_timeout(struct worker *w, struct wheel_timer *timer);
 /* `up` gets no more work: what nobody uses ends. */

@@ -33,6 +33,14 @@ h2_place_new(struct h2_trunk *t, struct server_conn *sc)
 	return p;
 }
 
+bool
+h2_server_greets(const struct server_conn *sc)
+{
+	const struct h2_place *p = sc->s.layer;
+
+	return p->t->s.writable;
+}
+
 static void
 place_free(struct h2_place *p)
 {

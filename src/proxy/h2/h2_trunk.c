@@ -310,6 +310,7 @@ stands(struct h2_trunk *t)
 			server_connected(w, sc);
 		} else if (sc->beside) {
 			race_drop(w, sc);
+			race_wait(w, c);
 		} else {
 			server_close(w, sc);
 			client_dispatch(w, c);

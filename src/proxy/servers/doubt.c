@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "proxy/conn.h"
+#include "proxy/h2/h2.h"
 #include "proxy/servers/race.h"
 
 #define PATIENCE_NS PATIENCE_LEAST
@@ -49,7 +50,9 @@ stays(const struct client *c)
 static bool
 at_work(const struct server_conn *sc)
 {
-	return sc->shared || (sc->s.via != NULL && sc->s.writable);
+	if (sc->shared)
+		return h2_server_greets(sc);
+	return sc->s.via != NULL && sc->s.writable;
 }
 
 int64_t

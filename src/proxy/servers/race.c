@@ -107,6 +107,7 @@ race_won(struct worker *w, struct server_conn *sc)
 void
 race_lost(struct worker *w, struct server_conn *sc, int error)
 {
+	struct client *c = sc->client;
 	struct upstream *up = sc->up;
 
 	count(up->counter, SRV_CONNECT_ERRORS);
@@ -114,6 +115,8 @@ race_lost(struct worker *w, struct server_conn *sc, int error)
 	if (error != EHOSTDOWN)
 		upstream_failed(w, up, error);
 	server_close(w, sc); /* it stays among those that were tried */
+	if (c->peer != NULL)
+		race_wait(w, c);
 }
 
 bool
