@@ -474,6 +474,7 @@ RELOADED = """
     servers: ["web1:9000"]
     check: none
     tls: DIR/r.pem
+    timeouts: {head: 1m}
 """
 
 
