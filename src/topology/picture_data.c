@@ -14,10 +14,11 @@ goal_of(const struct topology *t, enum goal_role role, const struct replicated *
 	return SIZE_MAX;
 }
 
-/* Something that it must survive ends it. */
-static bool
-is_weak(const struct topology *t, size_t goal)
+bool
+picture_data_weak(const struct topology *t, const struct picture_data *data)
 {
+	const size_t goal = data->goal;
+
 	for (size_t i = 0; goal != SIZE_MAX && i < t->n_failures; i++) {
 		if ((t->failure[i].survive & t->goal[goal].goal.must_survive) != 0 &&
 		    !topology_survives(t, &i, 1, goal))
@@ -43,7 +44,7 @@ database(const struct topology *t, const struct database *d, struct picture_data
 	    [ENGINE_POSTGRESQL] = "postgresql", [ENGINE_MARIADB] = "mariadb"};
 
 	out->first = d->of.host[0];
-	out->weak = is_weak(t, goal_of(t, GOAL_WRITES, &d->of));
+	out->goal = goal_of(t, GOAL_WRITES, &d->of);
 	sbuf_printf(text, "%s %s:", d->of.name, engine[d->engine]);
 	for (size_t i = 0; i < d->n_copies; i++)
 		sbuf_printf(text, " %s%s", d->copy[i].host->name,
@@ -57,7 +58,7 @@ picture_data_at(
 	const struct cluster *c = t->cluster;
 	const struct volume *v;
 
-	*out = (struct picture_data){0};
+	*out = (struct picture_data){.goal = SIZE_MAX};
 	if (i < c->n_databases) {
 		database(t, &c->database[i], out, text);
 		return true;
@@ -67,13 +68,13 @@ picture_data_at(
 		v = &c->volume[i];
 		sbuf_printf(text, "%s volume:", v->of.name);
 		put_hosts(out, text, v->of.host, v->of.n_hosts);
-		out->weak = is_weak(t, goal_of(t, GOAL_VOLUME, &v->of));
+		out->goal = goal_of(t, GOAL_VOLUME, &v->of);
 		return true;
 	}
 	if (i > c->n_volumes || c->console.n_hosts == 0)
 		return false;
 	sbuf_puts(text, "console:");
 	put_hosts(out, text, c->console.host, c->console.n_hosts);
-	out->weak = is_weak(t, goal_of(t, GOAL_CONSOLE, NULL));
+	out->goal = goal_of(t, GOAL_CONSOLE, NULL);
 	return true;
 }

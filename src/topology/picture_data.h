@@ -11,12 +11,15 @@
 
 struct picture_data {
 	const struct host *first; /* of its hosts: it stands above that one's tier */
-	bool weak;		  /* something ends it that it must survive */
+	size_t goal;		  /* how it stands; SIZE_MAX: none */
 };
 
 /* Number `i` of them, with "orders postgresql: db1 db2 db3 (late)" added to `text`;
  * false after the last. */
 bool picture_data_at(
     const struct topology *t, size_t i, struct picture_data *out, struct sbuf *text);
+
+/* True if something ends it that it must survive: looked for only when it is drawn. */
+bool picture_data_weak(const struct topology *t, const struct picture_data *data);
 
 #endif /* NINES_TOPOLOGY_PICTURE_DATA_H */

@@ -304,7 +304,8 @@ draw_data(struct page *p, enum tier tier, int y, size_t n)
 		sbuf_init(&text, 4096);
 		more = picture_data_at(p->t, i, &data, &text);
 		if (more && p->layout.tier[data.first->index] == tier)
-			draw_pill(p, y, n++, sbuf_text(&text), "#444444", data.weak);
+			draw_pill(p, y, n++, sbuf_text(&text), "#444444",
+			    picture_data_weak(p->t, &data));
 		sbuf_done(&text);
 	}
 }

@@ -154,16 +154,17 @@ put_data(struct canvas *p, enum tier tier)
 {
 	struct picture_data data;
 	struct sbuf text;
-	bool more = true;
+	bool more = true, weak;
 
 	for (size_t i = 0; more; i++) {
 		sbuf_init(&text, 4096);
 		sbuf_puts(&text, "[");
 		more = picture_data_at(p->t, i, &data, &text);
-		sbuf_puts(&text, data.weak ? "]!" : "]");
 		if (more && p->layout.tier[data.first->index] == tier) {
+			weak = picture_data_weak(p->t, &data);
+			sbuf_puts(&text, weak ? "]!" : "]");
 			pad(p, INDENT);
-			put_shaded(p, data.weak, sbuf_text(&text));
+			put_shaded(p, weak, sbuf_text(&text));
 			sbuf_puts(p->out, "\n");
 		}
 		sbuf_done(&text);

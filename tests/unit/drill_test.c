@@ -34,16 +34,22 @@ static const char site[] =
     "  site: {listen: www:80, servers: [web1:8080], check: /health}\n";
 
 static const struct cluster *
-parse(void)
+parse_text(const char *text)
 {
 	const struct cluster *c;
 	struct diag_list diags;
 
 	diag_init(&diags, "site");
-	c = cluster_parse(site, sizeof(site) - 1, &diags);
+	c = cluster_parse(text, strlen(text), &diags);
 	diag_done(&diags);
 	assert_non_null(c);
 	return c;
+}
+
+static const struct cluster *
+parse(void)
+{
+	return parse_text(site);
 }
 
 static const struct mishap *
@@ -113,6 +119,46 @@ test_mishaps(void **state)
 			fail_msg("%s", rows[i].name);
 		if (found != NULL &&
 		    mishap_forecast(t, found, (size_t)goal) != rows[i].forecast)
+			fail_msg("forecast of %s", rows[i].name);
+	}
+	topology_free(t);
+	cluster_unref(c);
+}
+
+/* What ends the service only by a database was not there to be broken; the database's
+ * program is not that of the server beside it. */
+static void
+test_data_is_not_run(void **state)
+{
+	static const struct {
+		const char *name;
+		enum forecast forecast;
+	} rows[] = {
+	    {"host-off:web1", FORECAST_NOT_RUN},
+	    {"server-killed:web1", FORECAST_SURVIVES},
+	    {"host-off:web2", FORECAST_SURVIVES},
+	    {"network-down:main", FORECAST_ENDS},
+	};
+	const struct cluster *c = parse_text(
+	    "cluster: t\nnetwork: 10.0.0.0/24\n"
+	    "hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21, web2: "
+	    "10.0.0.22}\n"
+	    "floating_ips: {www: {address: 10.0.0.10, hosts: [lb1, lb2]}}\n"
+	    "services: {site: {listen: www:80, servers: [web1:80, web2:80]}}\n"
+	    "databases: {d: {engine: mariadb, hosts: web1}}\n");
+	struct topology *t = topology_new(c);
+	struct mishap m[MISHAPS];
+	size_t n = mishap_list(c, m, MISHAPS);
+	long goal = mishap_goal(t, cluster_service(c, "site"));
+
+	(void)state;
+	assert_in_range(n, 1, MISHAPS);
+	assert_true(goal >= 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct mishap *found = find(m, n, rows[i].name);
+
+		assert_non_null(found);
+		if (mishap_forecast(t, found, (size_t)goal) != rows[i].forecast)
 			fail_msg("forecast of %s", rows[i].name);
 	}
 	topology_free(t);
@@ -360,6 +406,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_mishaps),
+	    cmocka_unit_test(test_data_is_not_run),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_matches),
 	    cmocka_unit_test(test_schedule),
