@@ -50,6 +50,12 @@ from proxylab import Stream  # noqa: E402
 
 LB = "10.9.0.1"
 SERVERS = ["10.9.0.11", "10.9.0.12", "10.9.0.13", "10.9.0.14"]
+COMMON = """    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
+    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
+    balance: {balance}
+    retries: {retries}
+    log: full
+"""
 FILE = """cluster: soak
 network: 10.9.0.0/24
 workers: 2
@@ -60,33 +66,18 @@ services:
     http2: true
     tls: {{certificate: {folder}/soak.pem, plain: [80], redirect: false}}
     servers: [w1:8080, w2:8080, w3:8080, w4:8080]
-    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
-    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
-    balance: {balance}
-    retries: {retries}
-    log: full
-  lane:
+{common}  lane:
     listen: lb1:82
     http2: true
     servers: [w1:8080, w2:8080, w3:8080, w4:8080]
     pipeline: {pipeline}
-    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
-    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
-    balance: {balance}
-    retries: {retries}
-    log: full
-  trunk:
+{common}  trunk:
     listen: lb1:83
     http2: true
     servers: [w1:8081, w2:8081, w3:8081, w4:8081]
     server_http2: true
     server_streams: {streams}
-    check: {{path: /check, every: 100ms, timeout: 300ms, fall: 2, rise: 1}}
-    timeouts: {{server: 2s, connect: 500ms, drain: 3s, head: 10s}}
-    balance: {balance}
-    retries: {retries}
-    log: full
-  raw:
+{common}  raw:
     mode: tcp
     listen: lb1:81
     servers: [w1:9090]
@@ -618,9 +609,11 @@ class Nines:
         self.log.begin(self.process.stdout)
 
     def write(self, chance):
-        self.file.write_text(FILE.format(
+        common = COMMON.format(
             balance=chance.choice(["round-robin", "least-connections", "random"]),
-            retries=chance.randrange(1, 5), pipeline=chance.choice([2, 8, 64]),
+            retries=chance.randrange(1, 5))
+        self.file.write_text(FILE.format(
+            common=common, pipeline=chance.choice([2, 8, 64]),
             streams=chance.choice([1, 8, 100]), folder=self.folder))
 
     def ask(self, *words):
