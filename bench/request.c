@@ -22,12 +22,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/control/gen.h"
+#include "proxy/sources/source_map.h"
 #include "proxy/worker.h"
 
 #define CONNS	 64 /* of clients that speak HTTP/1 */
@@ -55,6 +58,7 @@ struct bench {
 	struct gen *gen;
 	struct ip_endpoint at;
 	struct worker *worker;
+	struct source_map *sources; /* NULL: the service has no table of them */
 };
 
 static struct end *
@@ -225,6 +229,31 @@ serve(struct bench *b, struct end *p)
 		(void)close(p->fd);
 }
 
+/* What the control thread does with what a worker says of sources. */
+static void
+learn_sources(struct bench *b)
+{
+	struct source_ring *ring =
+	    b->sources != NULL ? worker_sources(b->worker) : NULL;
+	struct source_news news;
+	struct timespec now;
+
+	if (ring == NULL || !source_ring_open(ring))
+		return;
+	ASSERT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	while (source_ring_get(ring, &news)) {
+		const struct source_entry e = {.key = news.key,
+		    .server = news.server,
+		    .version = 1,
+		    .used_s = (uint32_t)now.tv_sec};
+		uint32_t i = source_table_seek(&b->sources->table, &news.key);
+
+		if (i == SOURCE_NOWHERE)
+			i = source_table_place(&b->sources->table, &news.key);
+		source_table_put(&b->sources->table, i, &e);
+	}
+}
+
 static void
 run(struct bench *b, unsigned long until)
 {
@@ -242,6 +271,7 @@ run(struct bench *b, unsigned long until)
 			else
 				heard(b, p->fd);
 		}
+		learn_sources(b);
 	}
 }
 
@@ -281,6 +311,22 @@ build(struct bench *b, unsigned servers, uint16_t port, char **keys, int n_keys)
 }
 
 static void
+open_sources(struct bench *b)
+{
+	const struct source_conf *conf = &b->gen->service[0].conf->balancing.source;
+	int fd;
+
+	if (!sticky_has_table(&b->gen->service[0].conf->balancing))
+		return;
+	fd = memfd_create("sources", MFD_CLOEXEC);
+	ASSERT(fd >= 0);
+	ASSERT(ftruncate(fd, (off_t)source_table_bytes(conf->size)) == 0);
+	b->sources = source_map_new(fd, conf, 1);
+	ASSERT(b->sources != NULL);
+	(void)source_table_claim(&b->sources->table, 1);
+}
+
+static void
 start(struct bench *b, int listener)
 {
 	struct worker_conf conf = {.all = &b->worker, .n_all = 1, .seed = 1};
@@ -290,6 +336,8 @@ start(struct bench *b, int listener)
 	ASSERT(sock != NULL && v != NULL);
 	conf.notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	v->accepting = true;
+	open_sources(b);
+	v->sources[0] = source_map_ref(b->sources);
 	v->listener[0].at = b->at;
 	v->listener[0].sock[0] = sock;
 	ASSERT(worker_start(&b->worker, &conf) == 0);

@@ -81,6 +81,7 @@ struct client {
 	bool ready;    /* on the worker's list `ready` */
 	bool called;   /* it waited for a server and may try now */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
+	bool known;    /* the table of sources has `stuck`, and was told lately */
 	bool trusted;  /* the connection is a trusted proxy's */
 	bool stream;   /* one of an HTTP/2 connection, which counts instead of it */
 	uint16_t status;	/* of the answer */

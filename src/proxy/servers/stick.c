@@ -81,14 +81,17 @@ stick_connection(const struct worker *w, struct client *c)
 	bool renew;
 
 	c->stuck = 0;
+	c->known = false;
 	if (s->sources == NULL)
 		return;
 	key = source_key_of(s->sources, &c->source);
 	if (s->conf->balance == BALANCE_HASH)
 		c->hash = source_key_hash(&key);
 	t.t[0] = source_map_find(s->sources, &key, seconds(w), &renew);
-	if (t.t[0] != 0)
-		c->stuck = find_token(s, &t);
+	if (t.t[0] == 0)
+		return;
+	c->stuck = find_token(s, &t);
+	c->known = !renew;
 }
 
 void
@@ -141,7 +144,7 @@ stick_served(struct worker *w, const struct client *c, const struct upstream *up
 	struct source_news news;
 	bool renew, stays = c->stuck == up->place + 1;
 
-	if (s->sources == NULL || up->gone || (!stays && has_another(c)))
+	if (s->sources == NULL || up->gone || (stays ? c->known : has_another(c)))
 		return;
 	news = (struct source_news){.key = source_key_of(s->sources, &c->source),
 	    .server = up->token.t[0],
