@@ -14,7 +14,7 @@
 bool
 spof_read_history(const char *path, struct history *history)
 {
-	struct history_error error;
+	struct history_error error = {.line = 0};
 	struct sbuf text;
 	int err = -EIO;
 	bool read;
