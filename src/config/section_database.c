@@ -14,7 +14,7 @@
 #include "config/units.h"
 
 #define DELAY_MIN (60 * SEC_NS)
-#define DELAY_MAX (30 * 86400 * SEC_NS)
+#define DELAY_MAX (INT64_C(30) * 86400 * SEC_NS)
 
 /* ---- hosts --------------------------------------------------------------------- */
 
