@@ -242,7 +242,9 @@ remote_measure(struct remote *r, mono_t from, mono_t to, struct probe_sum *sum)
 		first--;
 	n = (size_t)(r->sent - first);
 	copy = calloc(n + 1, sizeof(*copy));
-	for (size_t i = 0; copy != NULL && i < n; i++) {
+	if (copy == NULL)
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
 		const struct probe_sample *s = sample_of(r, first + i);
 
 		copy[i].sent = s->sent;

@@ -147,8 +147,8 @@ history_time(int64_t *ms, const char *text)
 	    !digits(&p, 2, 0, 60, &sec) || !fraction(&p, &part) ||
 	    !offset(&p, &minutes) || *p != '\0')
 		return -EINVAL;
-	minutes =
-	    (days_before(year, month) + day - 1) * 24 * 60 + hour * 60 + min - minutes;
+	minutes = (days_before(year, month) + day - 1) * 24 * 60 + (int64_t)hour * 60 +
+		  min - minutes;
 	part += minutes * 60000 + (int64_t)sec * 1000;
 	if (part < 0 || part >= TIME_END_MS) /* by its offset */
 		return -EINVAL;
