@@ -52,7 +52,7 @@ struct work_limits {
  * every request touches comes first and together, in few lines of the cache: with a
  * thousand servers each of them is cold when its turn comes.
  */
-#define CACHE_LINE 64
+#define CACHE_LINE ((size_t)64)
 
 struct upstream {
 	alignas(CACHE_LINE) struct wservice *service;
