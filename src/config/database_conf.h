@@ -14,7 +14,7 @@
 #include "config/listen_at_conf.h"
 #include "config/replicated_conf.h"
 
-#define DATABASE_HOSTS_MAX 15
+#define DATABASE_HOSTS_MAX 9
 
 struct host;
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define PROGRAM	   "/usr/bin/wireguard-go"
 #define SOCKETS	   "/var/run/wireguard" /* where it puts them */
 #define PATIENCE   250			/* times 20 ms, until it listens */
+#define GOODBYE	   100			/* times 20 ms, until it has ended */
 #define TABLE	   51820 /* of routes, for what comes from the tunnel's end */
 #define BATCH_MAX  4096
 #define ANSWER_MAX 256
@@ -251,8 +253,31 @@ remote_tunnel_open(
 	return err;
 }
 
+/* True once it has ended. */
+static bool
+ended(const struct remote_tunnel *t)
+{
+	static const struct timespec moment = {0, 20 * MS_NS};
+
+	for (int i = 0; i < GOODBYE; i++) {
+		if (waitpid(t->pid, NULL, WNOHANG) != 0)
+			return true;
+		(void)nanosleep(&moment, NULL);
+	}
+	return false;
+}
+
+/* It removes its socket, unless it hangs. */
 void
 remote_tunnel_close(struct remote_tunnel *t)
 {
-	world_kill(&t->pid, SIGTERM); /* it removes its socket */
+	if (t->pid <= 0)
+		return;
+	(void)kill(t->pid, SIGTERM);
+	if (ended(t)) {
+		t->pid = 0;
+		return;
+	}
+	world_kill(&t->pid, SIGKILL);
+	(void)unlink(t->socket);
 }
