@@ -126,8 +126,7 @@ struct view_listener {
 struct view_order {
 	bool weighted; /* `weight` counts instead of the file's */
 	uint16_t weight;
-	uint16_t
-	    reach_ms; /* what a connection of its checks takes at most, 0: not known */
+	uint16_t reach_ms; /* of a connection of its checks, at most; 0: not known */
 	uint8_t less; /* per cent of the weight that its agent wants it to have less */
 };
 

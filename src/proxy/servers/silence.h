@@ -11,9 +11,8 @@
 
 #include "base/mono.h"
 
-#define SILENCE_OLD                                                      \
-	(5 * SEC_NS) /* what nobody has gone on to wait for is forgotten \
-		      */
+/* What nobody has gone on to wait for is forgotten. */
+#define SILENCE_OLD (5 * SEC_NS)
 
 struct silence {      /* zero: it was heard, or never asked */
 	unsigned n;   /* that wait now */
