@@ -246,9 +246,9 @@ cli_outages(int argc, char **argv)
 	if (o != NULL)
 		outages_end(o, &out);
 	if (err == 0 && o->lines == 0) {
-		(void)fprintf(stderr, "nines: no line of the log of `nines run` is in "
-				      "there; say journalctl "
-				      "journalctl -u nines -o cat | nines outages\n");
+		(void)fprintf(stderr,
+		    "nines: no line of the log of `nines run` is in there; say "
+		    "journalctl -u nines -o cat | nines outages\n");
 		err = -ENOENT;
 	}
 	if (err == 0 &&
