@@ -13,6 +13,34 @@ host_list_has(const struct host *const *host, size_t n, const struct host *h)
 	return false;
 }
 
+const struct host *
+host_list_not_on(const struct host *const *host, size_t n, const struct network *net)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (host_address_on(host[i], net) == NULL)
+			return host[i];
+	}
+	return NULL;
+}
+
+const struct network *
+host_list_network(const struct host *const *host, size_t n)
+{
+	const struct network *found = NULL;
+
+	for (size_t i = 0; n > 0 && i < host[0]->n_addresses; i++) {
+		const struct network *net = host[0]->address[i].network;
+
+		if (net == NULL || host_list_not_on(host, n, net) != NULL)
+			continue;
+		if (net->dedicated)
+			return net;
+		if (found == NULL)
+			found = net;
+	}
+	return found;
+}
+
 static void
 keep(const struct key *k, void *base, const struct host *const *host, size_t n)
 {

@@ -26,4 +26,11 @@ void host_list_write(const struct key *k, const void *base, struct sbuf *out);
 
 bool host_list_has(const struct host *const *host, size_t n, const struct host *h);
 
+/* The first of them without an address on `net`; NULL if all have one. */
+const struct host *host_list_not_on(
+    const struct host *const *host, size_t n, const struct network *net);
+
+/* A network that all of them are on, a dedicated one first; NULL: there is none. */
+const struct network *host_list_network(const struct host *const *host, size_t n);
+
 #endif /* NINES_CONFIG_HOST_LIST_H */

@@ -1,40 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/replicated.h"
 
+#include "config/host_list.h"
 #include "config/sections.h"
 #include "config/service_list.h"
 #include "config/survive.h"
 
 /* ---- over ---------------------------------------------------------------------- */
-
-/* A host that is not on `net`; NULL if all are. */
-static const struct host *
-missing(const struct replicated *d, const struct network *net)
-{
-	for (size_t i = 0; i < d->n_hosts; i++) {
-		if (host_address_on(d->host[i], net) == NULL)
-			return d->host[i];
-	}
-	return NULL;
-}
-
-static const struct network *
-default_over(const struct replicated *d)
-{
-	const struct network *found = NULL;
-
-	for (size_t i = 0; d->n_hosts > 0 && i < d->host[0]->n_addresses; i++) {
-		const struct network *net = d->host[0]->address[i].network;
-
-		if (net == NULL || missing(d, net) != NULL)
-			continue;
-		if (net->dedicated)
-			return net;
-		if (found == NULL)
-			found = net;
-	}
-	return found;
-}
 
 static void
 read_over(struct reader *r, const struct yaml *node, void *base)
@@ -56,7 +28,8 @@ write_over(const void *base, struct sbuf *out)
 void
 replicated_derive_over(const void *base, struct sbuf *out)
 {
-	const struct network *net = default_over(base);
+	const struct replicated *d = base;
+	const struct network *net = host_list_network(d->host, d->n_hosts);
 
 	if (net != NULL)
 		sbuf_puts(out, net->name);
@@ -88,7 +61,7 @@ replicated_finish(
 	const struct host *h;
 
 	if (at == NULL) {
-		d->over = default_over(d);
+		d->over = host_list_network(d->host, d->n_hosts);
 		if (d->over == NULL && !unclear(r, d))
 			diag_hint(reader_error(r, node->key, "no-shared-network",
 				      "the hosts of %s \"%s\" are on no common network",
@@ -98,7 +71,7 @@ replicated_finish(
 	}
 	if (d->over == NULL || unclear(r, d)) /* which was reported */
 		return;
-	h = missing(d, d->over);
+	h = host_list_not_on(d->host, d->n_hosts, d->over);
 	if (h != NULL)
 		(void)reader_error(r, at, "host-not-on-network",
 		    "host \"%s\" has no address on network \"%s\"", h->name,

@@ -257,33 +257,11 @@ dns_fault(const char *name, const char *text)
 
 /* ---- sync ---------------------------------------------------------------------- */
 
-static bool
-all_on(const struct vpn *v, const struct network *net)
-{
-	for (size_t i = 0; i < v->n_hosts; i++) {
-		if (host_address_on(v->host[i], net) == NULL)
-			return false;
-	}
-	return true;
-}
-
 /* A network of all gateways, one for such purposes if there is one. */
 static const struct network *
 default_sync(const struct vpn *v)
 {
-	const struct network *found = NULL;
-
-	for (size_t i = 0; v->n_hosts > 1 && i < v->host[0]->n_addresses; i++) {
-		const struct network *net = v->host[0]->address[i].network;
-
-		if (net == NULL || !all_on(v, net))
-			continue;
-		if (net->dedicated)
-			return net;
-		if (found == NULL)
-			found = net;
-	}
-	return found;
+	return v->n_hosts > 1 ? host_list_network(v->host, v->n_hosts) : NULL;
 }
 
 static void
