@@ -158,11 +158,12 @@ believe(struct vpn_core *c, struct vpn_other *o, const struct vpn_msg *m)
 {
 	memcpy(o->session, m->envelope.session, sizeof(o->session));
 	o->known = true;
-	if (c->active) { /* it knows nothing: tell it all, now */
+	/* Now: either is worth nothing to clients before it has heard of the other. */
+	o->owed = true;
+	if (c->active) { /* it knows nothing: tell it all */
 		o->cursor = 0;
 		o->due = c->n_places;
 		o->scan = 0;
-		o->owed = true;
 	}
 }
 

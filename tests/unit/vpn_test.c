@@ -428,6 +428,33 @@ test_core_tells_at_once(void **state)
 	assert_int_equal(vpn_core_role(&b, now, false), VPN_LEAVE);
 }
 
+/* Who has just come knows where clients are before anybody's next tick. */
+static void
+test_core_newcomer(void **state)
+{
+	static const char *const names[] = {"gw1", "gw2"};
+	const uint8_t s1[VPN_SESSION_LEN] = {1}, s2[VPN_SESSION_LEN] = {2};
+	struct vpn_peer peer = {.key = {5}};
+	struct vpn_place p1[1], p2[1];
+	struct vpn_core a, b;
+	mono_t now = {100 * SEC_NS};
+	struct ip_endpoint at = endpoint("192.0.2.9:1234");
+
+	(void)state;
+	memset(p1, 0, sizeof(p1));
+	memset(p2, 0, sizeof(p2));
+	vpn_core_init(&a, "gw1", s1, now);
+	vpn_core_init(&b, "gw2", s2, now);
+	vpn_core_places(&a, p1, &peer, 1);
+	vpn_core_places(&b, p2, &peer, 1);
+	vpn_core_others(&a, &names[1], 1);
+	vpn_core_others(&b, &names[0], 1);
+	assert_int_equal(vpn_core_role(&a, now, true), VPN_TAKE);
+	vpn_core_seen(&a, peer.key, &at, true, now);
+	introduce(&b, &a, now);
+	assert_true(vpn_core_alive(&p2[0], now));
+}
+
 /* ---- vpn_rules ----------------------------------------------------------------- */
 
 static void
@@ -481,6 +508,7 @@ main(void)
 	    cmocka_unit_test(test_seal),
 	    cmocka_unit_test(test_body_bad),
 	    cmocka_unit_test(test_core_tells_at_once),
+	    cmocka_unit_test(test_core_newcomer),
 	    cmocka_unit_test(test_rules),
 	};
 
