@@ -11,7 +11,10 @@ void
 vpn_core_init(struct vpn_core *c, const char *me,
     const uint8_t session[static VPN_SESSION_LEN], mono_t now)
 {
-	*c = (struct vpn_core){.calm = true, .tick = now};
+	*c = (struct vpn_core){.calm = true,
+	    .tick = now,
+	    .born = now,
+	    .greet = mono_add(now, VPN_GREET_NS)};
 	memcpy(c->name, me, strnlen(me, sizeof(c->name) - 1));
 	memcpy(c->session, session, sizeof(c->session));
 }
@@ -305,9 +308,28 @@ begin_round(struct vpn_core *c)
 	}
 }
 
+/* A gateway that has just come may be the next to have the clients, and the first word
+ * may be lost while its network comes up. */
+static void
+greet(struct vpn_core *c, mono_t now)
+{
+	bool met = c->n_others > 0;
+
+	if (mono_before(now, c->greet))
+		return;
+	for (size_t i = 0; i < c->n_others; i++) {
+		c->other[i].owed = c->other[i].owed || !c->other[i].known;
+		met = met && c->other[i].known;
+	}
+	c->greet = met || mono_sub(now, c->born) > VPN_YOUNG_NS
+		       ? MONO_NEVER
+		       : mono_add(now, VPN_GREET_NS);
+}
+
 enum vpn_deed
 vpn_core_tick(struct vpn_core *c, mono_t now)
 {
+	greet(c, now);
 	if (!mono_before(now, c->tick)) {
 		c->tick = mono_add(now, VPN_TICK_NS);
 		/* What the last tick has told counts as told. */
@@ -327,9 +349,11 @@ vpn_core_tick(struct vpn_core *c, mono_t now)
 mono_t
 vpn_core_deadline(const struct vpn_core *c)
 {
+	mono_t at = mono_min(c->tick, c->greet);
+
 	if (c->active && !c->calm)
-		return mono_min(c->tick, mono_add(c->took_over, VPN_CALM_NS));
-	return c->tick;
+		at = mono_min(at, mono_add(c->took_over, VPN_CALM_NS));
+	return at;
 }
 
 enum vpn_deed

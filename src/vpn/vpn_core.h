@@ -24,6 +24,8 @@
 
 #define VPN_TICK_NS   SEC_NS /* what is new is told so often, and a sign of life */
 #define VPN_ANSWER_NS (200 * MS_NS) /* between answers to strangers */
+#define VPN_GREET_NS  (250 * MS_NS) /* between words to those we have not met ... */
+#define VPN_YOUNG_NS  (10 * SEC_NS) /* ... in our first moments */
 #define VPN_SILENT_NS (10 * SEC_NS) /* after that a gateway counts as gone */
 #define VPN_CALM_NS   (5 * SEC_NS)  /* from taking over to keepalives off */
 /* A session is dead 180 s after its handshake (REJECT_AFTER_TIME); and some for what
@@ -64,6 +66,7 @@ struct vpn_core {
 	bool active, calm;
 	bool renew; /* choose a session: vpn_core_renew() */
 	mono_t took_over, tick;
+	mono_t born, greet;
 };
 
 enum vpn_deed {
