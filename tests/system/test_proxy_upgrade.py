@@ -58,7 +58,11 @@ class UpgradeLab(Lab):
         return self.nines.pid
 
     def inode(self, pid):
-        return os.stat(f"/proc/{pid}/exe").st_ino
+        """Of its program; None once it has ended."""
+        try:
+            return os.stat(f"/proc/{pid}/exe").st_ino
+        except FileNotFoundError:
+            return None
 
     def upgrade(self):
         """The answer; it takes longer than other orders."""
