@@ -242,10 +242,11 @@ def test_drill_asks_through_the_vpn():
     """What is foretold of the VPN is seen by a client of it, where it is survived and where not."""
     drill = nines("drill", "--only", "host-off:gw1,network-down:dmz", "--json",
                   str(ROOT / "examples/reference.yaml"))
-    # How soon all of the site is itself again on a busy machine is of no interest here.
-    assert drill.returncode in (0, 1) and "the analysis" not in drill.stderr, drill.stderr
-    moved, down = (cases(drill)[name]["rounds"][0]["vpn"]
-                   for name in ("host-off:gw1", "network-down:dmz"))
+    off, cut = (cases(drill)[name]["rounds"][0] for name in ("host-off:gw1", "network-down:dmz"))
+    # On a busy machine the whole site may be late in being itself again; nothing else may be.
+    late = cut["trouble"] == "no steady answers"
+    assert drill.returncode == (1 if late else 0), drill.stdout + drill.stderr
+    moved, down = off["vpn"], cut["vpn"]
     assert (moved["forecast"], moved["survived"]) == ("survives", True)
     assert moved["during"]["failed"] > 0 and moved["during"]["answered"] > 0, "gw1 had the clients"
     assert (down["forecast"], down["survived"]) == ("ends", False)

@@ -370,6 +370,20 @@ test_body_bad(void **state)
 
 /* ---- vpn_core ------------------------------------------------------------------ */
 
+/* Gateway `i` of two, with one client. */
+static void
+begin(struct vpn_core *c, unsigned i, struct vpn_place *place,
+    const struct vpn_peer *peer, mono_t now)
+{
+	static const char *const names[] = {"gw1", "gw2"};
+	const uint8_t session[VPN_SESSION_LEN] = {(uint8_t)(i + 1)};
+
+	memset(place, 0, sizeof(*place));
+	vpn_core_init(c, names[i], session, now);
+	vpn_core_places(c, place, peer, 1);
+	vpn_core_others(c, &names[1 - i], 1);
+}
+
 /* Two gateways that know each other; returns the messages it took. */
 static void
 introduce(struct vpn_core *a, struct vpn_core *b, mono_t now)
@@ -390,8 +404,6 @@ introduce(struct vpn_core *a, struct vpn_core *b, mono_t now)
 static void
 test_core_tells_at_once(void **state)
 {
-	static const char *const names[] = {"gw1", "gw2"};
-	const uint8_t s1[VPN_SESSION_LEN] = {1}, s2[VPN_SESSION_LEN] = {2};
 	struct vpn_peer peer = {.key = {5}};
 	struct vpn_place p1[1], p2[1];
 	struct vpn_core a, b;
@@ -401,14 +413,8 @@ test_core_tells_at_once(void **state)
 
 	(void)state;
 	memset(&m, 0, sizeof(m));
-	memset(p1, 0, sizeof(p1));
-	memset(p2, 0, sizeof(p2));
-	vpn_core_init(&a, "gw1", s1, now);
-	vpn_core_init(&b, "gw2", s2, now);
-	vpn_core_places(&a, p1, &peer, 1);
-	vpn_core_places(&b, p2, &peer, 1);
-	vpn_core_others(&a, &names[1], 1);
-	vpn_core_others(&b, &names[0], 1);
+	begin(&a, 0, p1, &peer, now);
+	begin(&b, 1, p2, &peer, now);
 	assert_int_equal(vpn_core_role(&a, now, true), VPN_TAKE);
 	introduce(&a, &b, now);
 	now = mono_add(now, 100 * MS_NS);
@@ -432,8 +438,6 @@ test_core_tells_at_once(void **state)
 static void
 test_core_newcomer(void **state)
 {
-	static const char *const names[] = {"gw1", "gw2"};
-	const uint8_t s1[VPN_SESSION_LEN] = {1}, s2[VPN_SESSION_LEN] = {2};
 	struct vpn_peer peer = {.key = {5}};
 	struct vpn_place p1[1], p2[1];
 	struct vpn_core a, b;
@@ -441,14 +445,8 @@ test_core_newcomer(void **state)
 	struct ip_endpoint at = endpoint("192.0.2.9:1234");
 
 	(void)state;
-	memset(p1, 0, sizeof(p1));
-	memset(p2, 0, sizeof(p2));
-	vpn_core_init(&a, "gw1", s1, now);
-	vpn_core_init(&b, "gw2", s2, now);
-	vpn_core_places(&a, p1, &peer, 1);
-	vpn_core_places(&b, p2, &peer, 1);
-	vpn_core_others(&a, &names[1], 1);
-	vpn_core_others(&b, &names[0], 1);
+	begin(&a, 0, p1, &peer, now);
+	begin(&b, 1, p2, &peer, now);
 	assert_int_equal(vpn_core_role(&a, now, true), VPN_TAKE);
 	vpn_core_seen(&a, peer.key, &at, true, now);
 	introduce(&b, &a, now);
