@@ -98,7 +98,7 @@ leave_queue(struct client *c)
 		list_remove(&c->ready_link);
 		return;
 	}
-	fair_remove(&c->group->queue, meter_source(&c->source), &c->ready_link);
+	fair_remove(&c->group->queue, c->line, &c->ready_link);
 	left_queue(c);
 }
 
@@ -256,9 +256,9 @@ enqueue(struct worker *w, struct client *c)
 	/* Who was called up in vain waits on, but not for longer. */
 	c->state = CLIENT_QUEUED;
 	if (called)
-		fair_push_first(q, source, &c->ready_link);
+		c->line = fair_push_first(q, source, &c->ready_link);
 	else
-		fair_push(q, source, &c->ready_link);
+		c->line = fair_push(q, source, &c->ready_link);
 	stats_add(&c->service->counter[SVC_QUEUE], 1);
 	wheel_set(&w->wheel, &c->timer,
 	    mono_add(c->started, c->service->conf->queue_timeout_ns));

@@ -15,41 +15,58 @@ fair_init(struct fair *f, struct fair_line *line, uint64_t seed)
 	}
 }
 
+/* The line of `source`, or one that it can have, or else the one it has to share. */
 static struct fair_line *
 line_of(const struct fair *f, uint64_t source)
 {
-	return &f->line[rng_mix(source ^ f->seed) % FAIR_LINES];
+	uint64_t home = rng_mix(source ^ f->seed);
+	struct fair_line *free = NULL;
+
+	for (uint64_t i = 0; i < FAIR_TRIES; i++) {
+		struct fair_line *l = &f->line[(home + i) % FAIR_LINES];
+
+		if (l->n > 0 && l->source == source)
+			return l;
+		if (l->n == 0 && free == NULL)
+			free = l;
+	}
+	return free != NULL ? free : &f->line[home % FAIR_LINES];
 }
 
 /* Who begins a line waits for one turn of all others. */
-static void
-joined(struct fair *f, struct fair_line *l)
-{
-	if (l->n == 0)
-		list_append(&f->turns, &l->turn);
-	l->n++;
-	f->n++;
-}
-
-void
-fair_push(struct fair *f, uint64_t source, struct list *node)
+static struct fair_line *
+join(struct fair *f, uint64_t source)
 {
 	struct fair_line *l = line_of(f, source);
 
+	if (l->n == 0) {
+		l->source = source;
+		list_append(&f->turns, &l->turn);
+	}
+	l->n++;
+	f->n++;
+	return l;
+}
+
+uint8_t
+fair_push(struct fair *f, uint64_t source, struct list *node)
+{
+	struct fair_line *l = join(f, source);
+
 	list_append(&l->waiting, node);
-	joined(f, l);
+	return (uint8_t)(l - f->line);
 }
 
 /* He had his turn and could not use it: his line is the next one, too. */
-void
+uint8_t
 fair_push_first(struct fair *f, uint64_t source, struct list *node)
 {
-	struct fair_line *l = line_of(f, source);
+	struct fair_line *l = join(f, source);
 
 	list_prepend(&l->waiting, node);
-	joined(f, l);
 	list_remove(&l->turn);
 	list_prepend(&f->turns, &l->turn);
+	return (uint8_t)(l - f->line);
 }
 
 static void
@@ -80,16 +97,16 @@ fair_pop(struct fair *f)
 }
 
 void
-fair_remove(struct fair *f, uint64_t source, struct list *node)
+fair_remove(struct fair *f, uint8_t line, struct list *node)
 {
-	left(f, line_of(f, source), node);
+	left(f, &f->line[line], node);
 }
 
 struct list *
 fair_victim(const struct fair *f, uint64_t source)
 {
-	const struct fair_line *longest = line_of(f, source);
-	size_t most = longest->n + 1; /* with the newcomer */
+	const struct fair_line *own = line_of(f, source), *longest = own;
+	size_t most = own->n + 1; /* with the newcomer */
 
 	for (size_t i = 0; i < FAIR_LINES; i++) {
 		if (f->line[i].n > most) {
@@ -97,5 +114,5 @@ fair_victim(const struct fair *f, uint64_t source)
 			most = longest->n;
 		}
 	}
-	return longest == line_of(f, source) ? NULL : longest->waiting.prev;
+	return longest == own ? NULL : longest->waiting.prev;
 }
