@@ -117,7 +117,8 @@ def test_connections_come_from_the_source(lab):
 
 def test_a_source_that_is_not_here_is_told(lab):
     assert lab.get(86)[0].status == 503
-    assert "absent: its source 10.7.0.78 is not on this host" in lab.fact("proxy advice")
+    until(lambda: "absent: its source 10.7.0.78 is not on this host" in
+          lab.fact("proxy advice"), "it is told")
 
 
 def test_listeners_have_the_backlog_and_connections_the_patience(lab):

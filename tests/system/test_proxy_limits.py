@@ -82,7 +82,7 @@ def answers(streams, seconds):
 
 def test_without_descriptors_it_refuses_and_recovers(lab):
     lab.begin("--nofile=100:100")
-    assert "only 100 descriptors" in lab.fact("proxy advice")
+    until(lambda: "only 100 descriptors" in lab.fact("proxy advice"), "it is told")
     streams = []
     for _ in range(150):
         streams.append(lab.connect(80))

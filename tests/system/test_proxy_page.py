@@ -50,7 +50,7 @@ def test_pages_from_files(pages):
     head, body = lab.get(84, "/none")
     assert head.status == 404 and body == b"Not Found"
     assert head["content-type"] == "application/json"
-    assert "none.json: No such file" in lab.fact("proxy page pages")
+    until(lambda: "none.json: No such file" in lab.fact("proxy page pages"), "it is told")
     head = lab.connect(84)
     head.send("HEAD /large HTTP/1.1\r\nHost: a\r\n\r\nGET /small HTTP/1.1\r\nHost: a\r\n\r\n")
     assert head.head()["content-length"] == str(len(large))
@@ -130,7 +130,7 @@ def test_page_for_a_slow_client_over_a_reload(pages):
     until(lambda: lab.get(84, "/large")[1] == b"new", "the new page")
     until(lambda: lab.get(84, "/none")[1] == b"{}", "the new page")
     assert stream.body(head) == large
-    assert lab.fact("proxy page pages") == ""
+    until(lambda: lab.fact("proxy page pages") == "", "nothing to tell any more")
     stream.close()
 
 

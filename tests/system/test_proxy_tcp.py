@@ -173,7 +173,7 @@ def test_refused_connection_is_retried(lab, server):
         stream.send("hi")
         assert stream.read(2) == b"hi"
         stream.close()
-    assert lab.fact("passive retry web3:9").startswith("fail ")
+    until(lambda: lab.fact("passive retry web3:9").startswith("fail "), "it is told")
 
 
 def test_no_server(lab):

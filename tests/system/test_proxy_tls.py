@@ -586,7 +586,7 @@ def test_service_without_tls_has_no_fact(other, folder):
     other.write(RELOADED.replace("DIR", folder).replace("  site:", "  renamed:"))
     other.order("reload")
     until(lambda: other.fact("proxy tls renamed").startswith("ok"), "the new fact")
-    assert other.fact("proxy tls site") == ""
+    until(lambda: other.fact("proxy tls site") == "", "the old one is gone")
     other.write('  renamed: {listen: "lb1:443", servers: ["web1:9000"], check: none}\n')
     other.order("reload")
     until(lambda: other.fact("proxy tls renamed") == "", "no fact")

@@ -89,9 +89,10 @@ def test_failback_at_once(tmp_path):
 
 
 def test_right_after_they_began(lab):
-    """No time between the last handshake and the end of fw1."""
+    """No time between fw2's having heard of them and the end of fw1."""
     c = synclab.Client(lab)
     c.open("tcp", "10.30.0.10", 9000, 300)
+    until(lambda: len(lab.flows("fw2")) >= 300, "fw2 has heard of them")
     lab.ip("fw1", "link", "set", "sync", "down")
     lab.off("fw1")
     until(lambda: lab.acts("fw2"), "fw2 takes over")
