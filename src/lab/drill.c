@@ -199,8 +199,9 @@ unwell(struct drill *d)
 		return "downloads or pushes stand still";
 	if (!drill_remote_steady(d))
 		return "nobody answers through the VPN";
-	return writers_steady(d->writers) ? "not all parts are up"
-					  : "writes are not acknowledged";
+	if (!writers_steady(d->writers))
+		return "writes are not acknowledged";
+	return "a part is not up, or has not yet heard what the other hosts know";
 }
 
 static void

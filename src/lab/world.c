@@ -25,6 +25,7 @@
 #include "os/child.h"
 #include "os/netns.h"
 #include "os/wgkey.h"
+#include "part/part.h"
 #include "supervisor/parts.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -541,6 +542,45 @@ world_part(struct world *w, size_t host, const char *part, char *state, size_t s
 	return pid;
 }
 
+static const char *
+fact_of(const json_t *status, const char *key)
+{
+	const json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "facts"), i, f)
+	{
+		const char *k = json_string_value(json_object_get(f, "key"));
+
+		if (k != NULL && strcmp(k, key) == 0)
+			return json_string_value(json_object_get(f, "value"));
+	}
+	return NULL;
+}
+
+/* What the hosts tell one another has arrived: the next failure finds it there. */
+static bool
+in_step(const struct world *w, size_t host, const json_t *status)
+{
+	const struct host *me = w->host[host].host;
+	const char *state = fact_of(status, "sync state");
+	char key[FACT_KEY_LEN];
+
+	if (state != NULL && strcmp(state, "up") != 0)
+		return false;
+	for (size_t i = 0; i < w->cluster->n_vpns; i++) {
+		const struct vpn *v = &w->cluster->vpn[i];
+
+		if (v->sync == NULL || !vpn_on_host(v, me))
+			continue;
+		(void)snprintf(key, sizeof(key), "vpn %s sync", v->name);
+		state = fact_of(status, key);
+		if (state == NULL || strcmp(state, "up") != 0)
+			return false;
+	}
+	return true;
+}
+
 bool
 world_ready(struct world *w, size_t host)
 {
@@ -560,6 +600,7 @@ world_ready(struct world *w, size_t host)
 		if (state == NULL || strcmp(state, "up") != 0)
 			ready = false;
 	}
+	ready = ready && in_step(w, host, status);
 	json_decref(status);
 	return ready;
 }

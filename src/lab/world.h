@@ -135,7 +135,7 @@ int world_order(
  */
 pid_t world_part(
     struct world *w, size_t host, const char *part, char *state, size_t size);
-/* True when every part of the host is up. */
+/* True when every part of the host is up and knows what the other hosts told it. */
 bool world_ready(struct world *w, size_t host);
 
 /* Index of a host; -1 for NULL or a stranger. */
