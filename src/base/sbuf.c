@@ -80,6 +80,13 @@ sbuf_printf(struct sbuf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
+void
+sbuf_hex(struct sbuf *b, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sbuf_printf(b, "%02x", p[i]);
+}
+
 /* Length of the UTF-8 sequence at `s`, 0 if there is none (RFC 3629). */
 static size_t
 utf8_len(const unsigned char *s)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/check.h"
 
@@ -26,6 +27,9 @@ void sbuf_done(struct sbuf *b); /* frees the text; init again before further use
 void sbuf_put(struct sbuf *b, const char *s, size_t len);
 void sbuf_puts(struct sbuf *b, const char *s);
 void sbuf_printf(struct sbuf *b, const char *fmt, ...) PRINTF(2, 3);
+
+/* Two digits for each of the `n` bytes, in lower case. */
+void sbuf_hex(struct sbuf *b, const uint8_t *p, size_t n);
 
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void sbuf_json(struct sbuf *b, const char *s);

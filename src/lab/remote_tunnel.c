@@ -119,8 +119,7 @@ static void
 put_hex(struct sbuf *out, const char *name, const uint8_t key[static WGKEY_LEN])
 {
 	sbuf_printf(out, "%s=", name);
-	for (size_t i = 0; i < WGKEY_LEN; i++)
-		sbuf_printf(out, "%02x", key[i]);
+	sbuf_hex(out, key, WGKEY_LEN);
 	sbuf_puts(out, "\n");
 }
 

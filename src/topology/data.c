@@ -348,17 +348,20 @@ pair_of_copies(struct build *b, const struct replicated *d)
 static uint32_t
 volume_node(struct build *b, const struct replicated *d)
 {
-	uint32_t mark = graph_open(b->g), inner;
+	uint32_t mark, inner, n = 0;
 	struct seat seat;
-	uint32_t n = 0;
 
+	while (build_seat_of(b, d->host, d->n_hosts, n, &seat))
+		n++;
+	if (n <= 2)
+		return pair_of_copies(b, d);
+	mark = graph_open(b->g);
 	inner = graph_open(b->g);
-	for (size_t i = 0; build_seat_of(b, d->host, d->n_hosts, i, &seat); i++, n++)
+	for (size_t i = 0; build_seat_of(b, d->host, d->n_hosts, i, &seat); i++)
 		push_vote(b, d, seat);
 	graph_push(b->g, graph_at_least(b->g, inner, n / 2 + 1));
 	build_push_network(b, d->over);
-	inner = graph_all(b->g, mark);
-	return n > 2 ? inner : pair_of_copies(b, d);
+	return graph_all(b->g, mark);
 }
 
 /* ---- the console --------------------------------------------------------------- */

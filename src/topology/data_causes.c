@@ -25,23 +25,16 @@ takes_copy(const struct failure *f, const struct replicated *d, const struct hos
 	return takes_vote(f, d, h);
 }
 
+typedef bool takes_fn(
+    const struct failure *f, const struct replicated *d, const struct host *h);
+
 static size_t
-votes_taken(const struct failure *f, const struct replicated *d)
+taken_by(const struct failure *f, const struct replicated *d, takes_fn *takes)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n_hosts; i++)
-		n += takes_vote(f, d, d->host[i]);
-	return n;
-}
-
-static size_t
-copies_taken(const struct failure *f, const struct replicated *d)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < d->n_hosts; i++)
-		n += takes_copy(f, d, d->host[i]);
+		n += takes(f, d, d->host[i]);
 	return n;
 }
 
@@ -57,7 +50,7 @@ static bool
 cause_one_copy(struct drafts *d, const struct replicated *r, const struct failure *f,
     struct cause *out)
 {
-	if (r->n_hosts != 1 || copies_taken(f, r) == 0)
+	if (r->n_hosts != 1 || taken_by(f, r, takes_copy) == 0)
 		return false;
 	cause_put(out, N216, r->place, r->name);
 	out->reason =
@@ -108,7 +101,7 @@ static bool
 cause_no_majority(struct drafts *d, const struct replicated *r, const struct failure *f,
     struct cause *out)
 {
-	size_t taken = votes_taken(f, r), left = r->n_hosts - taken;
+	size_t taken = taken_by(f, r, takes_vote), left = r->n_hosts - taken;
 
 	if (taken == 0 || left >= r->n_hosts / 2 + 1)
 		return false;

@@ -16,8 +16,7 @@ static void
 put_key(struct sbuf *out, const char *name, const uint8_t *key)
 {
 	sbuf_printf(out, "%s=", name);
-	for (size_t i = 0; i < VPN_KEY_LEN; i++)
-		sbuf_printf(out, "%02x", key[i]);
+	sbuf_hex(out, key, VPN_KEY_LEN);
 	sbuf_puts(out, "\n");
 }
 
