@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What many servers and many routes cost a request: 3 servers and one route, 1,000 of
-# one, of the other, of both, in turns, and HAProxy with as many servers. Needs the
-# driver, like proxy.sh. IDLE=1: the memory of idle connections instead.
+# one, of the other, of both, in turns, and HAProxy with as many servers. The floor
+# program, which does nothing but pass bytes, says what the kernel takes of it: sockets
+# that are used in turn are colder the more there are. Needs the driver, like proxy.sh.
 set -eu
 cd "$(dirname "$0")/.."
 driver=${DRIVER:-../shared/bench/proxy}
@@ -25,6 +26,9 @@ sed -i -e 's/sleep 0.15; kill -0/sleep 2; kill -0/' \
 	-e 's/"$T\/backend" 10.92.0.$1 8080/"$T\/backend" 0.0.0.0 8080/' \
 	-e 's/^for n in c l b; do ip netns exec $P$n sysctl/ip -n ${P}b route add local 10.93.0.0\/16 dev lo; ip -n ${P}l route add 10.93.0.0\/16 via 10.92.0.11 congctl cubic\n&/' \
 	"$work/bench.sh"
+# The floor has room for 8 servers as it is.
+sed -i -e "s/pool\[8\]\[FDS\]/pool[$((many + 8))][160]/" -e "s/B\[8\]/B[$((many + 8))]/" \
+	-e 's/ && i < 8//' "$work/floor/floor.c"
 servers() {
 	i=0
 	while [ $i -lt "$1" ]; do
@@ -47,12 +51,14 @@ wrap nroutes nines 3 "$many"
 wrap nboth nines "$many" "$many"
 wrap h3 haproxy 3 0
 wrap hservers haproxy "$many" 0
-(cd "$work" && ./bench.sh small n3 nservers nroutes nboth h3 hservers) >"$work/rows" 2>"$work/err" || {
+wrap f3 floor 3 0
+wrap fservers floor "$many" 0
+(cd "$work" && ./bench.sh small n3 nservers nroutes nboth h3 hservers f3 fservers) >"$work/rows" 2>"$work/err" || {
 	cat "$work/err" >&2
 	exit 1
 }
 awk '/^median/ {
 	for (i = 5; i < NF; i += 2) v[$i] = $(i + 1)
-	if ($3 == "n3" || $3 == "h3") first = v["cpu_us"]
+	if ($3 ~ /^[nhf]3$/) first = v["cpu_us"]
 	printf "%-10s %6.2f us/request (user %.2f), %d requests/s: %.3f\n", $3, v["cpu_us"], v["user_us"], v["rps"], v["cpu_us"] / first
 }' "$work/rows"
