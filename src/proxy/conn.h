@@ -68,7 +68,7 @@ struct client {
 	uint8_t method;	 /* enum http1_method */
 	uint8_t n_tried; /* servers, those of `beside` among them */
 	uint8_t n_beside;
-	uint8_t line; /* of group->queue, while it waits there */
+	uint8_t line;	/* of group->queue, while it waits there */
 	uint8_t coding; /* enum coding: what the client would like best */
 	bool tcp;
 	bool secure;   /* came by TLS */
