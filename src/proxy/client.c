@@ -3,19 +3,37 @@
  * client.c - what client connections of both modes have in common: their life, the
  * way to a server, tunnels, time-outs, draining.
  */
+#include "proxy/client.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/conn.h"
+#include "config/cluster.h"
+#include "proxy/counters.h"
+#include "proxy/guard.h"
 #include "proxy/h2/h2.h"
+#include "proxy/listener.h"
+#include "proxy/meter.h"
 #include "proxy/proxy_wire.h"
+#include "proxy/request/http.h"
+#include "proxy/request/shape.h"
+#include "proxy/request_log.h"
+#include "proxy/servers/care.h"
+#include "proxy/servers/doubt.h"
+#include "proxy/servers/fair.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/race.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
 #include "proxy/servers/shared_breaker.h"
 #include "proxy/servers/stick.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/timers.h"
+#include "proxy/tls/client_tls.h"
 #include "proxy/tls/tls.h"
+#include "proxy/worker_inside.h"
 
 /* A client of `s` that came by `l`; NULL if there is no memory. */
 static struct client *

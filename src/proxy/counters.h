@@ -7,6 +7,8 @@
 #ifndef NINES_PROXY_COUNTERS_H
 #define NINES_PROXY_COUNTERS_H
 
+#include "base/stats.h"
+
 #define SERVICE_COUNTERS(X)                                                           \
 	X(CONNECTIONS, "connections")	  /* accepted */                              \
 	X(ACTIVE, "active")		  /* connections now */                       \
@@ -63,5 +65,11 @@ enum server_counter {
 #undef X
 	    SRV_N
 };
+
+static inline void
+count(stats_t *block, unsigned field)
+{
+	stats_add(&block[field], 1);
+}
 
 #endif /* NINES_PROXY_COUNTERS_H */

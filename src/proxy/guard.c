@@ -6,9 +6,13 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/http1/http1_sense.h"
+#include "proxy/meter.h"
 #include "proxy/proxy_accept_wire.h"
+#include "proxy/servers/service.h"
+#include "proxy/worker_inside.h"
 
 static bool
 within(const struct nets *nets, const struct ip *ip)

@@ -2,10 +2,15 @@
 /*
  * request_log.c - a request's or connection's line for the access log.
  */
+#include "proxy/request_log.h"
+
 #include <string.h>
 
 #include "proxy/access_log.h"
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/worker_inside.h"
 
 /* Decides, when a request or connection begins, whether it leaves a line. */
 void

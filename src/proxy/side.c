@@ -12,8 +12,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "proxy/conn.h"
 #include "proxy/request/press.h"
+#include "proxy/worker_inside.h"
 
 int
 side_watch(struct worker *w, struct side *s)

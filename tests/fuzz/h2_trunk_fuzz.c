@@ -7,6 +7,7 @@
  * had. The first byte of the input says how large reads are, what is taken, and how it
  * ends. Whatever comes, clients get HTTP/1.1 or an end, and in the end nothing is left.
  */
+#include "proxy/timers.h"
 #include "worker_world.h"
 
 enum { SLOW_CLIENTS = 16 };

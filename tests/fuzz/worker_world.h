@@ -13,8 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/client.h"
 #include "proxy/control/gen.h"
 #include "proxy/h2/h2_trunk.h"
+#include "proxy/listener.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/worker_inside.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -7,7 +7,12 @@
 
 #include <cmocka.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/servers/doubt.h"
+#include "proxy/servers/patience.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/side.h"
 
 enum { OWN = 1, HASHED = 2, TLS = 4, SHAKES_HANDS = 8, KNOWN = 16, FAR = 32 };
 

@@ -6,8 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/client.h"
 #include "proxy/h2/h2_trunk.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
 #include "proxy/tls/tls.h"
+#include "proxy/worker_inside.h"
 
 #define SPARE_PLACES 1024 /* freed ones that a worker keeps */
 

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/h2/h2_trunk.h"
+#include "proxy/request/http.h"
+#include "proxy/servers/service.h"
+#include "proxy/worker_inside.h"
 
 #define CONNECTION_WINDOW                                                  \
 	(1 << 20)	 /* request bodies that wait, all streams together \

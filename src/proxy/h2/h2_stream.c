@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/request/http.h"
+#include "proxy/servers/service.h"
+#include "proxy/worker_inside.h"
+
 #define SPARE_STREAMS 1024 /* freed ones that a worker keeps */
 
 struct h2_stream *

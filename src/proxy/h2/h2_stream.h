@@ -13,12 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proxy/conn.h"
+#include "base/list.h"
 #include "proxy/h2/h2.h"
 #include "proxy/h2/h2_body.h"
 #include "proxy/h2/h2_budget.h"
 #include "proxy/h2/h2_head.h"
 #include "proxy/h2/h2_memory.h"
+#include "proxy/side.h"
+
+struct client;
+struct worker;
 
 struct h2_stream {
 	struct list link; /* session->streams, or worker->free */

@@ -18,10 +18,18 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/h2/h2_trunk.h"
 #include "proxy/servers/dial.h"
+#include "proxy/servers/doubt.h"
 #include "proxy/servers/race.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/timers.h"
 #include "proxy/tls/tls.h"
+#include "proxy/worker_inside.h"
 
 #define READS	   16		 /* in one turn */
 #define WINDOW	   (1 << 20)	 /* of the connection: what is on its way */

@@ -14,6 +14,7 @@
 #define NINES_PROXY_H2_TRUNK_H
 
 #include "proxy/h2/h2_stream.h"
+#include "proxy/wheel.h"
 
 struct h2_trunk {
 	struct side s;	   /* the connection */

@@ -7,17 +7,32 @@
  * flow both ways independently: an answer may come before the request has ended, and
  * 100-continue needs no special care.
  */
+#include "proxy/request/http.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/guard.h"
 #include "proxy/h2/h2.h"
+#include "proxy/listener.h"
+#include "proxy/request/coding.h"
 #include "proxy/request/https.h"
 #include "proxy/request/press.h"
+#include "proxy/request/shape.h"
+#include "proxy/request_log.h"
+#include "proxy/servers/care.h"
+#include "proxy/servers/doubt.h"
 #include "proxy/servers/hedge.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/stick.h"
+#include "proxy/servers/sticky.h"
+#include "proxy/worker_inside.h"
 
 #define LINGER_NS  (2 * SEC_NS)
 #define SMALL_BODY 1024

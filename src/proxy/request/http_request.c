@@ -5,11 +5,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
 #include "proxy/h2/h2.h"
+#include "proxy/listener.h"
 #include "proxy/proxy_wire.h"
+#include "proxy/request/http.h"
+#include "proxy/request/shape.h"
+#include "proxy/servers/service.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_client.h"
+#include "proxy/worker_inside.h"
 
 void
 http_hash_request(struct worker *w, struct client *c, const char *p)

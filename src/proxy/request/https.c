@@ -8,8 +8,10 @@
 
 #include "base/mono.h"
 #include "config/cluster_files.h"
-#include "proxy/conn.h"
+#include "proxy/client.h"
 #include "proxy/http1/http1_sense.h"
+#include "proxy/listener.h"
+#include "proxy/servers/service.h"
 
 /* Where TLS is: on the address that the request came to, if there. 0: nowhere. */
 static uint16_t

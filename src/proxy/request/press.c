@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/conn.h"
 #include "proxy/request/squeeze.h"
+#include "proxy/worker_inside.h"
 
 #define TURN	   ((uint64_t)128 * 1024) /* bytes in; a few milliseconds */
 #define CHUNK_HEAD 7			  /* "1ffff\r\n" */

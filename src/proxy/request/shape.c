@@ -7,14 +7,17 @@
 #include <string.h>
 #include <strings.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
 #include "proxy/control/gen.h"
 #include "proxy/h2/h2.h"
 #include "proxy/http1/http1_sense.h"
 #include "proxy/request/coding.h"
 #include "proxy/request/https.h"
+#include "proxy/request/route.h"
 #include "proxy/request/route_fill.h"
+#include "proxy/servers/service.h"
 #include "proxy/tls/tls.h"
+#include "proxy/worker_inside.h"
 
 #define ID_LEN 32  /* hexadecimal digits of a request's id */
 #define ID_MAX 128 /* bytes of one that a trusted proxy gave */

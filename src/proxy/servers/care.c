@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/servers/care.h"
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/servers/balance.h"
+#include "proxy/servers/service.h"
 #include "proxy/servers/shared_breaker.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/worker_inside.h"
 
 #define EVERY_NS    (100 * MS_NS)
 #define SLOW_LEAST  (20 * MS_NS) /* nobody is ejected for less */

@@ -7,7 +7,13 @@
 #ifndef NINES_PROXY_CARE_H
 #define NINES_PROXY_CARE_H
 
-#include "proxy/servers/service.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct upstream;
+struct wgroup;
+struct worker;
+struct wservice;
 
 #define CARE_BUDGET (1000 * 100) /* at most, and to begin with: hundredths */
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/mono.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
 
 static int
 set(int fd, int level, int option, int value)

@@ -6,9 +6,13 @@
 #ifndef NINES_PROXY_DIAL_H
 #define NINES_PROXY_DIAL_H
 
+#include <stdbool.h>
+
+#include "base/check.h"
 #include "base/ip.h"
 #include "config/cluster.h"
-#include "proxy/servers/service.h"
+
+struct upstream;
 
 /*
  * A socket that connects to `up`, or has; -errno. -EADDRNOTAVAIL: the source that the

@@ -16,11 +16,20 @@
  * it, and each of them several times what its answers take. Only what may be asked
  * twice moves, within the retry budget.
  */
+#include "proxy/servers/doubt.h"
+
 #include <errno.h>
 
-#include "proxy/conn.h"
+#include "config/cluster.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/h2/h2.h"
+#include "proxy/servers/care.h"
 #include "proxy/servers/race.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/worker_inside.h"
 
 #define PATIENCE_NS PATIENCE_LEAST
 #define DOUBT_NS    (400 * MS_NS) /* the first; each one after that twice as long */

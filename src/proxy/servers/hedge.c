@@ -4,8 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/request/http.h"
+#include "proxy/servers/care.h"
+#include "proxy/servers/doubt.h"
+#include "proxy/servers/latency.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
 #include "proxy/tls/tls.h"
+#include "proxy/worker_inside.h"
 
 struct hedge {
 	struct list link; /* service->hedges, in the order of `asked`; or none */

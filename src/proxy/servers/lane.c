@@ -5,8 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/servers/dial.h"
+#include "proxy/servers/doubt.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/timers.h"
+#include "proxy/worker_inside.h"
 
 #define LATE_NS	  (25 * MS_NS)	/* for the first answer while others wait behind */
 #define ORPHAN_NS (1 * SEC_NS)	/* for an answer that nobody wants any more */

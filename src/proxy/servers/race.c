@@ -3,7 +3,14 @@
 
 #include <errno.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/servers/care.h"
+#include "proxy/servers/doubt.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/worker_inside.h"
 
 /* It may be asked again. */
 static void

@@ -3,13 +3,23 @@
  * service.c - a worker's services and their groups of servers, from one generation to
  * the next.
  */
+#include "proxy/servers/service.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
+#include "proxy/meter.h"
+#include "proxy/request/shape.h"
+#include "proxy/servers/care.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/shared_breaker.h"
+#include "proxy/servers/stick.h"
+#include "proxy/servers/upstream.h"
 #include "proxy/sources/source_map.h"
+#include "proxy/timers.h"
+#include "proxy/worker_inside.h"
 
 struct wservice *
 service_find(struct worker *w, const char *name)

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/sticky.h"
+#include "proxy/servers/upstream.h"
 #include "proxy/sources/source_map.h"
+#include "proxy/worker_inside.h"
 
 static int
 compare(const void *a, const void *b)

@@ -3,21 +3,33 @@
  * upstream.c - the servers of a service: which is next, connections to it, and what
  * real traffic tells about its health.
  */
+#include "proxy/servers/upstream.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/h2/h2.h"
+#include "proxy/listener.h"
 #include "proxy/proxy_wire.h"
+#include "proxy/servers/balance.h"
+#include "proxy/servers/care.h"
 #include "proxy/servers/dial.h"
+#include "proxy/servers/doubt.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/lane.h"
 #include "proxy/servers/race.h"
+#include "proxy/servers/server_conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/stick.h"
+#include "proxy/timers.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_peer.h"
+#include "proxy/worker_inside.h"
 
 /* How long a failure of real traffic counts when the checks have nothing to say. */
 #define FAILED_NS (5 * SEC_NS)

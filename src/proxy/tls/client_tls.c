@@ -3,12 +3,17 @@
  * client_tls.c - what comes before all else on a connection: the handshake of TLS, or a
  * look at the hello of one that is passed through.
  */
+#include "proxy/tls/client_tls.h"
+
 #include <errno.h>
 
 #include "base/log.h"
-#include "proxy/conn.h"
+#include "proxy/client.h"
+#include "proxy/counters.h"
 #include "proxy/h2/h2.h"
+#include "proxy/listener.h"
 #include "proxy/request/shape.h"
+#include "proxy/servers/service.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_hello.h"
 

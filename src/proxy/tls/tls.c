@@ -8,13 +8,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/conn.h"
+#include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
+#include "proxy/side.h"
 #include "proxy/tls/tls_channel.h"
 #include "proxy/tls/tls_client.h"
 #include "proxy/tls/tls_handover.h"
 #include "proxy/tls/tls_io.h"
 #include "proxy/tls/tls_peer.h"
 #include "proxy/tls/tls_site.h"
+#include "proxy/worker_inside.h"
 
 #define RECORD	 TLS_RECORD_DATA
 #define OVERHEAD 128 /* what any version and cipher adds to a record */

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/side.h"
+#include "proxy/worker_inside.h"
+
 struct tls_channel {
 	struct tls_end end;
 	struct tls_key read, write;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "proxy/side.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_io.h"
 

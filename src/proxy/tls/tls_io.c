@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/side.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_channel.h"
 #include "proxy/tls/tls_cipher.h"
+#include "proxy/worker_inside.h"
 
 #define BURST	   256	  /* handshakes at once */
 #define TRIM_PAUSE SEC_NS /* it costs milliseconds */

@@ -14,12 +14,19 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-#include "proxy/conn.h"
+#include "base/mono.h"
+#include "proxy/buf.h"
+#include "proxy/pool.h"
 #include "proxy/tls/tls_record.h"
 
+struct iovec;
+struct side;
 struct tls_ciphers;
+struct worker;
 
 /* A worker's. */
 struct tls_io {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proxy/servers/service.h"
+#include "proxy/servers/upstream.h"
 #include "proxy/tls/tls.h"
 
 struct tls_peer {

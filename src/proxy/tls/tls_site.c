@@ -12,11 +12,12 @@
 #include <strings.h>
 
 #include "base/sbuf.h"
+#include "config/cluster.h"
 #include "config/cluster_files.h"
-#include "proxy/conn.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_handover.h"
 #include "proxy/tls/tls_ticket.h"
+#include "proxy/worker.h"
 
 #define NAME_LEN  254 /* RFC 1035 section 2.3.4, with a NUL */
 #define NAMES_MAX 65536
