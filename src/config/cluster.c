@@ -471,6 +471,20 @@ host_address_on(const struct host *h, const struct network *net)
 	return NULL;
 }
 
+bool
+service_source(const struct service *s, const struct host *h, struct ip *source)
+{
+	const struct host_address *a;
+
+	*source = s->source;
+	if (s->source_network != NULL) {
+		a = host_address_on(h, s->source_network);
+		if (a != NULL)
+			*source = a->ip;
+	}
+	return source->family != 0;
+}
+
 int
 floating_ip_rank(const struct floating_ip *f, const struct host *h)
 {

@@ -229,6 +229,9 @@ const struct floating_ip *cluster_floating_ip(
 const struct host *cluster_host_by_address(
     const struct cluster *c, const struct ip *ip, size_t n);
 
+/* Where `h` connects to servers from; false: the kernel chooses. */
+bool service_source(const struct service *s, const struct host *h, struct ip *source);
+
 /* This host's address on `net`, or NULL. */
 const struct host_address *host_address_on(
     const struct host *h, const struct network *net);

@@ -52,7 +52,8 @@ probe_error(int err, char why[static HEALTH_WHY_LEN])
 	    {ENOMEM, PROBE_VOID, "this host has no memory left"},
 	    {ENOBUFS, PROBE_VOID, "this host has no memory left"},
 	    {EAGAIN, PROBE_VOID, "this host has no processes or ports left"},
-	    {EADDRNOTAVAIL, PROBE_VOID, "this host has no ports left"},
+	    {EADDRNOTAVAIL, PROBE_VOID,
+		"this host has no ports left, or not the address of `source`"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {

@@ -45,6 +45,8 @@ struct probe_job {
 	const struct check_conf *check;
 	struct ip_endpoint at;
 	const char *unix_path;	      /* NULL: at `at` */
+	struct ip source;	      /* where from; family 0: anywhere */
+	unsigned send_proxy;	      /* version of a PROXY header in front; 0: none */
 	const char *service, *server; /* or NULL ... */
 	const char *floating_ip;      /* ... and this */
 	/* Called once, after probe_begin(), unless aborted; the probe is gone then. */

@@ -309,6 +309,24 @@ tls_wait_or_fail(struct stream *s, int ret)
 	finish(s, PROBE_BAD, why);
 }
 
+/* ---- PROXY ---------------------------------------------------------------------- */
+
+/* A connection of our own, for nobody (HAProxy's proxy-protocol.txt, 2.1 and 2.2): it
+ * fits what a new connection takes at once. 0 or -errno. */
+static int
+send_proxy(const struct stream *s)
+{
+	static const char text[] = "PROXY UNKNOWN\r\n",
+			  local[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+	bool v1 = s->probe.job.send_proxy == 1;
+	size_t len = (v1 ? sizeof(text) : sizeof(local)) - 1;
+	ssize_t n = send(s->fd, v1 ? text : local, len, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -ENOBUFS;
+}
+
 /* ---- steps: each returns true if the next one may be tried --------------------- */
 
 static bool
@@ -325,6 +343,12 @@ step_connect(struct stream *s)
 	}
 	s->probe.job.connected(
 	    s->probe.job.arg, mono_sub(loop_clock(s->env->loop), s->begun));
+	if (s->probe.job.send_proxy != 0)
+		err = -send_proxy(s);
+	if (err != 0) {
+		finish_errno(s, err);
+		return false;
+	}
 	if (s->probe.job.check->type == CHECK_TCP) {
 		finish(s, PROBE_GOOD, "");
 		return false;
@@ -467,6 +491,19 @@ job_address(const struct probe_job *job, struct sockaddr_storage *ss)
 	return sizeof(sun);
 }
 
+/* False: this host has not that address. The port is connect()'s choice. */
+static bool
+bind_source(int fd, const struct ip *ip)
+{
+	const struct ip_endpoint at = {.ip = *ip};
+	const int on = 1;
+	struct sockaddr_storage ss;
+	socklen_t len = ip_to_sockaddr(&at, &ss);
+
+	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	return bind(fd, (const struct sockaddr *)&ss, len) == 0;
+}
+
 static int
 open_stream(struct stream *s)
 {
@@ -476,6 +513,9 @@ open_stream(struct stream *s)
 	s->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return -errno;
+	if (s->probe.job.source.family != 0 &&
+	    !bind_source(s->fd, &s->probe.job.source))
+		return -EADDRNOTAVAIL;
 	s->begun = loop_clock(s->env->loop);
 	if (connect(s->fd, (const struct sockaddr *)&ss, len) != 0 &&
 	    errno != EINPROGRESS)

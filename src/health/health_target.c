@@ -264,10 +264,23 @@ on_connected(void *arg, int64_t ns)
 		part_publish(t->shell->part, key, "%u ms", t->reach.step_ms);
 }
 
+/* A server is asked as its clients' connections come: from where they come, and with
+ * what they begin. Another port is another program. */
+static void
+as_clients(const struct target *t, struct probe_job *job)
+{
+	const struct service *s = t->site->service;
+
+	if (t->server->unix_path == NULL)
+		(void)service_source(s, t->shell->me, &job->source);
+	if (t->check->port == 0)
+		job->send_proxy = s->send_proxy;
+}
+
 static void
 begin(struct target *t)
 {
-	const struct probe_job job = {.check = t->check,
+	struct probe_job job = {.check = t->check,
 	    .at = t->at,
 	    .unix_path = t->site != NULL ? t->server->unix_path : NULL,
 	    .service = t->site != NULL ? t->site->service->name : NULL,
@@ -279,6 +292,8 @@ begin(struct target *t)
 	enum probe_result result = PROBE_GOOD;
 	char why[HEALTH_WHY_LEN] = "";
 
+	if (t->site != NULL)
+		as_clients(t, &job);
 	count(t, COUNT_CHECKS);
 	t->held = cluster_ref(t->shell->cluster);
 	t->probe = probe_begin(&t->shell->env, &job, &result, why);

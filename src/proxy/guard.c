@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/counters.h"
 #include "proxy/http1/http1_sense.h"
@@ -80,6 +81,19 @@ guard_leave(struct client *c)
 	c->meter = NULL;
 }
 
+/* Whoever sees such a connection closed looks for the reason here. */
+static void
+refuse_header(struct worker *w, struct client *c, const char *cause)
+{
+	char from[IP_STR_LEN];
+
+	/* Anybody can cause it: nothing to be woken for. */
+	log_event(LOG_INFO, "proxy_header_error", "service=%s client=%s cause=\"%s\"",
+	    c->service->conf->name, ip_format(&c->from.ip, from), cause);
+	count(c->service->counter, SVC_REFUSED);
+	client_close(w, c);
+}
+
 /* Looks at what has come without taking it, so that what follows the header is read
  * by whom it concerns. */
 void
@@ -98,9 +112,13 @@ guard_event(struct worker *w, struct client *c)
 		return;
 	if (rc == 0)
 		n = recv(c->s.fd, p, used, 0);
-	if (rc != 0 || n != (ssize_t)used) {
+	if (rc != 0 && n <= 0) { /* it left without a word, as checks of others do */
 		count(c->service->counter, SVC_REFUSED);
 		client_close(w, c);
+		return;
+	}
+	if (rc != 0 || n != (ssize_t)used) {
+		refuse_header(w, c, "it does not begin with a PROXY header");
 		return;
 	}
 	c->state = CLIENT_IDLE;
@@ -121,8 +139,7 @@ guard_accept(struct worker *w, struct client *c)
 		return;
 	}
 	if (!within(&conf->guard.trusted, &c->from.ip)) {
-		count(c->service->counter, SVC_REFUSED);
-		client_close(w, c);
+		refuse_header(w, c, "it is not among `trusted`");
 		return;
 	}
 	c->state = CLIENT_PROXY;
@@ -132,11 +149,30 @@ guard_accept(struct worker *w, struct client *c)
 
 /* ---- requests ------------------------------------------------------------------ */
 
+/* An address as proxies write it: some add a port, some brackets. */
+static bool
+read_address(char *text, size_t len, struct ip *ip)
+{
+	struct ip_endpoint at;
+
+	if (ip_parse(ip, text) == 0)
+		return true;
+	if (ip_endpoint_parse(&at, text) != 0) {
+		if (text[0] != '[' || text[len - 1] != ']')
+			return false;
+		text[len - 1] = '\0';
+		if (ip_parse(&at.ip, text + 1) != 0 || at.ip.family != AF_INET6)
+			return false;
+	}
+	*ip = at.ip;
+	return true;
+}
+
 /* The address at the end of the list `s`, which is cut before it. False: none there. */
 static bool
 last_address(const char *p, struct http1_slice *s, struct ip *ip)
 {
-	char text[IP_STR_LEN];
+	char text[IP_ENDPOINT_LEN];
 	uint32_t begin, len;
 
 	while (s->len > 0 && strchr(" \t,", p[s->off + s->len - 1]) != NULL)
@@ -150,7 +186,7 @@ last_address(const char *p, struct http1_slice *s, struct ip *ip)
 		return false;
 	memcpy(text, p + begin, len);
 	text[len] = '\0';
-	return ip_parse(ip, text) == 0;
+	return read_address(text, len, ip);
 }
 
 /*

@@ -75,12 +75,18 @@ http {{
     listen 10.9.0.2:8080; listen [fd00:9::2]:8080;
     location /health {{ return 200 "fine\\n"; }}
     location /sick {{ return 503; }}
+    location /from {{ return 200 "from $remote_addr\\n"; }}
     location / {{ root {folder}; }}
+  }}
+  server {{
+    listen 10.9.0.2:8090 proxy_protocol;
+    location /health {{ return 200 "fine\\n"; }}
   }}
   ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
   server {{ listen 10.9.0.2:8443 ssl default_server; ssl_reject_handshake on; }}
   server {{
-    listen 10.9.0.2:8443 ssl; server_name app.example;
+    listen 10.9.0.2:8443 ssl; listen 10.9.0.2:8490 ssl proxy_protocol;
+    server_name app.example;
     location / {{ return 200 "secret\\n"; }}
   }}
 }}
@@ -344,6 +350,40 @@ def test_black_hole(place):
 def test_nginx(nginx, check, verdict):
     part = Part(nginx, cluster(site=f"servers: [web1:8080], "
                                     f"check: {{{check}, every: 30ms, timeout: 2s}}"))
+    assert part.wait("server site web1:8080", "up", "down").startswith(verdict)
+    part.close()
+
+
+@needs_nginx
+@pytest.mark.parametrize("version, check, verdict", [
+    ("none", "path: /health", "down "),
+    ("v1", "path: /health", "up"),
+    ("v2", "path: /health", "up"),
+    ("v2", "tcp: true", "up"),
+    ("v1", "https: true, port: 8490, host: app.example", "down "),  # another program's port
+    ("v2", "path: /health, port: 8080", "up"),
+])
+def test_servers_that_want_a_proxy_header(nginx, version, check, verdict):
+    part = Part(nginx, cluster(site=f"servers: [web1:8090], proxy_protocol: {version}, "
+                                    f"check: {{{check}, every: 30ms, timeout: 2s}}"))
+    assert part.wait("server site web1:8090", "up", "down").startswith(verdict)
+    part.close()
+
+
+@needs_nginx
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_proxy_header_in_front_of_tls(nginx, version):
+    part = Part(nginx, cluster(site=f"servers: [web1:8490], proxy_protocol: {version}, "
+                                    "check: {https: true, host: app.example, every: 30ms, timeout: 2s}"))
+    assert part.wait("server site web1:8490", "up", "down") == "up"
+    part.close()
+
+
+@needs_nginx
+@pytest.mark.parametrize("source, verdict", [("10.9.0.3", "up"), ("10.9.0.1", "down ")])
+def test_asked_from_where_clients_come(nginx, source, verdict):
+    part = Part(nginx, cluster(site=f"servers: [web1:8080], source: {source}, check: "
+                                    "{path: /from, body: from 10.9.0.3, every: 30ms, timeout: 2s}"))
     assert part.wait("server site web1:8080", "up", "down").startswith(verdict)
     part.close()
 

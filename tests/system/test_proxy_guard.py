@@ -4,6 +4,7 @@ bodies too large or too slow.
 
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1 10.9.0.11 (threads)
 """
+import contextlib
 import json
 import os
 import re
@@ -111,6 +112,9 @@ def test_connections(lab):
     ("192.0.2.1,10.7.0.1 ,\t10.7.1.1", "192.0.2.1"),
     ("192.0.2.1\r\nX-Forwarded-For: 10.7.0.1", "192.0.2.1"),
     ("2001:db8::1", "2001:db8::1"),
+    ("192.0.2.1:4711", "192.0.2.1"), ("[2001:db8::1]:4711", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1"),
+    ("192.0.2.1:4711, 10.7.0.1:80", "192.0.2.1"),
+    ("[192.0.2.1]", CLIENT), ("[", CLIENT), ("[]", CLIENT), ("192.0.2.1:", CLIENT), ("192.0.2.1:65536", CLIENT),
     ("nobody", CLIENT), ("192.0.2.1, unknown, 10.7.0.1", "10.7.0.1"), ("", CLIENT), (",", CLIENT),
     ("10.7.0.9", "10.7.0.9")])
 def test_forwarded_for(lab, said, client):
@@ -193,6 +197,17 @@ def test_proxy_header_of_a_stranger(lab):
     stream = lab.connect(89)
     assert stream.at_end()
     stream.close()
+    until(lambda: re.search("event=proxy_header_error .*`trusted`", lab.log()), "the log's line")
+
+
+def test_who_brings_no_proxy_header_is_named(lab):
+    stream = lab.connect(88)
+    stream.send(GET)
+    with contextlib.suppress(ConnectionResetError):
+        assert stream.rest() == b""
+    stream.close()
+    until(lambda: re.search(f"event=proxy_header_error .*client={CLIENT} .*does not begin", lab.log()),
+          "the log's line")
 
 
 def test_large_bodies(lab):

@@ -103,7 +103,7 @@ check_sources(
 		const struct service *s = &c->service[i];
 		char at[IP_STR_LEN];
 
-		if (service_on_host(s, me) && dial_source(s, me, &source) &&
+		if (service_on_host(s, me) && service_source(s, me, &source) &&
 		    !is_here(&source))
 			say(text, "%s: its source %s is not on this host", s->name,
 			    ip_format(&source, at));

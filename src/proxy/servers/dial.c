@@ -49,20 +49,6 @@ dial_tune_listener(int listener, const struct service *conf)
 	    listener, (int)conf->backlog); /* once more: the same, but for it */
 }
 
-bool
-dial_source(const struct service *conf, const struct host *me, struct ip *source)
-{
-	const struct host_address *a;
-
-	*source = conf->source;
-	if (conf->source_network != NULL) {
-		a = host_address_on(me, conf->source_network);
-		if (a != NULL)
-			*source = a->ip;
-	}
-	return source->family != 0;
-}
-
 /* 0 or -errno. The port is chosen by connect(), for each destination anew: otherwise
  * some 28,000 connections would be all that one source could have. */
 static int
@@ -100,7 +86,7 @@ prepare_tcp(int fd, const struct upstream *up, const struct ip_endpoint *client)
 	set_patience(fd, s->conf->peer_timeout_ns);
 	if (s->conf->transparent)
 		return bind_client(fd, up, &client->ip);
-	if (dial_source(s->conf, s->gen->me, &source))
+	if (service_source(s->conf, s->gen->me, &source))
 		return bind_source(fd, &source);
 	return 0;
 }

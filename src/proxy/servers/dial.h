@@ -24,7 +24,4 @@ int dial_server(const struct upstream *up, const struct ip_endpoint *client) MUS
  * accepting takes no call for any of it. */
 void dial_tune_listener(int listener, const struct service *conf);
 
-/* The source that `conf` asks for on host `me`; false: any. */
-bool dial_source(const struct service *conf, const struct host *me, struct ip *source);
-
 #endif /* NINES_PROXY_DIAL_H */
