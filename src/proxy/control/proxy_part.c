@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "config/units.h"
-#include "part/fact.h"
 #include "part/part.h"
 #include "proxy/access_log.h"
 #include "proxy/control/advice.h"
@@ -22,32 +20,17 @@
 #include "proxy/control/gen_page.h"
 #include "proxy/control/gen_stick.h"
 #include "proxy/control/gen_tls.h"
+#include "proxy/control/known.h"
+#include "proxy/control/listening.h"
 #include "proxy/counters.h"
 #include "proxy/proxy.h"
 #include "proxy/sources/source_sync.h"
 #include "proxy/tls/tls_memory.h"
 #include "proxy/worker.h"
 
-#define LISTENERS_MAX 256
-#define FACTS_MAX     65536
-#define LOG_EVERY_NS  (20 * MS_NS)
-#define NEWS_NS	      (5 * MS_NS)
-#define STUCK_NS      (250 * MS_NS) /* a worker's piece of work takes microseconds */
-
-/* A fact that matters here, and what it is about in the present generation. */
-struct known {
-	char *key, *value;
-	size_t server; /* in view.server; GEN_NOWHERE: another kind, or not here */
-};
-
-struct want {
-	struct ip_endpoint at;
-	size_t service;
-	const char *floating_ip; /* name, or NULL */
-	struct lsock *sock[WORKERS_CAP];
-	int error; /* why one is missing; 0: none is known to be */
-	bool used; /* by the present file */
-};
+#define LOG_EVERY_NS (20 * MS_NS)
+#define NEWS_NS	     (5 * MS_NS)
+#define STUCK_NS     (250 * MS_NS) /* a worker's piece of work takes microseconds */
 
 /* What real traffic found out about a server, as last published. */
 struct told {
@@ -70,10 +53,8 @@ struct proxy {
 	struct worker *worker[WORKERS_CAP];
 	struct seen seen[WORKERS_CAP];
 	unsigned n_workers;
-	struct want want[LISTENERS_MAX];
-	size_t n_wants;
-	struct known *known;
-	size_t n_known, room_known;
+	struct listening listening;
+	struct known known;
 	struct told *told;	/* by the order of view.server */
 	struct loop_timer show; /* one view for all the news of a wake-up */
 	struct loop_timer deadline;
@@ -87,162 +68,6 @@ struct proxy {
 };
 
 /* Views */
-
-static bool
-fact_says(const struct proxy *p, const char *kind, const char *name, const char *word)
-{
-	char key[FACT_KEY_LEN];
-
-	(void)snprintf(key, sizeof(key), "%s %s", kind, name);
-	for (size_t i = 0; i < p->n_known; i++) {
-		if (strcmp(p->known[i].key, key) == 0)
-			return fact_is(p->known[i].value, word);
-	}
-	return false;
-}
-
-static void
-server_states(const struct proxy *p, struct view *v)
-{
-	const struct gen *g = p->gen;
-
-	for (size_t i = 0; i < p->n_known; i++) {
-		const struct known *k = &p->known[i];
-
-		if (k->server == GEN_NOWHERE)
-			continue;
-		if (fact_is(k->value, "up"))
-			v->server[k->server] = SERVER_UP;
-		else if (fact_is(k->value, "down"))
-			v->server[k->server] = SERVER_DOWN;
-	}
-	for (size_t i = 0; i < p->n_known; i++) {
-		const char *name = p->known[i].key;
-
-		if (strncmp(name, "admin ", 6) != 0 ||
-		    !fact_is(p->known[i].value, "drain"))
-			continue;
-		name += 6;
-		for (size_t s = 0; s < g->cluster->n_services; s++) {
-			const struct gen_service *gs = &g->service[s];
-
-			for (size_t j = 0; gs->here && j < gs->conf->n_servers; j++) {
-				const struct server *server = &gs->conf->server[j];
-
-				if (strcmp(server->name, name) == 0 ||
-				    (server->host != NULL &&
-					strcmp(server->host->name, name) == 0))
-					v->server[gs->first + j] |= SERVER_DRAINING;
-			}
-		}
-	}
-}
-
-/* Weights by order. */
-static void
-server_orders(const struct proxy *p, struct view *v)
-{
-	for (size_t i = 0; i < p->n_known; i++) {
-		const struct known *k = &p->known[i];
-		int64_t n;
-
-		if (count_parse(&n, k->value) != 0)
-			continue;
-		if (strncmp(k->key, "weight ", 7) != 0 || k->server == GEN_NOWHERE ||
-		    n > SERVER_WEIGHT_MAX)
-			continue;
-		v->order[k->server].weighted = true;
-		v->order[k->server].weight = (uint16_t)n;
-	}
-}
-
-/* What servers' agents say: "75% drain up". That one is down says the check's fact. */
-static void
-server_agents(const struct proxy *p, struct view *v)
-{
-	for (size_t i = 0; i < p->n_known; i++) {
-		const struct known *k = &p->known[i];
-		unsigned n = 0;
-		size_t at = 0;
-
-		if (strncmp(k->key, "agent ", 6) != 0 || k->server == GEN_NOWHERE)
-			continue;
-		for (; k->value[at] >= '0' && k->value[at] <= '9' && n <= 100; at++)
-			n = n * 10 + (unsigned)(k->value[at] - '0');
-		if (at == 0 || k->value[at] != '%' || k->value[at + 1] != ' ')
-			continue;
-		v->order[k->server].less = n < 100 ? (uint8_t)(100 - n) : 0;
-		if (n == 0 || fact_is(k->value + at + 2, "drain"))
-			v->server[k->server] |= SERVER_DRAINING;
-	}
-}
-
-/* How far away servers are: "4 ms". */
-static void
-server_reach(const struct proxy *p, struct view *v)
-{
-	for (size_t i = 0; i < p->n_known; i++) {
-		const struct known *k = &p->known[i];
-		unsigned n = 0;
-
-		if (strncmp(k->key, "connect ", 8) != 0 || k->server == GEN_NOWHERE)
-			continue;
-		for (const char *c = k->value; *c >= '0' && *c <= '9' && n < 5000; c++)
-			n = n * 10 + (unsigned)(*c - '0');
-		v->order[k->server].reach_ms = (uint16_t)n;
-	}
-}
-
-/* Where an operator has switched a service to another group. */
-static void
-active_groups(const struct proxy *p, struct view *v)
-{
-	const struct cluster *c = p->gen->cluster;
-
-	for (size_t i = 0; i < c->n_services; i++) {
-		const struct service *s = &c->service[i];
-
-		for (size_t j = 0; s->n_extra > 0 && j < s->n_groups; j++) {
-			if (fact_says(p, "switch", s->name, s->group[j].name))
-				v->group[i] = j;
-		}
-	}
-}
-
-static void
-fill_listener(const struct proxy *p, struct view_listener *l, const struct want *want)
-{
-	l->at = want->at;
-	l->service = want->service;
-	l->leaving = fact_says(p, "host", "stopping", "yes") ||
-		     (want->floating_ip != NULL &&
-			 fact_says(p, "vip", want->floating_ip, "leaving"));
-	for (unsigned w = 0; w < p->n_workers; w++)
-		l->sock[w] = lsock_ref(want->sock[w]);
-}
-
-static void
-publish_listen(struct proxy *p)
-{
-	char at[IP_ENDPOINT_LEN];
-
-	if (!p->active || p->stopping)
-		return;
-	for (size_t i = 0; i < p->n_wants; i++) {
-		const struct want *want = &p->want[i];
-
-		for (unsigned w = 0; w < p->n_workers; w++) {
-			if (want->sock[w] != NULL)
-				continue;
-			if (want->error != 0)
-				part_publish(p->part, "proxy listen", "down %s: %s",
-				    ip_endpoint_format(&want->at, at),
-				    strerror(want->error));
-			return;
-		}
-	}
-	part_publish(p->part, "proxy listen", "up");
-}
 
 /* What of this host's set-up the file would have otherwise. */
 static void
@@ -265,27 +90,23 @@ show(void *arg)
 
 	if (p->gen == NULL)
 		return;
-	v = view_new(p->gen, p->n_wants);
+	v = view_new(p->gen, p->listening.n);
 	if (v == NULL) {
 		log_event(LOG_ERR, "view", "error=\"no memory\"");
 		return;
 	}
 	v->accepting = p->active && !p->stopping;
 	v->stopping = p->stopping;
-	server_states(p, v);
-	server_orders(p, v);
-	server_agents(p, v);
-	server_reach(p, v);
-	active_groups(p, v);
-	for (size_t i = 0; i < p->n_wants; i++)
-		fill_listener(p, &v->listener[i], &p->want[i]);
+	known_fill(&p->known, v);
+	listening_fill(&p->listening, &p->known, v);
 	for (size_t i = 0; i < p->gen->cluster->n_services; i++)
 		v->sources[i] = source_map_ref(
 		    source_sync_map(p->sources, &p->gen->cluster->service[i]));
 	for (unsigned w = 0; w < p->n_workers; w++)
 		worker_show(p->worker[w], view_ref(v));
 	view_unref(v);
-	publish_listen(p);
+	if (p->active && !p->stopping)
+		listening_publish(&p->listening);
 }
 
 static void
@@ -501,22 +322,8 @@ start_workers(struct proxy *p)
 		r = worker_start(&p->worker[i], &conf);
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	p->n_workers = n;
+	p->n_workers = p->listening.n_workers = n;
 	return r;
-}
-
-static void
-resolve(struct proxy *p, struct known *k)
-{
-	struct fact_words w;
-
-	k->server = GEN_NOWHERE;
-	if (p->gen != NULL &&
-	    (strncmp(k->key, "server ", 7) == 0 || strncmp(k->key, "weight ", 7) == 0 ||
-		strncmp(k->key, "agent ", 6) == 0 ||
-		strncmp(k->key, "connect ", 8) == 0) &&
-	    fact_split(&w, k->key) && w.n == 3)
-		k->server = gen_find(p->gen, w.word[1], w.word[2]);
 }
 
 static int
@@ -603,86 +410,8 @@ adopt_gen(struct proxy *p, bool counted, bool files)
 	withdraw_files(p, p->gen);
 	gen_unref(p->gen);
 	p->gen = g;
-	for (size_t i = 0; i < p->n_known; i++)
-		resolve(p, &p->known[i]);
+	known_resolve(&p->known, g);
 	tell_files(p);
-}
-
-static void
-socket_name(const struct want *want, unsigned member, char *name, size_t size)
-{
-	char at[IP_ENDPOINT_LEN];
-
-	(void)snprintf(
-	    name, size, "tcp/%s/%u", ip_endpoint_format(&want->at, at), member);
-}
-
-static struct want *
-find_want(struct proxy *p, const struct ip_endpoint *at)
-{
-	for (size_t i = 0; i < p->n_wants; i++) {
-		if (p->want[i].at.port == at->port &&
-		    ip_equal(&p->want[i].at.ip, &at->ip))
-			return &p->want[i];
-	}
-	return NULL;
-}
-
-static void
-want_listener(struct proxy *p, const struct listener *l, size_t service)
-{
-	struct want *want = find_want(p, &l->at);
-	char name[IP_ENDPOINT_LEN + 16];
-
-	if (want == NULL && p->n_wants == LISTENERS_MAX) {
-		log_event(LOG_ERR, "listen", "error=\"more than %d\"", LISTENERS_MAX);
-		return;
-	}
-	if (want == NULL) {
-		want = &p->want[p->n_wants++];
-		*want = (struct want){.at = l->at};
-		for (unsigned w = 0; w < p->n_workers; w++) {
-			socket_name(want, w, name, sizeof(name));
-			part_socket(p->part, name);
-		}
-	}
-	want->service = service;
-	want->floating_ip = l->floating_ip != NULL ? l->floating_ip->name : NULL;
-	want->used = true;
-}
-
-static void
-forget_listener(struct proxy *p, size_t i)
-{
-	char name[IP_ENDPOINT_LEN + 16];
-
-	for (unsigned w = 0; w < p->n_workers; w++) {
-		socket_name(&p->want[i], w, name, sizeof(name));
-		part_socket_drop(p->part, name);
-		lsock_unref(p->want[i].sock[w]);
-	}
-	p->want[i] = p->want[--p->n_wants];
-}
-
-static void
-want_listeners(struct proxy *p)
-{
-	const struct cluster *c = p->cluster;
-
-	for (size_t i = 0; i < p->n_wants; i++)
-		p->want[i].used = false;
-	for (size_t i = 0; i < c->n_services; i++) {
-		const struct service *s = &c->service[i];
-
-		for (size_t j = 0; j < s->n_listen; j++) {
-			if (listener_on_host(&s->listen[j], p->me))
-				want_listener(p, &s->listen[j], i);
-		}
-	}
-	for (size_t i = p->n_wants; i-- > 0;) {
-		if (!p->want[i].used)
-			forget_listener(p, i);
-	}
 }
 
 static void
@@ -702,7 +431,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 	adopt_gen(p, p->active, true);
 	source_sync_config(p->sources, c, me);
 	if (!p->stopping)
-		want_listeners(p);
+		listening_config(&p->listening, c, me);
 	want_log(p);
 	publish_advice(p);
 	cluster_unref(old);
@@ -712,100 +441,27 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 /* Facts, sockets, orders */
 
 static void
-forget(struct proxy *p, size_t i)
-{
-	free(p->known[i].key);
-	free(p->known[i].value);
-	p->known[i] = p->known[--p->n_known];
-}
-
-static void
-remember(struct proxy *p, const char *key, const char *value)
-{
-	struct known *k;
-	char *copy;
-
-	if (p->n_known == p->room_known) {
-		size_t room = p->room_known * 2 + 64;
-
-		k = room <= FACTS_MAX ? realloc(p->known, room * sizeof(*k)) : NULL;
-		if (k == NULL)
-			return;
-		p->known = k;
-		p->room_known = room;
-	}
-	k = &p->known[p->n_known];
-	*k = (struct known){.key = strdup(key)};
-	copy = strdup(value);
-	if (k->key == NULL || copy == NULL) {
-		free(k->key);
-		free(copy);
-		return;
-	}
-	k->value = copy;
-	p->n_known++;
-	resolve(p, k);
-}
-
-static void
 on_fact(void *self, const char *key, const char *value)
 {
 	struct proxy *p = self;
 
 	if (strncmp(key, "passive ", 8) == 0 || strncmp(key, "service ", 8) == 0)
 		return;
-	for (size_t i = 0; i < p->n_known; i++) {
-		if (strcmp(p->known[i].key, key) == 0) {
-			forget(p, i);
-			break;
-		}
-	}
-	if (value[0] != '\0')
-		remember(p, key, value);
+	known_put(&p->known, p->gen, key, value);
 	show_soon(p);
-}
-
-/* "tcp/ADDRESS:PORT/N", as socket_name() wrote it. */
-static struct want *
-parse_name(struct proxy *p, const char *name, unsigned *member)
-{
-	char expected[IP_ENDPOINT_LEN + 16];
-
-	for (size_t i = 0; i < p->n_wants; i++) {
-		for (unsigned w = 0; w < p->n_workers; w++) {
-			socket_name(&p->want[i], w, expected, sizeof(expected));
-			if (strcmp(expected, name) == 0) {
-				*member = w;
-				return &p->want[i];
-			}
-		}
-	}
-	return NULL;
 }
 
 static void
 on_socket(void *self, const char *name, int fd)
 {
 	struct proxy *p = self;
-	unsigned w = 0;
-	struct want *want = parse_name(p, name, &w);
 
 	if (source_sync_socket(p->sources, name, fd))
 		return;
-	if (want == NULL) { /* the file does not name it any more */
-		if (fd >= 0)
-			(void)close(fd);
-		return;
-	}
-	want->error = fd < 0 ? -fd : 0;
-	if (fd >= 0) {
-		lsock_unref(want->sock[w]);
-		want->sock[w] = lsock_new(fd);
-	} else {
-		log_event(
-		    LOG_ERR, "listen", "socket=%s error=\"%s\"", name, strerror(-fd));
-	}
-	show_soon(p);
+	if (listening_put(&p->listening, name, fd))
+		show_soon(p);
+	else if (fd >= 0) /* the file does not name it any more */
+		(void)close(fd);
 }
 
 static void
@@ -866,8 +522,7 @@ on_stop(void *self)
 	}
 	begin_leaving(p);
 	/* Nobody new: a socket left open would let clients connect and then wait. */
-	while (p->n_wants > 0)
-		forget_listener(p, p->n_wants - 1);
+	listening_leave(&p->listening);
 	show(p);
 }
 
@@ -912,7 +567,7 @@ on_start(void *self, struct part *part)
 {
 	struct proxy *p = self;
 
-	p->part = part;
+	p->part = p->listening.part = part;
 	p->show = (struct loop_timer){.cb = show, .arg = p};
 	p->log = (struct loop_timer){.cb = write_log, .arg = p};
 	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
@@ -933,14 +588,9 @@ finish(struct proxy *p)
 	workers_end(p->worker, p->n_workers);
 	drain_rings(p); /* the last lines */
 	workers_free(p->worker, p->n_workers);
-	while (p->n_known > 0)
-		forget(p, p->n_known - 1);
-	free(p->known);
+	known_done(&p->known);
 	free(p->told);
-	for (size_t i = 0; i < p->n_wants; i++) {
-		for (unsigned w = 0; w < p->n_workers; w++)
-			lsock_unref(p->want[i].sock[w]);
-	}
+	listening_done(&p->listening);
 	source_sync_free(p->sources);
 	gen_unref(p->gen);
 	cluster_unref(p->cluster);
