@@ -142,6 +142,12 @@ static const char *const nothing[] = {NULL};
 static const char *const vpn_writes[] = {
     "/proc/sys/net", "/dev/null", "/dev/net/tun", "/run", NULL};
 
+/* Lists of a row, which end and count by themselves. */
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define CAPS(...)              \
+	.caps = {__VA_ARGS__}, \
+	.n_caps = sizeof((const int[]){__VA_ARGS__}) / sizeof(int)
+
 /*
  * vip stays root for its settings in /proc/sys, without a capability to make use of
  * it. health runs the users' programs, which may want to write what `nobody` may.
@@ -152,13 +158,12 @@ const struct part_row parts[PARTS_MAX] = {
 	.spare = true,
 	.hang_ns = vip_hang,
 	/* CAP_BPF: the steering of connections after a planned move. */
-	.caps = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK, CAP_BPF},
-	.n_caps = 5,
+	CAPS(CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK, CAP_BPF),
 	.realtime = 50,
 	.writes = vip_writes,
-	.subscribe = {"part ", "proxy ", "service ", "check ", "host ", "admin ",
-	    "vip ", "gateway ", "firewall ", "sync state"},
-	.publish = {"vip "},
+	.subscribe = LIST("part ", "proxy ", "service ", "check ", "host ", "admin ",
+	    "vip ", "gateway ", "firewall ", "sync state"),
+	.publish = LIST("vip "),
 	.stop_order = 0},
     {.name = "proxy",
 	.wanted = proxy_wanted,
@@ -170,10 +175,10 @@ const struct part_row parts[PARTS_MAX] = {
 	.more_cap = CAP_NET_RAW, /* IP_TRANSPARENT takes it or CAP_NET_ADMIN */
 	.nice = -5,
 	.writes = nothing,
-	.subscribe = {"server ", "service ", "host ", "admin ", "switch ", "vip ",
-	    "weight ", "passive ", "agent ", "connect "},
-	.publish = {"proxy ", "passive "},
-	.sockets = {"tcp/", "memory/"},
+	.subscribe = LIST("server ", "service ", "host ", "admin ", "switch ", "vip ",
+	    "weight ", "passive ", "agent ", "connect "),
+	.publish = LIST("proxy ", "passive "),
+	.sockets = LIST("tcp/", "memory/"),
 	.files = true,
 	.stop_order = 1},
     {.name = "health",
@@ -181,52 +186,48 @@ const struct part_row parts[PARTS_MAX] = {
 	.hang_ns = health_hang,
 	.user = "nobody",
 	.nice = -5,
-	.subscribe = {"server ", "service ", "check ", "passive ", "admin ", "agent ",
-	    "connect "},
-	.publish = {"server ", "service ", "check ", "agent ", "connect "},
-	.sockets = {"ping/"},
+	.subscribe = LIST("server ", "service ", "check ", "passive ", "admin ",
+	    "agent ", "connect "),
+	.publish = LIST("server ", "service ", "check ", "agent ", "connect "),
+	.sockets = LIST("ping/"),
 	.stop_order = 2},
     {.name = "firewall",
 	.wanted = firewall_wanted,
 	.hang_ns = firewall_hang,
-	.caps = {CAP_NET_ADMIN},
-	.n_caps = 1,
+	CAPS(CAP_NET_ADMIN),
 	.state = true,
 	.writes = firewall_writes,
-	.subscribe = {"firewall rules", "firewall table", "host "},
-	.publish = {"firewall rules", "firewall table"},
+	.subscribe = LIST("firewall rules", "firewall table", "host "),
+	.publish = LIST("firewall rules", "firewall table"),
 	.stop_order = 4},
     {.name = "gateway",
 	.wanted = gateway_wanted,
 	.hang_ns = health_hang,
-	.caps = {CAP_NET_ADMIN, CAP_NET_RAW},
-	.n_caps = 2,
+	CAPS(CAP_NET_ADMIN, CAP_NET_RAW),
 	.nice = -10,
 	.writes = vip_writes,
-	.subscribe = {"gateway "},
-	.publish = {"gateway "},
+	.subscribe = LIST("gateway "),
+	.publish = LIST("gateway "),
 	.stop_order = 3}, /* addresses leave while it forwards */
     {.name = "vpn",
 	.wanted = vpn_wanted,
 	.hang_ns = vpn_hang,
-	.caps = {CAP_NET_ADMIN},
-	.n_caps = 1,
+	CAPS(CAP_NET_ADMIN),
 	.nice = -5,
 	.writes = vpn_writes,
-	.subscribe = {"vip ", "vpn "},
-	.publish = {"vpn "},
+	.subscribe = LIST("vip ", "vpn "),
+	.publish = LIST("vpn "),
 	.files = true,
 	.stop_order = 2},
     {.name = "sync",
 	.wanted = sync_wanted,
 	.hang_ns = health_hang,
-	.caps = {CAP_NET_ADMIN},
-	.n_caps = 1,
+	CAPS(CAP_NET_ADMIN),
 	.realtime = 5, /* below the supervisor; see sync_part.c */
 	.nice = -10,
 	.writes = sync_writes,
-	.subscribe = {"vip ", "sync "},
-	.publish = {"sync "},
+	.subscribe = LIST("vip ", "sync "),
+	.publish = LIST("sync "),
 	.stop_order = 3},
 };
 
@@ -248,10 +249,10 @@ parts_find(const char *name)
 }
 
 bool
-parts_prefix(const char *const prefixes[PARTS_PREFIXES], const char *text)
+parts_prefix(const char *const *prefixes, const char *text)
 {
-	for (size_t i = 0; i < PARTS_PREFIXES && prefixes[i] != NULL; i++) {
-		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+	for (; prefixes != NULL && *prefixes != NULL; prefixes++) {
+		if (strncmp(text, *prefixes, strlen(*prefixes)) == 0)
 			return true;
 	}
 	return false;

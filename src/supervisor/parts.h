@@ -12,8 +12,7 @@
 #include "config/cluster.h"
 #include "supervisor/supervisor.h"
 
-#define PARTS_CAPS     8
-#define PARTS_PREFIXES 10
+#define PARTS_CAPS 8
 
 struct part_row {
 	const char *name;
@@ -32,11 +31,9 @@ struct part_row {
 	int nice;     /* while it is a normal process */
 	bool state;   /* keeps something in state_folder() */
 	const char *const *writes; /* paths it may write below; NULL ends */
-	/* Prefixes; NULL ends. Of facts it is told and may publish, of sockets it may
-	 * ask for. */
-	const char *subscribe[PARTS_PREFIXES];
-	const char *publish[PARTS_PREFIXES];
-	const char *sockets[PARTS_PREFIXES];
+	/* Prefixes; NULL ends, a list that is NULL is empty. Of facts it is told and
+	 * may publish, of sockets it may ask for. */
+	const char *const *subscribe, *const *publish, *const *sockets;
 	bool files;	     /* is given the files that the cluster file names */
 	unsigned stop_order; /* `nines stop` goes through the orders from 0 */
 };
@@ -54,8 +51,8 @@ bool parts_wants_more(
 /* NULL if there is none. */
 const struct part_row *parts_find(const char *name);
 
-/* True if `text` begins with one of `prefixes`. */
-bool parts_prefix(const char *const prefixes[PARTS_PREFIXES], const char *text);
+/* True if `text` begins with one of `prefixes`, which NULL ends; NULL: none. */
+bool parts_prefix(const char *const *prefixes, const char *text);
 
 /* How long a part may take to leave in good order. */
 int64_t parts_stop_ns(const struct cluster *c);

@@ -494,8 +494,8 @@ tidy_sockets(struct process *p)
 
 	if (p->generation != c->tree->generation) /* it will ask for more */
 		return;
-	for (size_t i = 0; i < PARTS_PREFIXES && c->row->sockets[i] != NULL; i++)
-		sockets_keep_for(&c->tree->sockets, c->row->sockets[i], asker_of(p));
+	for (const char *const *s = c->row->sockets; s != NULL && *s != NULL; s++)
+		sockets_keep_for(&c->tree->sockets, *s, asker_of(p));
 }
 
 static void
