@@ -4,25 +4,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "lab/crowd.h"
 #include "lab/probe.h"
 #include "lab/web.h"
-#include "os/netns.h"
 
-#define HEAD_MAX     1024
-#define READ_MAX     16384
-#define EVENTS_BATCH 64
-#define TICK_NS	     (5 * MS_NS)
-#define RETRY_NS     (100 * MS_NS) /* between attempts to open one */
-#define ALIVE_NS     (300 * MS_NS) /* a flow that goes on is not silent for so long */
+#define HEAD_MAX 1024
+#define READ_MAX 16384
+#define TICK_NS	 (5 * MS_NS)
+#define RETRY_NS (100 * MS_NS) /* between attempts to open one */
+#define ALIVE_NS (300 * MS_NS) /* a flow that goes on is not silent for so long */
 
 enum stage { CLOSED, CONNECTING, HEAD, BODY };
 
@@ -38,13 +34,7 @@ struct flow {
 };
 
 struct flows {
-	const char *netns;
-	struct sockaddr_storage to;
-	socklen_t to_len;
-	int ep;
-	_Atomic bool stop;
-	pthread_t thread;
-	pthread_mutex_t lock; /* for what follows */
+	struct crowd crowd; /* its lock is for what follows */
 	struct flow_sum sum[FLOW_KINDS];
 	size_t n;
 	struct flow flow[];
@@ -64,13 +54,7 @@ flow_kind_name(enum flow_kind k)
 static void
 hang_up(struct flow *c, mono_t now)
 {
-	static const struct linger abort_at_close = {.l_onoff = 1, .l_linger = 0};
-
-	if (c->fd >= 0) {
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &abort_at_close,
-		    sizeof(abort_at_close));
-		(void)close(c->fd);
-	}
+	crowd_hang_up(c->fd);
 	c->fd = -1;
 	c->stage = CLOSED;
 	c->due = mono_add(now, RETRY_NS);
@@ -89,34 +73,26 @@ broke(struct flows *f, struct flow *c, mono_t now)
 static void
 dial(struct flows *f, struct flow *c, mono_t now)
 {
-	struct epoll_event e = {.events = EPOLLOUT, .data.ptr = c};
-
-	c->fd = socket(f->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = crowd_dial(&f->crowd, c);
 	c->stage = CONNECTING;
 	c->last = now;
 	c->len = 0;
 	c->at = 0;
-	if (c->fd < 0 ||
-	    (connect(c->fd, (const struct sockaddr *)&f->to, f->to_len) != 0 &&
-		errno != EINPROGRESS) ||
-	    epoll_ctl(f->ep, EPOLL_CTL_ADD, c->fd, &e) != 0)
+	if (c->fd < 0)
 		broke(f, c, now);
 }
 
 static void
 ask(struct flows *f, struct flow *c, mono_t now)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
-	socklen_t len = sizeof(int);
 	char text[128];
-	int err = 0, n;
+	int n;
 
 	n = snprintf(text, sizeof(text), "GET /%s HTTP/1.1\r\nHost: flows\r\n\r\n",
 	    c->kind == FLOW_PUSH ? "push" : "download");
 	c->stage = HEAD;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 || err != 0 ||
-	    send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n ||
-	    epoll_ctl(f->ep, EPOLL_CTL_MOD, c->fd, &e) != 0)
+	if (!crowd_dialled(&f->crowd, c->fd, c, EPOLLIN) ||
+	    send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		broke(f, c, now);
 }
 
@@ -182,8 +158,22 @@ hear(struct flows *f, struct flow *c, mono_t now)
 }
 
 static void
-tick(struct flows *f, mono_t now)
+ready(void *self, void *flow, mono_t now)
 {
+	struct flows *f = self;
+	struct flow *c = flow;
+
+	if (c->stage == CONNECTING)
+		ask(f, c, now);
+	else if (c->stage != CLOSED)
+		hear(f, c, now);
+}
+
+static void
+tick(void *self, mono_t now)
+{
+	struct flows *f = self;
+
 	for (size_t i = 0; i < f->n; i++) {
 		struct flow *c = &f->flow[i];
 
@@ -194,69 +184,27 @@ tick(struct flows *f, mono_t now)
 	}
 }
 
-static void *
-run(void *arg)
-{
-	static const struct timespec wait = {0, TICK_NS};
-	struct epoll_event ev[EVENTS_BATCH];
-	struct flows *f = arg;
-
-	if (f->netns != NULL && netns_enter(f->netns) != 0)
-		return NULL;
-	while (!atomic_load_explicit(&f->stop, memory_order_relaxed)) {
-		int n = epoll_pwait2(f->ep, ev, EVENTS_BATCH, &wait, NULL);
-		mono_t now = probe_clock();
-
-		(void)pthread_mutex_lock(&f->lock);
-		for (int i = 0; i < n; i++) {
-			struct flow *c = ev[i].data.ptr;
-
-			if (c->stage == CONNECTING)
-				ask(f, c, now);
-			else if (c->stage != CLOSED)
-				hear(f, c, now);
-		}
-		tick(f, now);
-		(void)pthread_mutex_unlock(&f->lock);
-	}
-	for (size_t i = 0; i < f->n; i++)
-		hang_up(&f->flow[i], probe_clock());
-	return NULL;
-}
-
-static void
-discard(struct flows *f)
-{
-	if (f->ep >= 0)
-		(void)close(f->ep);
-	(void)pthread_mutex_destroy(&f->lock);
-	free(f);
-}
-
 struct flows *
 flows_start(const char *netns, const struct ip_endpoint *target,
     const unsigned number[FLOW_KINDS])
 {
 	size_t n = number[FLOW_DOWNLOAD] + number[FLOW_PUSH];
 	struct flows *f = calloc(1, sizeof(*f) + n * sizeof(f->flow[0]));
+	const struct crowd_conf crowd = {netns, TICK_NS, ready, tick, f};
 	int err;
 
 	if (f == NULL)
 		return NULL;
-	f->netns = netns;
 	f->n = n;
-	f->to_len = ip_to_sockaddr(target, &f->to);
-	(void)pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < n; i++) {
 		f->flow[i].kind = i < number[FLOW_DOWNLOAD] ? FLOW_DOWNLOAD : FLOW_PUSH;
 		f->flow[i].fd = -1;
 		f->flow[i].due = probe_clock();
 	}
-	f->ep = epoll_create1(EPOLL_CLOEXEC);
-	err = f->ep < 0 ? errno : pthread_create(&f->thread, NULL, run, f);
+	err = crowd_start(&f->crowd, &crowd, target);
 	if (err != 0) {
-		discard(f);
-		errno = err;
+		free(f);
+		errno = -err;
 		return NULL;
 	}
 	return f;
@@ -267,18 +215,19 @@ flows_stop(struct flows *f)
 {
 	if (f == NULL)
 		return;
-	atomic_store_explicit(&f->stop, true, memory_order_relaxed);
-	(void)pthread_join(f->thread, NULL);
-	discard(f);
+	crowd_stop(&f->crowd);
+	for (size_t i = 0; i < f->n; i++)
+		hang_up(&f->flow[i], probe_clock());
+	free(f);
 }
 
 void
 flows_take(struct flows *f, struct flow_sum sum[FLOW_KINDS])
 {
-	(void)pthread_mutex_lock(&f->lock);
+	(void)pthread_mutex_lock(&f->crowd.lock);
 	memcpy(sum, f->sum, sizeof(f->sum));
 	memset(f->sum, 0, sizeof(f->sum));
-	(void)pthread_mutex_unlock(&f->lock);
+	(void)pthread_mutex_unlock(&f->crowd.lock);
 }
 
 void
@@ -286,10 +235,10 @@ flows_renew(struct flows *f)
 {
 	mono_t now = probe_clock();
 
-	(void)pthread_mutex_lock(&f->lock);
+	(void)pthread_mutex_lock(&f->crowd.lock);
 	for (size_t i = 0; i < f->n; i++)
 		hang_up(&f->flow[i], now);
-	(void)pthread_mutex_unlock(&f->lock);
+	(void)pthread_mutex_unlock(&f->crowd.lock);
 }
 
 bool
@@ -298,12 +247,12 @@ flows_steady(struct flows *f)
 	mono_t now = probe_clock();
 	bool steady = true;
 
-	(void)pthread_mutex_lock(&f->lock);
+	(void)pthread_mutex_lock(&f->crowd.lock);
 	for (size_t i = 0; i < f->n; i++) {
 		if (f->flow[i].stage != BODY ||
 		    mono_sub(now, f->flow[i].last) > ALIVE_NS)
 			steady = false;
 	}
-	(void)pthread_mutex_unlock(&f->lock);
+	(void)pthread_mutex_unlock(&f->crowd.lock);
 	return steady;
 }

@@ -3,24 +3,19 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "lab/crowd.h"
 #include "lab/probe.h"
-#include "os/netns.h"
 
-#define ANSWER_MAX   1024
-#define TICK_NS	     MS_NS
-#define EVENTS_BATCH 64
-#define PAUSE_NS     (50 * MS_NS) /* before a client that failed tries again */
+#define ANSWER_MAX 1024
+#define TICK_NS	   MS_NS
+#define PAUSE_NS   (50 * MS_NS) /* before a client that failed tries again */
 
 enum stage { CLOSED, CONNECTING, IDLE, WAITING };
 
@@ -39,13 +34,9 @@ struct client {
 
 struct load {
 	struct load_conf conf;
-	struct sockaddr_storage to;
-	socklen_t to_len;
-	int ep;
+	struct crowd crowd; /* its lock is for what follows */
 	uint64_t last_id;
-	_Atomic bool stop;
-	pthread_t thread;
-	pthread_mutex_t lock; /* for what follows */
+	mono_t turn; /* of the thread, the last one */
 	struct load_sum sum;
 	mono_t oldest, answered, failed;
 	uint64_t *untold; /* writes acknowledged; NULL: nobody writes */
@@ -71,13 +62,7 @@ load_fate_name(enum load_fate f)
 static void
 hang_up(struct client *c)
 {
-	static const struct linger abort_at_close = {.l_onoff = 1, .l_linger = 0};
-
-	if (c->fd >= 0) {
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &abort_at_close,
-		    sizeof(abort_at_close));
-		(void)close(c->fd);
-	}
+	crowd_hang_up(c->fd);
 	c->fd = -1;
 	c->stage = CLOSED;
 	c->kept = false;
@@ -157,34 +142,19 @@ ask(struct load *l, struct client *c, mono_t now)
 static void
 dial(struct load *l, struct client *c, mono_t now)
 {
-	struct epoll_event e = {.events = EPOLLOUT, .data.ptr = c};
-	static const int one = 1;
-
 	c->stage = CONNECTING;
-	c->fd = socket(l->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0) {
-		fail(l, c, LOAD_FAIL_CONNECT, now);
-		return;
-	}
-	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if ((connect(c->fd, (const struct sockaddr *)&l->to, l->to_len) != 0 &&
-		errno != EINPROGRESS) ||
-	    epoll_ctl(l->ep, EPOLL_CTL_ADD, c->fd, &e) != 0)
+	c->fd = crowd_dial(&l->crowd, c);
+	if (c->fd < 0)
 		fail(l, c, LOAD_FAIL_CONNECT, now);
 }
 
 static void
 connected(struct load *l, struct client *c, mono_t now)
 {
-	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
-	socklen_t len = sizeof(int);
-	int err = 0;
-
-	(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (err != 0 || epoll_ctl(l->ep, EPOLL_CTL_MOD, c->fd, &e) != 0)
-		broke(l, c, now);
-	else
+	if (crowd_dialled(&l->crowd, c->fd, c, EPOLLIN | EPOLLRDHUP))
 		ask(l, c, now);
+	else
+		broke(l, c, now);
 }
 
 static void
@@ -247,10 +217,27 @@ may_ask(const struct load *l)
 	       (l->n_untold + l->n <= LOAD_UNTOLD && l->last_id < l->conf.writes_max);
 }
 
+static void
+ready(void *self, void *client, mono_t now)
+{
+	struct load *l = self;
+	struct client *c = client;
+
+	if (c->stage == CONNECTING)
+		connected(l, c, now);
+	else if (c->stage != CLOSED)
+		hear(l, c, now);
+}
+
 /* What time alone brings about. */
 static void
-tick(struct load *l, mono_t now)
+tick(void *self, mono_t now)
 {
+	struct load *l = self;
+
+	if (mono_sub(now, l->turn) > l->sum.pause_ns)
+		l->sum.pause_ns = mono_sub(now, l->turn);
+	l->turn = now;
 	l->oldest = MONO_NEVER;
 	for (size_t i = 0; i < l->n; i++) {
 		struct client *c = &l->client[i];
@@ -277,55 +264,12 @@ tick(struct load *l, mono_t now)
 	}
 }
 
-static void *
-run(void *arg)
-{
-	static const struct timespec wait = {0, TICK_NS};
-	struct epoll_event ev[EVENTS_BATCH];
-	struct load *l = arg;
-	mono_t now, before = probe_clock();
-	int n;
-
-	if (l->conf.netns != NULL && netns_enter(l->conf.netns) != 0)
-		return NULL;
-	while (!atomic_load_explicit(&l->stop, memory_order_relaxed)) {
-		n = epoll_pwait2(l->ep, ev, EVENTS_BATCH, &wait, NULL);
-		now = probe_clock();
-		(void)pthread_mutex_lock(&l->lock);
-		if (mono_sub(now, before) > l->sum.pause_ns)
-			l->sum.pause_ns = mono_sub(now, before);
-		before = now;
-		for (int i = 0; i < n; i++) {
-			struct client *c = ev[i].data.ptr;
-
-			if (c->stage == CONNECTING)
-				connected(l, c, now);
-			else if (c->stage != CLOSED)
-				hear(l, c, now);
-		}
-		tick(l, now);
-		(void)pthread_mutex_unlock(&l->lock);
-	}
-	for (size_t i = 0; i < l->n; i++)
-		hang_up(&l->client[i]);
-	return NULL;
-}
-
-static void
-discard(struct load *l)
-{
-	if (l->ep >= 0)
-		(void)close(l->ep);
-	(void)pthread_mutex_destroy(&l->lock);
-	free(l->untold);
-	free(l);
-}
-
 struct load *
 load_start(const struct load_conf *conf)
 {
 	size_t n = conf->busy + conf->held;
 	struct load *l = calloc(1, sizeof(*l) + n * sizeof(l->client[0]));
+	const struct crowd_conf crowd = {conf->netns, TICK_NS, ready, tick, l};
 	mono_t now = probe_clock();
 	int err;
 
@@ -334,8 +278,6 @@ load_start(const struct load_conf *conf)
 	l->conf = *conf;
 	l->n = n;
 	l->oldest = MONO_NEVER;
-	l->to_len = ip_to_sockaddr(&conf->target, &l->to);
-	(void)pthread_mutex_init(&l->lock, NULL);
 	for (size_t i = 0; i < n; i++) {
 		struct client *c = &l->client[i];
 		bool busy = i < conf->busy;
@@ -348,16 +290,16 @@ load_start(const struct load_conf *conf)
 		/* Spread evenly, so that they do not ask all at once. */
 		c->due = mono_add(now, c->every_ns * (int64_t)k / (int64_t)of);
 	}
-	l->answered = l->failed = now;
-	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	l->answered = l->failed = l->turn = now;
 	if (conf->writes_max > 0)
 		l->untold = calloc(LOAD_UNTOLD, sizeof(*l->untold));
-	err = l->ep < 0 || (conf->writes_max > 0 && l->untold == NULL)
-		  ? errno
-		  : pthread_create(&l->thread, NULL, run, l);
+	err = conf->writes_max > 0 && l->untold == NULL
+		  ? -ENOMEM
+		  : crowd_start(&l->crowd, &crowd, &conf->target);
 	if (err != 0) {
-		discard(l);
-		errno = err;
+		free(l->untold);
+		free(l);
+		errno = -err;
 		return NULL;
 	}
 	return l;
@@ -368,62 +310,60 @@ load_stop(struct load *l)
 {
 	if (l == NULL)
 		return;
-	atomic_store_explicit(&l->stop, true, memory_order_relaxed);
-	(void)pthread_join(l->thread, NULL);
-	discard(l);
+	crowd_stop(&l->crowd);
+	for (size_t i = 0; i < l->n; i++)
+		hang_up(&l->client[i]);
+	free(l->untold);
+	free(l);
 }
 
 void
 load_take(struct load *l, struct load_sum *sum)
 {
-	(void)pthread_mutex_lock(&l->lock);
+	(void)pthread_mutex_lock(&l->crowd.lock);
 	*sum = l->sum;
 	l->sum = (struct load_sum){0};
-	(void)pthread_mutex_unlock(&l->lock);
+	(void)pthread_mutex_unlock(&l->crowd.lock);
 }
 
 void
 load_renew(struct load *l)
 {
-	(void)pthread_mutex_lock(&l->lock);
+	(void)pthread_mutex_lock(&l->crowd.lock);
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->client[i].stage == IDLE)
 			hang_up(&l->client[i]);
 	}
-	(void)pthread_mutex_unlock(&l->lock);
+	(void)pthread_mutex_unlock(&l->crowd.lock);
+}
+
+static mono_t
+look(struct load *l, const mono_t *at)
+{
+	mono_t t;
+
+	(void)pthread_mutex_lock(&l->crowd.lock);
+	t = *at;
+	(void)pthread_mutex_unlock(&l->crowd.lock);
+	return t;
 }
 
 mono_t
 load_oldest(struct load *l)
 {
-	mono_t t;
-
-	(void)pthread_mutex_lock(&l->lock);
-	t = l->oldest;
-	(void)pthread_mutex_unlock(&l->lock);
-	return t;
+	return look(l, &l->oldest);
 }
 
 mono_t
 load_answered(struct load *l)
 {
-	mono_t t;
-
-	(void)pthread_mutex_lock(&l->lock);
-	t = l->answered;
-	(void)pthread_mutex_unlock(&l->lock);
-	return t;
+	return look(l, &l->answered);
 }
 
 mono_t
 load_failed(struct load *l)
 {
-	mono_t t;
-
-	(void)pthread_mutex_lock(&l->lock);
-	t = l->failed;
-	(void)pthread_mutex_unlock(&l->lock);
-	return t;
+	return look(l, &l->failed);
 }
 
 size_t
@@ -431,11 +371,11 @@ load_acknowledged(struct load *l, uint64_t *id, size_t max)
 {
 	size_t n;
 
-	(void)pthread_mutex_lock(&l->lock);
+	(void)pthread_mutex_lock(&l->crowd.lock);
 	n = l->n_untold < max ? l->n_untold : max;
 	l->n_untold -= n;
 	if (n > 0)
 		(void)memcpy(id, &l->untold[l->n_untold], n * sizeof(*id));
-	(void)pthread_mutex_unlock(&l->lock);
+	(void)pthread_mutex_unlock(&l->crowd.lock);
 	return n;
 }
