@@ -512,3 +512,15 @@ service_on_host(const struct service *s, const struct host *h)
 	}
 	return false;
 }
+
+bool
+cluster_has_server_at(const struct cluster *c, const struct host *h)
+{
+	for (size_t i = 0; i < c->n_services; i++) {
+		for (size_t k = 0; k < c->service[i].n_servers; k++) {
+			if (c->service[i].server[k].host == h)
+				return true;
+		}
+	}
+	return false;
+}

@@ -243,4 +243,7 @@ int floating_ip_rank(const struct floating_ip *f, const struct host *h);
 bool listener_on_host(const struct listener *l, const struct host *h);
 bool service_on_host(const struct service *s, const struct host *h);
 
+/* True if a server of any service is at `h`. */
+bool cluster_has_server_at(const struct cluster *c, const struct host *h);
+
 #endif /* NINES_CONFIG_CLUSTER_H */

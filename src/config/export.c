@@ -229,7 +229,7 @@ words_syntax(const struct key *k, struct sbuf *out)
 static void
 key_syntax(const struct key *k, struct sbuf *out)
 {
-	char low[DURATION_LEN], high[DURATION_LEN];
+	char low[UNITS_LEN], high[UNITS_LEN];
 
 	switch (k->kind) {
 	case VALUE_FLAG:

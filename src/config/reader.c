@@ -199,7 +199,7 @@ static void
 read_duration(
     struct reader *r, const struct key *k, const struct yaml *node, void *base)
 {
-	char low[DURATION_LEN], high[DURATION_LEN];
+	char low[UNITS_LEN], high[UNITS_LEN];
 	int64_t v = 0;
 	int rc = duration_parse(&v, node->text);
 

@@ -48,7 +48,7 @@ static void
 write_size(const void *base, struct sbuf *out)
 {
 	const struct volume *v = base;
-	char text[SIZE_LEN];
+	char text[UNITS_LEN];
 
 	sbuf_puts(out, size_format((int64_t)v->size, text));
 }

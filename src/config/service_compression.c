@@ -95,7 +95,7 @@ static void
 write_minimum(const void *base, struct sbuf *out)
 {
 	const struct compression_conf *c = base;
-	char text[SIZE_LEN];
+	char text[UNITS_LEN];
 
 	sbuf_puts(out, size_format((int64_t)c->minimum, text));
 }

@@ -141,7 +141,7 @@ read_by_source(struct reader *r, const struct yaml *node, struct service *s)
 static void
 write_by_source(const struct balance_conf *b, struct sbuf *out)
 {
-	char time[DURATION_LEN];
+	char time[UNITS_LEN];
 
 	if (!sticky_has_table(b)) {
 		sbuf_puts(out, "source");

@@ -6,17 +6,32 @@
 #include <stdio.h>
 #include <string.h>
 
-/* From the largest, so that formatting takes the first that divides. */
-static const struct unit {
+struct unit {
 	const char *name;
-	int64_t ns;
-} unit[] = {
+	int64_t is; /* in what is counted */
+};
+
+/* From the largest, so that formatting takes the first that divides. */
+static const struct unit time_unit[] = {
     {"d", INT64_C(86400000000000)},
     {"h", INT64_C(3600000000000)},
     {"m", INT64_C(60000000000)},
     {"s", INT64_C(1000000000)},
     {"ms", INT64_C(1000000)},
     {"us", INT64_C(1000)},
+};
+
+/* The binary ones first, so that formatting prefers them. */
+static const struct unit size_unit[] = {
+    {"TiB", INT64_C(1) << 40},
+    {"GiB", INT64_C(1) << 30},
+    {"MiB", INT64_C(1) << 20},
+    {"KiB", INT64_C(1) << 10},
+    {"TB", INT64_C(1000000000000)},
+    {"GB", INT64_C(1000000000)},
+    {"MB", INT64_C(1000000)},
+    {"KB", INT64_C(1000)},
+    {"B", 1},
 };
 
 /* Reads digits up to `*end`. */
@@ -37,8 +52,8 @@ digits(int64_t *n, const char *s, const char **end)
 	return 0;
 }
 
-int
-duration_parse(int64_t *ns, const char *s)
+static int
+parse(const struct unit *unit, size_t n_units, int64_t *n, const char *s)
 {
 	const char *end;
 	int64_t v;
@@ -48,76 +63,50 @@ duration_parse(int64_t *ns, const char *s)
 		return rc;
 	if (*end == '\0')
 		return -ENODATA;
-	for (size_t i = 0; i < ARRAY_LEN(unit); i++) {
-		if (strcmp(end, unit[i].name) != 0)
-			continue;
-		return __builtin_mul_overflow(v, unit[i].ns, ns) ? -ERANGE : 0;
+	for (size_t i = 0; i < n_units; i++) {
+		if (strcmp(end, unit[i].name) == 0)
+			return __builtin_mul_overflow(v, unit[i].is, n) ? -ERANGE : 0;
 	}
 	return -EINVAL;
 }
 
-const char *
-duration_format(int64_t ns, char buf[static DURATION_LEN])
+/* In the first unit that divides `n`; all of them divide 0, which is in `zero`. */
+static const char *
+format(const struct unit *unit, size_t n_units, const char *zero, int64_t n,
+    char buf[static UNITS_LEN])
 {
-	for (size_t i = 0; i < ARRAY_LEN(unit); i++) {
-		if (ns == 0 ? strcmp(unit[i].name, "s") != 0 : ns % unit[i].ns != 0)
-			continue;
-		(void)snprintf(
-		    buf, DURATION_LEN, "%" PRId64 "%s", ns / unit[i].ns, unit[i].name);
-		return buf;
+	size_t i = 0;
+
+	while (n == 0 ? strcmp(unit[i].name, zero) != 0 : n % unit[i].is != 0) {
+		i++;
+		ASSERT(i < n_units);
 	}
-	ASSERT(ns % 1000 == 0);
+	(void)snprintf(buf, UNITS_LEN, "%" PRId64 "%s", n / unit[i].is, unit[i].name);
 	return buf;
 }
 
-/* The binary ones first, so that formatting prefers them. */
-static const struct {
-	const char *name;
-	int64_t bytes;
-} size_unit[] = {
-    {"TiB", INT64_C(1) << 40},
-    {"GiB", INT64_C(1) << 30},
-    {"MiB", INT64_C(1) << 20},
-    {"KiB", INT64_C(1) << 10},
-    {"TB", INT64_C(1000000000000)},
-    {"GB", INT64_C(1000000000)},
-    {"MB", INT64_C(1000000)},
-    {"KB", INT64_C(1000)},
-    {"B", 1},
-};
+int
+duration_parse(int64_t *ns, const char *s)
+{
+	return parse(time_unit, ARRAY_LEN(time_unit), ns, s);
+}
+
+const char *
+duration_format(int64_t ns, char buf[static UNITS_LEN])
+{
+	return format(time_unit, ARRAY_LEN(time_unit), "s", ns, buf);
+}
 
 int
 size_parse(int64_t *bytes, const char *s)
 {
-	const char *end;
-	int64_t v;
-	int rc = digits(&v, s, &end);
-
-	if (rc < 0)
-		return rc;
-	if (*end == '\0')
-		return -ENODATA;
-	for (size_t i = 0; i < ARRAY_LEN(size_unit); i++) {
-		if (strcmp(end, size_unit[i].name) != 0)
-			continue;
-		return __builtin_mul_overflow(v, size_unit[i].bytes, bytes) ? -ERANGE
-									    : 0;
-	}
-	return -EINVAL;
+	return parse(size_unit, ARRAY_LEN(size_unit), bytes, s);
 }
 
 const char *
-size_format(int64_t bytes, char buf[static SIZE_LEN])
+size_format(int64_t bytes, char buf[static UNITS_LEN])
 {
-	for (size_t i = 0; i < ARRAY_LEN(size_unit); i++) {
-		if (bytes == 0 ? size_unit[i].bytes != 1
-			       : bytes % size_unit[i].bytes != 0)
-			continue;
-		(void)snprintf(buf, SIZE_LEN, "%" PRId64 "%s",
-		    bytes / size_unit[i].bytes, size_unit[i].name);
-		break;
-	}
-	return buf;
+	return format(size_unit, ARRAY_LEN(size_unit), "B", bytes, buf);
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * units.h - numbers and durations as a person writes them. Pure.
+ * units.h - numbers, durations and sizes as a person writes them. Pure.
  */
 #ifndef NINES_CONFIG_UNITS_H
 #define NINES_CONFIG_UNITS_H
@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-#define DURATION_LEN 24 /* the longest text with its NUL */
+#define UNITS_LEN 24 /* the longest text with its NUL */
 
 /*
  * "250ms", "1s", "5m", "1h", "30d": a whole number and a unit. 0, -EINVAL (no such
@@ -19,9 +19,7 @@ int duration_parse(int64_t *ns, const char *s) MUST_CHECK;
 
 /* In the largest unit that divides `ns`, which must be whole microseconds. Returns buf.
  */
-const char *duration_format(int64_t ns, char buf[static DURATION_LEN]);
-
-#define SIZE_LEN 24 /* the longest text with its NUL */
+const char *duration_format(int64_t ns, char buf[static UNITS_LEN]);
 
 /*
  * "512B", "1KiB", "10MB", "1GiB": a whole number and a unit; 0, -EINVAL, -ENODATA (a
@@ -30,7 +28,7 @@ const char *duration_format(int64_t ns, char buf[static DURATION_LEN]);
 int size_parse(int64_t *bytes, const char *s) MUST_CHECK;
 
 /* In the largest unit that divides `bytes`. Returns buf. */
-const char *size_format(int64_t bytes, char buf[static SIZE_LEN]);
+const char *size_format(int64_t bytes, char buf[static UNITS_LEN]);
 
 /* Decimal digits only; 0, -EINVAL or -ERANGE (above INT64_MAX). */
 int count_parse(int64_t *n, const char *s) MUST_CHECK;

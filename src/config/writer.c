@@ -97,7 +97,7 @@ write_several(const struct key *k, const void *base, struct sbuf *out)
 void
 write_value(const struct key *k, const void *base, struct sbuf *out)
 {
-	char duration[DURATION_LEN];
+	char duration[UNITS_LEN];
 	const char *text;
 	const void *inner;
 

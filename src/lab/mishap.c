@@ -25,28 +25,6 @@ add(struct list *l, struct mishap f)
 }
 
 static bool
-plays(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < PARTS_MAX; i++) {
-		if (parts[i].wanted(c, h))
-			return true;
-	}
-	return false;
-}
-
-static bool
-serves(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		for (size_t k = 0; k < c->service[i].n_servers; k++) {
-			if (c->service[i].server[k].host == h)
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool
 has_heartbeat(const struct cluster *c, const struct network *net)
 {
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
@@ -66,11 +44,11 @@ for_host(struct list *l, const struct host *h)
 		add(l, (struct mishap){.host = h});
 		break;
 	case SCOPE_NINES:
-		if (plays(l->c, h))
+		if (parts_any(l->c, h))
 			add(l, (struct mishap){.host = h});
 		break;
 	case SCOPE_SERVER:
-		if (serves(l->c, h))
+		if (cluster_has_server_at(l->c, h))
 			add(l, (struct mishap){.host = h});
 		break;
 	case SCOPE_LINK:

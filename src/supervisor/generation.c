@@ -179,6 +179,17 @@ adopt(struct tree *t, struct reading *r)
 	r->fd = -1;
 }
 
+/* The same, and what is to be said of it. */
+static int
+read_reported(const struct tree *t, struct reading *r, struct sbuf *report)
+{
+	int err = read_generation(t, r);
+
+	sbuf_init(report, REPORT_MAX);
+	diag_render(&r->diags, r->text, r->len, false, report);
+	return err;
+}
+
 static char *
 take_text(struct sbuf *b)
 {
@@ -193,10 +204,8 @@ tree_load(struct tree *t, char **report)
 {
 	struct reading r;
 	struct sbuf b;
-	int err = read_generation(t, &r);
+	int err = read_reported(t, &r, &b);
 
-	sbuf_init(&b, REPORT_MAX);
-	diag_render(&r.diags, r.text, r.len, false, &b);
 	*report = take_text(&b);
 	if (err == 0)
 		adopt(t, &r);
@@ -241,10 +250,8 @@ tree_reload(struct tree *t, char **report)
 {
 	struct reading r;
 	struct sbuf b;
-	int err = read_generation(t, &r);
+	int err = read_reported(t, &r, &b);
 
-	sbuf_init(&b, REPORT_MAX);
-	diag_render(&r.diags, r.text, r.len, false, &b);
 	if (err == 0)
 		apply(t, &r, &b);
 	*report = take_text(&b);

@@ -238,6 +238,16 @@ parts_wants_more(
 	return row->wants_more != NULL && row->wants_more(c, me);
 }
 
+bool
+parts_any(const struct cluster *c, const struct host *me)
+{
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		if (parts[i].wanted(c, me))
+			return true;
+	}
+	return false;
+}
+
 const struct part_row *
 parts_find(const char *name)
 {

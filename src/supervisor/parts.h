@@ -48,6 +48,9 @@ const struct part_program *parts_program(const char *name);
 bool parts_wants_more(
     const struct part_row *row, const struct cluster *c, const struct host *me);
 
+/* True if the file gives `me` any part to run. */
+bool parts_any(const struct cluster *c, const struct host *me);
+
 /* NULL if there is none. */
 const struct part_row *parts_find(const char *name);
 

@@ -77,6 +77,19 @@ bury(struct sync *s, mono_t now, uint32_t i)
 	release(s, i);
 }
 
+/* The kernel has a flow no more. Unless who acts has ended it, it gets it back. */
+static void
+vanished(struct sync *s, mono_t now, uint32_t i)
+{
+	if (!sync_follows(s)) {
+		bury(s, now, i);
+		return;
+	}
+	s->table.entry[i].in_kernel = false;
+	s->restored++;
+	order(s, i);
+}
+
 /* Established, or at least answered: what is half open may begin anew elsewhere. */
 static bool
 worth(const struct flow *f)
@@ -150,13 +163,7 @@ event_gone(struct sync *s, mono_t now, uint32_t i, const struct flow *f)
 	e->dump = s->dump;
 	if (e->life == SYNC_DEAD)
 		return;
-	if (sync_follows(s)) { /* who acts has not ended it */
-		e->in_kernel = false;
-		s->restored++;
-		order(s, i);
-	} else {
-		bury(s, now, i);
-	}
+	vanished(s, now, i);
 }
 
 void
@@ -301,13 +308,7 @@ sweep_unseen(struct sync *s, mono_t now, uint32_t i)
 	if (e->life != SYNC_LIVE || e->dump == s->dump || !s->dump_whole ||
 	    e->link[SYNC_KERNEL].list != NULL)
 		return;
-	if (sync_follows(s)) {
-		e->in_kernel = false;
-		s->restored++;
-		order(s, i);
-	} else {
-		bury(s, now, i);
-	}
+	vanished(s, now, i);
 }
 
 /* ---- orders to the kernel ------------------------------------------------------- */

@@ -182,17 +182,17 @@ join(struct chorus *all, const struct floating_ip *f, const char *what)
 		    &all->names, "%s%s (%s)", all->n > 1 ? ", " : "", f->name, what);
 }
 
-/* What was joined, for a text; the chorus ends. */
-static const char *
-sing(struct drafts *d, struct chorus *all)
+/* Says `what` of all that joined; the chorus ends. */
+static void
+sing(struct drafts *d, struct chorus *all, enum finding_code code, const char *what,
+    const char *change)
 {
-	const char *text;
-
 	if (all->n > NAMES_SHOWN)
 		sbuf_printf(&all->names, " and %zu more", all->n - NAMES_SHOWN);
-	text = draft_text(d, "%s", sbuf_text(&all->names));
+	if (all->n > 0)
+		draft_say(d, FINDING_NOTE, code, AT(all->first),
+		    draft_text(d, "%s: %s", what, sbuf_text(&all->names)), change);
 	sbuf_done(&all->names);
-	return text;
 }
 
 static bool
@@ -210,7 +210,6 @@ advise_paths(struct drafts *d)
 {
 	const struct cluster *c = d->t->cluster;
 	struct chorus all = {.n = 0};
-	const char *names;
 
 	sbuf_init(&all.names, CHORUS_MAX);
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
@@ -222,14 +221,10 @@ advise_paths(struct drafts *d)
 			    draft_text(
 				d, "%s, and not %s", f->network->name, other->name));
 	}
-	names = sing(d, &all);
-	if (all.n > 0)
-		draft_say(d, FINDING_NOTE, N302, AT(all.first),
-		    draft_text(d,
-			"heartbeats have one path, which carries the clients' traffic "
-			"too, and not another network that their hosts share: %s",
-			names),
-		    NULL);
+	sing(d, &all, N302,
+	    "heartbeats have one path, which carries the clients' traffic too, and not "
+	    "another network that their hosts share",
+	    NULL);
 }
 
 static void
@@ -237,7 +232,6 @@ advise_witnesses(struct drafts *d)
 {
 	const struct cluster *c = d->t->cluster;
 	struct chorus all = {.n = 0};
-	const char *names;
 
 	sbuf_init(&all.names, CHORUS_MAX);
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
@@ -248,15 +242,10 @@ advise_witnesses(struct drafts *d)
 			    draft_text(d, "%s and %s, on %s", f->host[0]->name,
 				f->host[1]->name, f->network->name));
 	}
-	names = sing(d, &all);
-	if (all.n > 0)
-		draft_say(d, FINDING_NOTE, N301, AT(all.first),
-		    draft_text(d,
-			"two hosts and no witness: while both live but do not hear "
-			"each other, both have the address: %s",
-			names),
-		    "say check: {ping: ROUTER}, so that a host that is cut off gives "
-		    "it up");
+	sing(d, &all, N301,
+	    "two hosts and no witness: while both live but do not hear each other, "
+	    "both have the address",
+	    "say check: {ping: ROUTER}, so that a host that is cut off gives it up");
 }
 
 /* ---- zones --------------------------------------------------------------------- */

@@ -20,18 +20,6 @@ tier_name(enum tier tier)
 }
 
 static bool
-is_server(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		for (size_t k = 0; k < c->service[i].n_servers; k++) {
-			if (c->service[i].server[k].host == h)
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool
 has_data(const struct cluster *c, const struct host *h)
 {
 	for (size_t i = 0; i < c->n_databases; i++) {
@@ -58,7 +46,7 @@ tier_of(const struct cluster *c, const struct host *h)
 		return TIER_FIREWALL;
 	if (topology_has_part(c, h, PART_PROXY))
 		return TIER_BALANCER;
-	if (is_server(c, h))
+	if (cluster_has_server_at(c, h))
 		return TIER_SERVER;
 	if (has_data(c, h))
 		return TIER_DATA;

@@ -427,7 +427,7 @@ test_durations(void **state)
 	    {"106752d", -ERANGE, 0},
 	    {"99999999999999999999s", -ERANGE, 0},
 	};
-	char text[DURATION_LEN];
+	char text[UNITS_LEN];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
