@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part `firewall`: its life, its configuration, the orders it takes. */
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "firewall/firewall_store.h"
 #include "firewall/nft_run.h"
 #include "firewall/track_room.h"
+#include "os/setting.h"
 #include "part/fact.h"
 #include "part/part.h"
 #include "part/state.h"
@@ -117,16 +118,13 @@ remember(struct firewall *f)
 /* ---- the kernel ------------------------------------------------------------------ */
 
 static void
-write_setting(const char *path, const char *value)
+write_setting(const char *name, const char *value)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? write(fd, value, strlen(value)) : -1;
+	int err = setting_write(name, value);
 
-	if (n < 0)
-		log_event(
-		    LOG_WARN, "setting", "path=%s error=\"%s\"", path, strerror(errno));
-	if (fd >= 0)
-		(void)close(fd);
+	if (err != 0)
+		log_event(LOG_WARN, "setting", "path=/proc/sys/net/%s error=\"%s\"",
+		    name, strerror(-err));
 }
 
 /* After the rules: what passes through is never unfiltered. */
@@ -140,11 +138,11 @@ settings(const struct firewall *f)
 		synproxy = synproxy || l->rule[i].verdict == RULE_SYNPROXY;
 	/* The last packet of a handshake must not begin a connection by itself. */
 	if (synproxy)
-		write_setting("/proc/sys/net/netfilter/nf_conntrack_tcp_loose", "0");
+		write_setting("netfilter/nf_conntrack_tcp_loose", "0");
 	if (l->count[RULES_FORWARD] == 0)
 		return;
-	write_setting("/proc/sys/net/ipv4/ip_forward", "1");
-	write_setting("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+	write_setting("ipv4/ip_forward", "1");
+	write_setting("ipv6/conf/all/forwarding", "1");
 }
 
 static void
@@ -460,17 +458,17 @@ op_command(void *self, uint64_t id, const char *const *argv, size_t argc)
 /* ---- the kernel's table of connections ------------------------------------------- */
 
 static void
-tell_room(struct firewall *f, enum track_room room, long most)
+tell_room(struct firewall *f, enum track_room room, int64_t most)
 {
 	f->room = room;
 	if (room == TRACK_FULL)
 		part_publish(f->part, FACT_TABLE,
-		    "down full: %ld connections, new ones are dropped; raise "
+		    "down full: %" PRId64 " connections, new ones are dropped; raise "
 		    "net.netfilter.nf_conntrack_max",
 		    most);
 	else if (room == TRACK_TIGHT)
 		part_publish(f->part, FACT_TABLE,
-		    "warn nearly full: of %ld connections; raise "
+		    "warn nearly full: of %" PRId64 " connections; raise "
 		    "net.netfilter.nf_conntrack_max",
 		    most);
 	else
@@ -481,7 +479,7 @@ static void
 on_table(void *arg)
 {
 	struct firewall *f = arg;
-	long count, most;
+	int64_t count, most;
 	enum track_room room = TRACK_ROOM;
 
 	if (track_room_look(&count, &most) == 0)

@@ -6,17 +6,14 @@
  * a later process of this part puts it back, too.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "gateway/gateway_shell.h"
+#include "os/setting.h"
 
 #define FACT "gateway setting "
-
-enum { NAME_MAX_LEN = 128, VALUE_LEN = 16, ONLY_LEN = 2 };
 
 struct setting {
 	const char *name; /* below /proc/sys/net; with `of`, up to the interface ... */
@@ -68,54 +65,18 @@ static const struct setting of_all[] = {
 
 static const char *
 setting_name(
-    const struct setting *s, const char *interface, char name[static NAME_MAX_LEN])
+    const struct setting *s, const char *interface, char name[static SETTING_NAME_LEN])
 {
-	(void)snprintf(name, NAME_MAX_LEN, "%s%s%s", s->name,
+	(void)snprintf(name, SETTING_NAME_LEN, "%s%s%s", s->name,
 	    s->of != NULL ? interface : "", s->of != NULL ? s->of : "");
 	return name;
-}
-
-static int
-open_setting(const char *name, int flags)
-{
-	char path[NAME_MAX_LEN + 16];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	fd = open(path, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* 0 or -errno; -ENOENT: this kernel has no such setting. */
-static int
-read_setting(const char *name, char value[static VALUE_LEN])
-{
-	int fd = open_setting(name, O_RDONLY), err = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return fd;
-	n = read(fd, value, VALUE_LEN - 1);
-	if (n < 0)
-		err = -errno;
-	(void)close(fd);
-	if (err != 0)
-		return err;
-	value[n] = '\0';
-	value[strcspn(value, "\n")] = '\0';
-	return 0;
 }
 
 static void
 write_setting(const char *name, const char *value)
 {
-	int fd = open_setting(name, O_WRONLY), err = fd < 0 ? fd : 0;
+	int err = setting_write(name, value);
 
-	if (fd >= 0) {
-		if (write(fd, value, strlen(value)) < 0)
-			err = -errno;
-		(void)close(fd);
-	}
 	if (err != 0 && err != -ENOENT)
 		log_event(LOG_ERR, "setting_refused", "name=%s value=%s why=\"%s\"",
 		    name, value, strerror(-err));
@@ -125,7 +86,7 @@ write_setting(const char *name, const char *value)
 static void
 note(struct gateway_shell *sh, const struct setting *s, const char *interface)
 {
-	char name[NAME_MAX_LEN], key[FACT_KEY_LEN], value[VALUE_LEN];
+	char name[SETTING_NAME_LEN], key[FACT_KEY_LEN], value[SETTING_VALUE_LEN];
 	struct heard *t;
 
 	(void)snprintf(key, sizeof(key), FACT "%s", setting_name(s, interface, name));
@@ -134,7 +95,7 @@ note(struct gateway_shell *sh, const struct setting *s, const char *interface)
 		t->wanted = true;
 		return;
 	}
-	if (read_setting(name, value) != 0 || strcmp(value, s->value) == 0 ||
+	if (setting_read(name, value) != 0 || strcmp(value, s->value) == 0 ||
 	    (s->only != NULL && strcmp(value, s->only) != 0))
 		return;
 	gateway_tell(sh, key, "%s", value);
@@ -143,10 +104,10 @@ note(struct gateway_shell *sh, const struct setting *s, const char *interface)
 static void
 make(struct gateway_shell *sh, const struct setting *s, const char *interface)
 {
-	char name[NAME_MAX_LEN], value[VALUE_LEN];
+	char name[SETTING_NAME_LEN], value[SETTING_VALUE_LEN];
 
 	(void)sh;
-	if (read_setting(setting_name(s, interface, name), value) != 0 ||
+	if (setting_read(setting_name(s, interface, name), value) != 0 ||
 	    strcmp(value, s->value) == 0 ||
 	    (s->only != NULL && strcmp(value, s->only) != 0))
 		return;

@@ -394,21 +394,21 @@ static int
 set_up_kernel(const struct world *w, const char *ns, bool quiet)
 {
 	/* Nines needs none of these: they are for the peers and for many clients. */
-	int err = netns_sysctl(ns, "net/ipv4/ip_nonlocal_bind", "1");
+	int err = netns_setting(ns, "ipv4/ip_nonlocal_bind", "1");
 
 	if (err == 0)
-		err = netns_sysctl(ns, "net/ipv4/ip_local_port_range", "1024 65535");
+		err = netns_setting(ns, "ipv4/ip_local_port_range", "1024 65535");
 	if (err == 0)
-		err = netns_sysctl(ns, "net/core/somaxconn", "8192");
+		err = netns_setting(ns, "core/somaxconn", "8192");
 	if (err == 0)
-		err = netns_sysctl(ns, "net/ipv4/tcp_max_syn_backlog", "8192");
+		err = netns_setting(ns, "ipv4/tcp_max_syn_backlog", "8192");
 	if (quiet || !has_ipv6(w->cluster)) {
 		/* No chatter of IPv6 where nothing uses it; it may not exist at all. */
-		(void)!netns_sysctl(ns, "net/ipv6/conf/all/disable_ipv6", "1");
-		(void)!netns_sysctl(ns, "net/ipv6/conf/default/disable_ipv6", "1");
+		(void)!netns_setting(ns, "ipv6/conf/all/disable_ipv6", "1");
+		(void)!netns_setting(ns, "ipv6/conf/default/disable_ipv6", "1");
 	} else /* or IPv6 addresses of hosts would be gone with the link, unlike IPv4's
 		*/
-		(void)!netns_sysctl(ns, "net/ipv6/conf/all/keep_addr_on_down", "1");
+		(void)!netns_setting(ns, "ipv6/conf/all/keep_addr_on_down", "1");
 	return err;
 }
 
@@ -431,7 +431,7 @@ lay_host(struct world *w, size_t host, struct sbuf *why)
 	plan_ways(w, h, &text);
 	if (err == 0 && ways_passes(w->cluster, h) &&
 	    !sees_to_forwarding(w->cluster, h))
-		err = netns_sysctl(w->host[host].ns, "net/ipv4/ip_forward", "1");
+		err = netns_setting(w->host[host].ns, "ipv4/ip_forward", "1");
 	if (err == 0)
 		err = batch(w->host[host].ns, &text, why);
 	sbuf_done(&text);
@@ -471,10 +471,9 @@ lay_internet(struct world *w, struct sbuf *why)
 
 	err = set_up_kernel(w, w->internet, false);
 	if (err == 0)
-		err = netns_sysctl(w->internet, "net/ipv4/ip_forward", "1");
+		err = netns_setting(w->internet, "ipv4/ip_forward", "1");
 	if (err == 0) /* by connection, not by host: as providers do */
-		err = netns_sysctl(
-		    w->internet, "net/ipv4/fib_multipath_hash_policy", "1");
+		err = netns_setting(w->internet, "ipv4/fib_multipath_hash_policy", "1");
 	sbuf_init(&text, BATCH_MAX);
 	sbuf_puts(&text, "link set lo up\n");
 	plan_address(w->outside, &ip, "eth0", &text);

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/setting.h"
+
 #define PIDS_MAX 4096
 
 static int
@@ -117,19 +119,13 @@ netns_link_running(const char *name, const char *interface)
 }
 
 int
-netns_sysctl(const char *name, const char *path, const char *value)
+netns_setting(const char *name, const char *setting, const char *value)
 {
-	int home = visit(name), fd, err = 0;
-	char full[256];
+	int home = visit(name), err;
 
 	if (home < 0)
 		return home;
-	(void)snprintf(full, sizeof(full), "/proc/sys/%s", path);
-	fd = open(full, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		err = -errno;
-	if (fd >= 0)
-		(void)close(fd);
+	err = setting_write(setting, value);
 	leave(home);
 	return err;
 }

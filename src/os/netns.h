@@ -25,8 +25,8 @@ int netns_link_set(const char *name, const char *interface, bool up) MUST_CHECK;
 /* Is it up with a working cable, as far as all of the kernel knows by now? */
 bool netns_link_running(const char *name, const char *interface);
 
-/* Writes /proc/sys/PATH of that namespace; 0 or -errno. */
-int netns_sysctl(const char *name, const char *path, const char *value) MUST_CHECK;
+/* setting_write() in that namespace. */
+int netns_setting(const char *name, const char *setting, const char *value) MUST_CHECK;
 
 /*
  * Sends `signo` to every process in the namespace, in order of age, except `spare`

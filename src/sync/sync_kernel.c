@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part's side towards this host's kernel: events, dumps, orders. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "os/netlink.h"
+#include "os/setting.h"
 #include "sync/sync_shell.h"
-
-#define SYSCTL "/proc/sys/net/netfilter/nf_conntrack_"
 
 /* Between two looks at the kernel's events: at so many in a millisecond, longer. */
 #define PAUSE_NS      (200 * US_NS)
@@ -229,22 +225,10 @@ sync_kernel_orders(struct sync_shell *sh)
 
 /* ---- opening -------------------------------------------------------------------- */
 
-static long
-read_setting(const char *path)
-{
-	char text[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-
-	if (fd >= 0)
-		(void)close(fd);
-	return n > 0 ? strtol(text, NULL, 10) : -1;
-}
-
 uint32_t
 sync_kernel_limit(void)
 {
-	long most = read_setting(SYSCTL "max");
+	int64_t most = setting_number("netfilter/nf_conntrack_max");
 
 	if (most < FLOWS_MIN)
 		most = FLOWS_MIN;
@@ -258,15 +242,12 @@ sync_kernel_limit(void)
 static void
 want_events(void)
 {
-	static const char path[] = SYSCTL "events";
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	static const char name[] = "netfilter/nf_conntrack_events";
 
-	if ((fd < 0 || write(fd, "1", 1) != 1) && read_setting(path) == 0)
+	if (setting_write(name, "1") != 0 && setting_number(name) == 0)
 		log_event(LOG_ERR, "no_events",
 		    "what=\"the kernel reports no connections: sysctl "
 		    "net.netfilter.nf_conntrack_events=1\"");
-	if (fd >= 0)
-		(void)close(fd);
 }
 
 int

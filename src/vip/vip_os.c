@@ -2,7 +2,6 @@
 #include "vip/vip_os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "base/log.h"
 #include "os/neigh.h"
+#include "os/setting.h"
 #include "os/steer.h"
 #include "vip/vip.h"
 #include "vip/vrrp_wire.h"
@@ -50,20 +50,14 @@ complain(const char *event, const struct floating_ip *f, int err)
 static void
 write_setting(const char *interface, const char *name, const char *value)
 {
-	char path[128];
-	ssize_t n = -1;
-	int fd;
+	char full[SETTING_NAME_LEN];
+	int err;
 
-	(void)snprintf(
-	    path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = write(fd, value, strlen(value));
-		(void)close(fd);
-	}
-	if (n < 0)
-		log_event(LOG_WARN, "setting_refused", "path=%s why=\"%s\"", path,
-		    strerror(errno));
+	(void)snprintf(full, sizeof(full), "ipv4/conf/%s/%s", interface, name);
+	err = setting_write(full, value);
+	if (err != 0)
+		log_event(LOG_WARN, "setting_refused",
+		    "path=/proc/sys/net/%s why=\"%s\"", full, strerror(-err));
 }
 
 void

@@ -4,15 +4,14 @@
  * only ever refuses, so that it agrees with any firewall beside it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "os/child.h"
 #include "os/netlink.h"
+#include "os/setting.h"
 #include "vpn/vpn_shell.h"
 
 #define TABLE	  "inet nines_vpn"
@@ -152,25 +151,22 @@ run_nft(const char *text, char why[static WG_WHY_LEN])
 /* ---- forwarding ---------------------------------------------------------------- */
 
 static void
-write_sysctl(const char *path)
+forward(const char *setting)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = setting_write(setting, "1");
 
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		log_event(LOG_WARN, "forwarding", "path=%s error=\"%s\"", path,
-		    strerror(errno));
-	if (fd >= 0)
-		(void)close(fd);
+	if (err != 0)
+		log_event(LOG_WARN, "forwarding", "path=/proc/sys/net/%s error=\"%s\"",
+		    setting, strerror(-err));
 }
 
 static void
 forward_from(const char *interface)
 {
-	char path[128];
+	char name[SETTING_NAME_LEN];
 
-	(void)snprintf(
-	    path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", interface);
-	write_sysctl(path);
+	(void)snprintf(name, sizeof(name), "ipv4/conf/%s/forwarding", interface);
+	forward(name);
 }
 
 struct look {
@@ -213,7 +209,7 @@ vpn_rules_forward(const struct vpn_shell *sh, const struct vpn *v)
 	struct netlink *nl;
 
 	if (v->subnet.ip.family == AF_INET6) { /* there is no less of it */
-		write_sysctl("/proc/sys/net/ipv6/conf/all/forwarding");
+		forward("ipv6/conf/all/forwarding");
 		return;
 	}
 	forward_from(v->interface);

@@ -2,15 +2,15 @@
 #include "proxy/control/advice.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/setting.h"
 #include "proxy/servers/dial.h"
 
 /* What does not fit is left out: the first sentence is the gravest. */
@@ -43,25 +43,11 @@ check_files(char text[static ADVICE_LEN])
 		    (unsigned long long)limit.rlim_cur);
 }
 
-/* 0: unknown. */
-static unsigned long
-read_somaxconn(void)
-{
-	char digits[24] = "";
-	int fd = open("/proc/sys/net/core/somaxconn", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return 0;
-	(void)!read(fd, digits, sizeof(digits) - 1);
-	(void)close(fd);
-	return strtoul(digits, NULL, 10);
-}
-
 static void
 check_backlog(
     char text[static ADVICE_LEN], const struct cluster *c, const struct host *me)
 {
-	unsigned long max = read_somaxconn();
+	int64_t max = setting_number("core/somaxconn");
 
 	for (size_t i = 0; i < c->n_services && max > 0; i++) {
 		const struct service *s = &c->service[i];
@@ -69,7 +55,7 @@ check_backlog(
 		if (s->backlog <= max || !service_on_host(s, me))
 			continue;
 		say(text,
-		    "%s: net.core.somaxconn %lu cuts its backlog %u: sysctl -w "
+		    "%s: net.core.somaxconn %" PRId64 " cuts its backlog %u: sysctl -w "
 		    "net.core.somaxconn=%u",
 		    s->name, max, s->backlog, s->backlog);
 		return;
