@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "base/sbuf.h"
 #include "cli/check_files.h"
+#include "cli/source.h"
 #include "cli/verbs.h"
 #include "config/cluster.h"
 #include "config/export.h"
@@ -58,48 +59,6 @@ print(FILE *f, struct sbuf *out)
 	ok = fflush(f) == 0 && ok;
 	sbuf_done(out);
 	return ok;
-}
-
-bool
-cli_read_file(const char *path, struct sbuf *text)
-{
-	bool is_stdin = strcmp(path, "-") == 0, ok;
-	FILE *f = is_stdin ? stdin : fopen(path, "re");
-	char buf[65536];
-	size_t n;
-
-	if (f == NULL) {
-		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(errno));
-		return false;
-	}
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		sbuf_put(text, buf, n);
-	ok = !ferror(f) && !text->bad;
-	if (!ok)
-		(void)fprintf(stderr, "nines: %s: %s\n", path,
-		    text->bad ? "too large" : strerror(errno));
-	if (!is_stdin)
-		(void)fclose(f);
-	return ok;
-}
-
-bool
-cli_want_colour(FILE *f)
-{
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	return isatty(fileno(f)) && (no_color == NULL || *no_color == '\0') &&
-	       (term == NULL || strcmp(term, "dumb") != 0);
-}
-
-void
-cli_print_findings(const struct diag_list *diags, const struct sbuf *text)
-{
-	struct sbuf out;
-
-	sbuf_init(&out, OUTPUT_MAX);
-	diag_render(diags, sbuf_text(text), text->len, cli_want_colour(stderr), &out);
-	(void)print(stderr, &out);
 }
 
 static const char *
@@ -155,66 +114,48 @@ print_json(const struct cluster *c, const struct diag_list *diags)
 int
 cli_check(int argc, char **argv)
 {
-	const struct cluster *c;
-	struct diag_list diags;
+	struct source s;
 	struct arguments a;
-	struct sbuf text;
-	int rc;
+	int rc = EXIT_NEGATIVE;
 
 	if (!parse_arguments(argc, argv, "--json", &a) || a.file == NULL)
 		return usage("check");
-	sbuf_init(&text, CLUSTER_FILE_MAX);
-	if (!cli_read_file(a.file, &text)) {
-		sbuf_done(&text);
-		return EXIT_NEGATIVE;
+	if (source_read(&s, a.file)) {
+		if (s.cluster != NULL)
+			check_files(s.cluster, &s.diags);
+		if (a.option)
+			print_json(s.cluster, &s.diags);
+		else
+			source_print_findings(&s);
+		if (s.cluster != NULL && !a.option) {
+			print_ok(a.file, s.cluster);
+			print_notes(a.file, s.cluster);
+		}
+		rc = s.cluster != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
 	}
-	diag_init(&diags, a.file);
-	c = cluster_parse(sbuf_text(&text), text.len, &diags);
-	if (c != NULL)
-		check_files(c, &diags);
-	if (a.option)
-		print_json(c, &diags);
-	else
-		cli_print_findings(&diags, &text);
-	if (c != NULL && !a.option) {
-		print_ok(a.file, c);
-		print_notes(a.file, c);
-	}
-	rc = c != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
-	cluster_unref(c);
-	diag_done(&diags);
-	sbuf_done(&text);
+	source_done(&s);
 	return rc;
 }
 
 int
 cli_config(int argc, char **argv)
 {
-	const struct cluster *c;
-	struct diag_list diags;
-	struct sbuf text, out;
+	struct source s;
 	struct arguments a;
+	struct sbuf out;
 	int rc = EXIT_NEGATIVE;
 
 	if (!parse_arguments(argc, argv, "--full", &a) || a.file == NULL)
 		return usage("config");
-	sbuf_init(&text, CLUSTER_FILE_MAX);
-	if (!cli_read_file(a.file, &text)) {
-		sbuf_done(&text);
-		return EXIT_NEGATIVE;
-	}
-	diag_init(&diags, a.file);
-	c = cluster_parse(sbuf_text(&text), text.len, &diags);
-	cli_print_findings(&diags, &text);
-	if (c != NULL) {
+	if (source_read(&s, a.file))
+		source_print_findings(&s);
+	if (s.cluster != NULL) {
 		sbuf_init(&out, OUTPUT_MAX);
-		cluster_write(c, a.option, &out);
+		cluster_write(s.cluster, a.option, &out);
 		if (print(stdout, &out))
 			rc = EXIT_SUCCESS;
 	}
-	cluster_unref(c);
-	diag_done(&diags);
-	sbuf_done(&text);
+	source_done(&s);
 	return rc;
 }
 

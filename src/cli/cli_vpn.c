@@ -15,14 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/diag.h"
 #include "base/mono.h"
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/qr.h"
+#include "cli/source.h"
 #include "cli/verbs.h"
 #include "cli/vpn_edit.h"
 #include "os/wgkey.h"
+#include "os/whole.h"
 
 #define DEFAULT_FILE "/etc/nines/cluster.yaml"
 #define TEXT_MAX     ((size_t)64 << 10)
@@ -35,8 +36,7 @@ struct options {
 
 struct work {
 	const struct options *o;
-	struct sbuf text;
-	const struct cluster *cluster;
+	struct source source;
 	const struct vpn *vpn;
 };
 
@@ -56,50 +56,11 @@ refuse(const char *fmt, ...)
 
 /* ---- the cluster file ---------------------------------------------------------- */
 
-static bool
-read_text(const char *path, struct sbuf *text)
-{
-	FILE *f = fopen(path, "re");
-	char buf[65536];
-	size_t n;
-	bool ok;
-
-	if (f == NULL) {
-		(void)refuse("%s: %s", path, strerror(errno));
-		return false;
-	}
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		sbuf_put(text, buf, n);
-	ok = !ferror(f) && !text->bad;
-	if (!ok)
-		(void)refuse("%s: %s", path, text->bad ? "too large" : strerror(errno));
-	(void)fclose(f);
-	return ok;
-}
-
-static bool
-parse(struct work *w)
-{
-	struct diag_list diags;
-	struct sbuf out;
-
-	diag_init(&diags, w->o->file);
-	w->cluster = cluster_parse(sbuf_text(&w->text), w->text.len, &diags);
-	if (w->cluster == NULL) {
-		sbuf_init(&out, CLUSTER_FILE_MAX);
-		diag_render(&diags, sbuf_text(&w->text), w->text.len, false, &out);
-		(void)fputs(sbuf_text(&out), stderr);
-		sbuf_done(&out);
-	}
-	diag_done(&diags);
-	return w->cluster != NULL;
-}
-
 /* The one that was named, or the only one. */
 static bool
 choose(struct work *w, const char *name)
 {
-	const struct cluster *c = w->cluster;
+	const struct cluster *c = w->source.cluster;
 
 	for (size_t i = 0; i < c->n_vpns; i++) {
 		if (name == NULL ? c->n_vpns == 1 : strcmp(c->vpn[i].name, name) == 0)
@@ -120,31 +81,7 @@ static bool
 work_init(struct work *w, const struct options *o, const char *vpn)
 {
 	*w = (struct work){.o = o};
-	sbuf_init(&w->text, CLUSTER_FILE_MAX);
-	return read_text(o->file, &w->text) && parse(w) && choose(w, vpn);
-}
-
-static void
-work_done(struct work *w)
-{
-	cluster_unref(w->cluster);
-	sbuf_done(&w->text);
-}
-
-static int
-write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
+	return source_load(&w->source, o->file) && choose(w, vpn);
 }
 
 /* The whole file or nothing of it, with owner and mode of the old one. */
@@ -161,7 +98,7 @@ replace_file(const char *path, const struct sbuf *text)
 	fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, sbuf_text(text), text->len);
+	err = whole_write(fd, sbuf_text(text), text->len);
 	if (err == 0 && fchmod(fd, st.st_mode & 07777) != 0)
 		err = -errno;
 	if (err == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
@@ -220,9 +157,9 @@ make_key(const char *path, uint8_t public_key[static WGKEY_LEN])
 	if (fd < 0)
 		return -errno;
 	(void)base64_encode(key, sizeof(key), text);
-	err = write_all(fd, text, strlen(text));
+	err = whole_write(fd, text, strlen(text));
 	if (err == 0)
-		err = write_all(fd, "\n", 1);
+		err = whole_write(fd, "\n", 1);
 	if (err == 0 && fsync(fd) != 0)
 		err = -errno;
 	if (close(fd) != 0 && err == 0)
@@ -259,7 +196,7 @@ vpn_key(const struct options *o)
 		    "Copy it to\nthe same place on each, readable by root only.\n",
 		    w.vpn->key_file);
 	}
-	work_done(&w);
+	source_done(&w.source);
 	return status;
 }
 
@@ -415,7 +352,7 @@ add_to(const struct work *w)
 		return refuse("not a WireGuard public key");
 	sbuf_init(&after, CLUSTER_FILE_MAX);
 	sbuf_init(&text, TEXT_MAX);
-	err = vpn_edit_add(sbuf_text(&w->text), w->vpn->name, &p, &after);
+	err = vpn_edit_add(sbuf_text(&w->source.text), w->vpn->name, &p, &after);
 	if (err == 0)
 		err = replace_file(w->o->file, &after);
 	if (err == 0) {
@@ -449,7 +386,7 @@ vpn_add(const struct options *o)
 		    o->word);
 	if (work_init(&w, o, o->vpn))
 		status = add_to(&w);
-	work_done(&w);
+	source_done(&w.source);
 	return status;
 }
 
@@ -464,14 +401,15 @@ vpn_revoke(const struct options *o)
 
 	sbuf_init(&after, CLUSTER_FILE_MAX);
 	if (work_init(&w, o, o->vpn)) {
-		err = vpn_edit_remove(sbuf_text(&w.text), w.vpn->name, o->word, &after);
+		err = vpn_edit_remove(
+		    sbuf_text(&w.source.text), w.vpn->name, o->word, &after);
 		if (err == 0)
 			err = replace_file(o->file, &after);
 		status = err == 0 ? 0 : explain_edit(&w, err, o->word);
 		if (err == 0)
 			say_next(&w);
 	}
-	work_done(&w);
+	source_done(&w.source);
 	sbuf_done(&after);
 	return status;
 }

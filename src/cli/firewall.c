@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/source.h"
 #include "cli/verbs.h"
 #include "firewall/nft_run.h"
 
@@ -32,31 +33,13 @@ usage(void)
 static const struct cluster *
 load(const char *path)
 {
-	const struct cluster *c = NULL;
-	struct diag_list diags;
-	struct sbuf text, out;
-	char buf[65536];
-	FILE *f = fopen(path, "re");
-	size_t n;
+	const struct cluster *c;
+	struct source s;
 
-	if (f == NULL) {
-		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(errno));
-		return NULL;
-	}
-	sbuf_init(&text, CLUSTER_FILE_MAX + 1);
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		sbuf_put(&text, buf, n);
-	(void)fclose(f);
-	diag_init(&diags, path);
-	c = cluster_parse(sbuf_text(&text), text.len, &diags);
-	if (c == NULL) {
-		sbuf_init(&out, (size_t)16 << 20);
-		diag_render(&diags, sbuf_text(&text), text.len, false, &out);
-		(void)fputs(sbuf_text(&out), stderr);
-		sbuf_done(&out);
-	}
-	diag_done(&diags);
-	sbuf_done(&text);
+	(void)source_load(&s, path);
+	c = s.cluster;
+	s.cluster = NULL;
+	source_done(&s);
 	return c;
 }
 

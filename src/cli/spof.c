@@ -7,12 +7,11 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/diag.h"
 #include "cli/cli.h"
-#include "cli/cli_config.h"
+#include "cli/source.h"
 #include "cli/verbs.h"
+#include "os/whole.h"
 #include "topology/picture.h"
 
 #define DEFAULT_FILE "/etc/nines/cluster.yaml"
@@ -167,42 +166,20 @@ spof_done(struct spof *s)
 	topology_free(s->topology);
 }
 
-/* As a whole or not at all: the file is written beside its name and moved there. */
-static bool
-write_file(const char *path, const struct sbuf *text)
-{
-	char beside[4096];
-	FILE *f;
-	bool ok;
-
-	if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside))
-		return false;
-	f = fopen(beside, "we");
-	ok = f != NULL && fwrite(sbuf_text(text), 1, text->len, f) == text->len;
-	if (f != NULL)
-		ok = fclose(f) == 0 && ok;
-	ok = ok && rename(beside, path) == 0;
-	if (!ok)
-		(void)unlink(beside);
-	return ok;
-}
-
-static bool
+static int
 draw(const struct spof *s, const char *path)
 {
 	struct sbuf svg;
-	bool ok;
+	int err;
 
 	sbuf_init(&svg, SPOF_OUTPUT_MAX);
-	ok = picture_svg(s->topology, &s->findings, s->without, s->n_without, &svg) ==
-		 0 &&
-	     !svg.bad;
-	if (ok && !write_file(path, &svg)) {
-		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(errno));
-		ok = false;
-	}
+	err = picture_svg(s->topology, &s->findings, s->without, s->n_without, &svg);
+	if (err == 0)
+		err = whole_file(path, 0666, &svg);
+	if (err != 0)
+		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(-err));
 	sbuf_done(&svg);
-	return ok;
+	return err;
 }
 
 static int
@@ -255,8 +232,8 @@ analyse(struct spof *s, const struct arguments *a)
 	err = work_out(s);
 	if (err != 0)
 		(void)fprintf(stderr, "nines: %s: %s\n", s->file, strerror(-err));
-	if (err == 0 && a->picture != NULL && !draw(s, a->picture))
-		err = -EIO;
+	if (err == 0 && a->picture != NULL)
+		err = draw(s, a->picture);
 	rc = err == 0 ? report(s, a->form) : EXIT_NEGATIVE;
 	spof_done(s);
 	return rc;
@@ -266,28 +243,20 @@ int
 cli_spof(int argc, char **argv)
 {
 	struct arguments a;
-	struct diag_list diags;
-	struct sbuf source;
+	struct source source;
 	struct spof s = {0};
 	int rc = EXIT_NEGATIVE;
 
 	if (!parse_arguments(argc, argv, &a))
 		return verb_usage(verb_find(verbs, "spof"));
-	sbuf_init(&source, CLUSTER_FILE_MAX);
-	diag_init(&diags, a.file);
-	if (cli_read_file(a.file, &source)) {
+	if (source_load(&source, a.file)) {
 		s.file = a.file;
-		s.source = &source;
+		s.source = &source.text;
 		s.order = a.order;
 		s.colour = cli_want_colour(stdout);
-		s.cluster = cluster_parse(sbuf_text(&source), source.len, &diags);
-		if (s.cluster != NULL)
-			rc = analyse(&s, &a);
-		else
-			cli_print_findings(&diags, &source);
-		cluster_unref(s.cluster);
+		s.cluster = source.cluster;
+		rc = analyse(&s, &a);
 	}
-	diag_done(&diags);
-	sbuf_done(&source);
+	source_done(&source);
 	return rc;
 }

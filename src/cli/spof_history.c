@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/mono.h"
-#include "cli/cli_config.h"
 #include "cli/history.h"
+#include "cli/source.h"
 #include "cli/spof.h"
 
 #define DAY_S 86400.0

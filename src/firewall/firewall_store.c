@@ -10,6 +10,7 @@
 
 #include "base/sbuf.h"
 #include "config/writer.h"
+#include "os/whole.h"
 #include "part/state.h"
 
 #define PATH_LEN 4096
@@ -20,21 +21,6 @@ path_of(char out[static PATH_LEN], const struct cluster *c, const struct host *m
 {
 	(void)snprintf(out, PATH_LEN, "%s/firewall-%s-%s.yaml%s", state_folder(),
 	    c->name, me->name, suffix);
-}
-
-/* All of it, on the disk. */
-static int
-write_all(int fd, const struct sbuf *text)
-{
-	for (size_t done = 0; done < text->len;) {
-		ssize_t n = write(fd, text->p + done, text->len - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return fsync(fd) == 0 ? 0 : -errno;
 }
 
 static int
@@ -64,7 +50,9 @@ firewall_store_put(const struct cluster *c, const struct host *me)
 		return -errno;
 	sbuf_init(&text, CLUSTER_FILE_MAX);
 	cluster_write(c, true, &text);
-	err = text.bad ? -EFBIG : write_all(fd, &text);
+	err = text.bad ? -EFBIG : whole_write(fd, sbuf_text(&text), text.len);
+	if (err == 0 && fsync(fd) != 0)
+		err = -errno;
 	sbuf_done(&text);
 	(void)close(fd);
 	if (err == 0 && rename(fresh, path) != 0)

@@ -588,7 +588,7 @@ take_number(struct options *o, int c)
 	case 'S':
 		return file_number(optarg, 1, INT64_MAX, &o->seed);
 	case 'b':
-		return file_duration(optarg, &o->heartbeat_ns);
+		return file_heartbeat(optarg, &o->heartbeat_ns);
 	default:
 		return false;
 	}

@@ -8,53 +8,23 @@
 #include <unistd.h>
 
 #include "base/mono.h"
-#include "base/sbuf.h"
+#include "cli/source.h"
+#include "config/units.h"
 #include "lab/peers.h"
 
-#define OUTPUT_MAX ((size_t)1 << 20)
 #define TAIL_BYTES 1500
-
-static int
-read_all(const char *path, struct sbuf *text)
-{
-	FILE *f = fopen(path, "re");
-	char buf[16384];
-	size_t n;
-	int err = 0;
-
-	if (f == NULL)
-		return -errno;
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		sbuf_put(text, buf, n);
-	if (ferror(f) != 0)
-		err = -EIO;
-	(void)fclose(f);
-	return text->bad ? -EFBIG : err;
-}
 
 const struct cluster *
 file_load(const char *path)
 {
-	const struct cluster *c = NULL;
-	struct diag_list diags;
-	struct sbuf text, out;
-	int err;
+	const struct cluster *c;
+	struct source s;
 
-	sbuf_init(&text, CLUSTER_FILE_MAX);
-	sbuf_init(&out, OUTPUT_MAX);
-	diag_init(&diags, path);
-	err = read_all(path, &text);
-	if (err != 0) {
-		(void)fprintf(stderr, "nines: %s: %s\n", path, strerror(-err));
-	} else {
-		c = cluster_parse(sbuf_text(&text), text.len, &diags);
-		diag_render(&diags, sbuf_text(&text), text.len,
-		    isatty(STDERR_FILENO) != 0, &out);
-		(void)fputs(sbuf_text(&out), stderr);
-	}
-	diag_done(&diags);
-	sbuf_done(&out);
-	sbuf_done(&text);
+	if (source_read(&s, path))
+		source_print_findings(&s);
+	c = s.cluster;
+	s.cluster = NULL;
+	source_done(&s);
 	return c;
 }
 
@@ -113,52 +83,23 @@ file_number(const char *text, int64_t min, int64_t max, int64_t *n)
 bool
 file_span(const char *text, int64_t *ns)
 {
-	static const struct {
-		const char *unit;
-		int64_t ns;
-	} units[] = {
-	    {"s", SEC_NS}, {"m", INT64_C(60) * SEC_NS}, {"h", INT64_C(3600) * SEC_NS}};
-	size_t digits = strspn(text, "0123456789");
-	char number[12];
 	int64_t n;
 
-	if (digits == 0 || digits >= sizeof(number))
+	if (duration_parse(&n, text) != 0 || n < SEC_NS || n % SEC_NS != 0 ||
+	    n > INT64_C(24) * 3600 * SEC_NS)
 		return false;
-	(void)memcpy(number, text, digits);
-	number[digits] = '\0';
-	if (!file_number(number, 1, 86400, &n))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (strcmp(text + digits, units[i].unit) != 0 ||
-		    n * units[i].ns > INT64_C(24) * 3600 * SEC_NS)
-			continue;
-		*ns = n * units[i].ns;
-		return true;
-	}
-	return false;
+	*ns = n;
+	return true;
 }
 
 bool
-file_duration(const char *text, int64_t *ns)
+file_heartbeat(const char *text, int64_t *ns)
 {
-	size_t digits = strspn(text, "0123456789");
-	char number[12];
 	int64_t n;
 
-	if (digits == 0 || digits >= sizeof(number))
-		return false;
-	(void)memcpy(number, text, digits);
-	number[digits] = '\0';
-	if (!file_number(number, 1, 40000, &n))
-		return false;
-	if (strcmp(text + digits, "ms") == 0)
-		n *= MS_NS;
-	else if (strcmp(text + digits, "s") == 0)
-		n *= SEC_NS;
-	else
-		return false;
 	/* The unit of VRRP, and the most that nines allows (cluster.h). */
-	if (n < CS_NS || n > 40 * SEC_NS || n % CS_NS != 0)
+	if (duration_parse(&n, text) != 0 || n < CS_NS || n > 40 * SEC_NS ||
+	    n % CS_NS != 0)
 		return false;
 	*ns = n;
 	return true;

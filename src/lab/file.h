@@ -18,9 +18,10 @@ const struct cluster *file_load(const char *path) MUST_CHECK;
 /* Are we root, and is what a lab needs installed? Says what is missing. */
 bool file_ready(const char *verb, bool peers);
 
-/* Whole strings only. Durations: "10ms", "1s". */
+/* Whole strings only. */
 bool file_number(const char *text, int64_t min, int64_t max, int64_t *n) MUST_CHECK;
-bool file_duration(const char *text, int64_t *ns) MUST_CHECK;
+/* What the cluster file may have there: "10ms", "1s". */
+bool file_heartbeat(const char *text, int64_t *ns) MUST_CHECK;
 /* How long something goes on: "90s", "10m", "1h". */
 bool file_span(const char *text, int64_t *ns) MUST_CHECK;
 

@@ -2,7 +2,6 @@
 #include "lab/peers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "os/child.h"
+#include "os/whole.h"
 
 #define CONF_MAX   ((size_t)1 << 20)
 #define KEEPALIVED "/usr/sbin/keepalived"
@@ -96,23 +96,18 @@ peers_keepalived_conf(
 	}
 }
 
+/* Writes its configuration, and frees that. */
 static int
-write_text(const char *path, const struct sbuf *text, mode_t mode)
+start(const struct child *child, const char *conf, struct sbuf *text, pid_t *pid)
 {
-	ssize_t n;
-	int fd, err = 0;
+	int err = whole_file(conf, 0644, text);
+	pid_t started = err == 0 ? child_start(child) : err;
 
-	if (text->bad)
-		return -E2BIG;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text->p, text->len);
-	if (n < 0 || (size_t)n != text->len)
-		err = n < 0 ? -errno : -EIO;
-	if (close(fd) != 0 && err == 0)
-		err = -errno;
-	return err;
+	sbuf_done(text);
+	if (started < 0)
+		return started;
+	*pid = started;
+	return 0;
 }
 
 static void
@@ -129,22 +124,12 @@ start_haproxy(struct world *w, size_t host)
 	const char *argv[] = {HAPROXY, "-db", "-f", conf, NULL};
 	struct child child = {.argv = argv, .netns = w->host[host].ns, .log = log};
 	struct sbuf text;
-	pid_t pid;
-	int err;
 
 	path_of(w, host, "haproxy", conf);
 	path_of(w, host, "haproxy.log", log);
 	sbuf_init(&text, CONF_MAX);
 	peers_haproxy_conf(w->cluster, w->host[host].host, &text);
-	err = write_text(conf, &text, 0644);
-	sbuf_done(&text);
-	if (err != 0)
-		return err;
-	pid = child_start(&child);
-	if (pid < 0)
-		return pid;
-	w->host[host].proxy = pid;
-	return 0;
+	return start(&child, conf, &text, &w->host[host].proxy);
 }
 
 /* The usual look at a process: it exists and is not a zombie. */
@@ -159,7 +144,7 @@ write_check(const struct world *w, size_t host, const char *path)
 	    "#!/bin/sh\ntest -e /proc/%d/cmdline &&\n"
 	    "\t! grep -q '^State:.Z' /proc/%d/status\n",
 	    pid, pid);
-	err = write_text(path, &text, 0755);
+	err = whole_file(path, 0755, &text);
 	sbuf_done(&text);
 	return err;
 }
@@ -173,8 +158,6 @@ start_keepalived(struct world *w, size_t host, const char *check)
 	    KEEPALIVED, "-n", "-l", "-P", "-f", conf, "-p", pid1, "-r", pid2, NULL};
 	struct child child = {.argv = argv, .netns = w->host[host].ns, .log = log};
 	struct sbuf text;
-	pid_t pid;
-	int err;
 
 	path_of(w, host, "keepalived", conf);
 	path_of(w, host, "keepalived.log", log);
@@ -184,15 +167,7 @@ start_keepalived(struct world *w, size_t host, const char *check)
 	(void)unlink(pid2);
 	sbuf_init(&text, CONF_MAX);
 	peers_keepalived_conf(w, host, check, &text);
-	err = write_text(conf, &text, 0644);
-	sbuf_done(&text);
-	if (err != 0)
-		return err;
-	pid = child_start(&child);
-	if (pid < 0)
-		return pid;
-	w->host[host].run = pid;
-	return 0;
+	return start(&child, conf, &text, &w->host[host].run);
 }
 
 int

@@ -25,6 +25,7 @@
 #include "os/child.h"
 #include "os/netns.h"
 #include "os/wgkey.h"
+#include "os/whole.h"
 #include "part/part.h"
 #include "supervisor/parts.h"
 
@@ -40,29 +41,6 @@ world_index(const struct world *w, const struct host *h)
 			return (int)i;
 	}
 	return -1;
-}
-
-static bool
-is_server(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < c->n_services; i++) {
-		for (size_t k = 0; k < c->service[i].n_servers; k++) {
-			if (c->service[i].server[k].host == h)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Does any part of the program run there? The peers know of addresses and services. */
-static bool
-is_balancer(const struct cluster *c, const struct host *h)
-{
-	for (size_t i = 0; i < PARTS_MAX; i++) {
-		if (parts[i].wanted(c, h))
-			return true;
-	}
-	return false;
 }
 
 int
@@ -90,8 +68,8 @@ world_init(
 		h->host = &c->host[i];
 		(void)snprintf(
 		    h->ns, sizeof(h->ns), "nines-%s-%s", name, c->host[i].name);
-		h->balances = is_balancer(c, h->host);
-		h->serves = is_server(c, h->host);
+		h->balances = parts_any(c, h->host);
+		h->serves = cluster_has_server_at(c, h->host);
 	}
 	if ((mkdir(WORLD_DIR, 0755) != 0 && errno != EEXIST) ||
 	    mkdir(w->dir, 0755) != 0)
@@ -105,26 +83,6 @@ world_done(struct world *w)
 {
 	cluster_unref(w->cluster);
 	w->cluster = NULL;
-}
-
-static int
-write_file(const char *path, const char *text)
-{
-	char draft[WORLD_PATH_LEN + 8];
-	FILE *f;
-	int err;
-
-	/* By renaming, so that nobody reads half of it. */
-	(void)snprintf(draft, sizeof(draft), "%s.new", path);
-	f = fopen(draft, "we");
-	if (f == NULL)
-		return -errno;
-	err = fputs(text, f) < 0 ? -errno : 0;
-	if (fclose(f) != 0 && err == 0)
-		err = -errno;
-	if (err == 0 && rename(draft, path) != 0)
-		err = -errno;
-	return err;
 }
 
 /* Copies what is to differ; all else is shared with the original. */
@@ -243,7 +201,7 @@ world_write_file(struct world *w, const struct world_change *change)
 		cluster_write(&v.cluster, true, &text);
 	variant_done(&v, w->cluster->n_services);
 	if (err == 0)
-		err = text.bad ? -E2BIG : write_file(path, sbuf_text(&text));
+		err = whole_file(path, 0644, &text);
 	sbuf_done(&text);
 	return err;
 }
@@ -290,7 +248,7 @@ world_start_web(struct world *w, size_t host)
 	if (w->nginx) {
 		sbuf_init(&text, FILE_MAX);
 		web_nginx_conf(w->cluster, h->host, dir, &text);
-		err = text.bad ? -E2BIG : write_file(conf, sbuf_text(&text));
+		err = whole_file(conf, 0644, &text);
 		sbuf_done(&text);
 		if (err != 0)
 			return err;
@@ -384,25 +342,28 @@ world_fill(struct world *w, size_t host, bool full)
 	return -ENODEV;
 }
 
+static int
+write_secret(const char *path, struct sbuf *text)
+{
+	int err = whole_file(path, 0600, text);
+
+	sbuf_done(text);
+	return err;
+}
+
 /* A secret of the lab's own, for what its hosts share. */
 static int
 write_key(struct world *w)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t random[KEY_LEN];
-	char text[2 * KEY_LEN + 2];
-	int err;
+	struct sbuf text;
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
-	for (size_t i = 0; i < KEY_LEN; i++) {
-		text[2 * i] = digits[random[i] >> 4];
-		text[2 * i + 1] = digits[random[i] & 15];
-	}
-	text[2 * KEY_LEN] = '\n';
-	text[2 * KEY_LEN + 1] = '\0';
-	err = write_file(w->key, text);
-	return err == 0 && chmod(w->key, 0600) != 0 ? -errno : err;
+	sbuf_init(&text, FILE_MAX);
+	sbuf_hex(&text, random, sizeof(random));
+	sbuf_puts(&text, "\n");
+	return write_secret(w->key, &text);
 }
 
 /* Of the gateways of all VPNs. */
@@ -410,14 +371,15 @@ static int
 write_vpn_key(struct world *w)
 {
 	uint8_t key[WGKEY_LEN];
-	char text[WGKEY_TEXT_LEN];
+	char digits[WGKEY_TEXT_LEN];
+	struct sbuf text;
 	int err = wgkey_make(key);
 
 	if (err != 0)
 		return err;
-	(void)base64_encode(key, sizeof(key), text);
-	err = write_file(w->vpn_key, text);
-	return err == 0 && chmod(w->vpn_key, 0600) != 0 ? -errno : err;
+	sbuf_init(&text, FILE_MAX);
+	sbuf_puts(&text, base64_encode(key, sizeof(key), digits));
+	return write_secret(w->vpn_key, &text);
 }
 
 int

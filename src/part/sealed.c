@@ -9,22 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/whole.h"
+
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
-static int
-fill(int fd, const char *text, size_t len)
-{
-	size_t off = 0;
-
-	while (off < len) {
-		ssize_t n = write(fd, text + off, len - off);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		off += n > 0 ? (size_t)n : 0;
-	}
-	return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
-}
 
 int
 sealed_new(const char *text, size_t len)
@@ -33,7 +20,9 @@ sealed_new(const char *text, size_t len)
 
 	if (fd < 0)
 		return -errno;
-	err = fill(fd, text, len);
+	err = whole_write(fd, text, len);
+	if (err == 0 && fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+		err = -errno;
 	if (err == 0)
 		return fd;
 	(void)close(fd);

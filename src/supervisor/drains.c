@@ -4,14 +4,13 @@
  * names stand in RUN_DIR/drained, one a line. A reboot, which empties /run, ends it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/sbuf.h"
 #include "config/names.h"
+#include "os/whole.h"
 #include "supervisor/tree.h"
 
 #define FILE_MAX ((size_t)1 << 20)
@@ -38,25 +37,11 @@ drains_known(const struct cluster *cl, const char *name, const char **near)
 	return false;
 }
 
-static int
-write_file(const char *path, const char *text, size_t len)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, len) != (ssize_t)len)
-		err = -EIO;
-	if (close(fd) != 0 && err == 0)
-		err = -errno;
-	return err;
-}
-
 /* A line for each order: its name, and its value if that says more than the name. */
 void
 orders_save(const struct tree *t, const char *file, const char *prefix)
 {
-	char path[4096], draft[4096];
+	char path[4096];
 	struct sbuf b;
 	int err;
 
@@ -73,10 +58,7 @@ orders_save(const struct tree *t, const char *file, const char *prefix)
 		sbuf_puts(&b, "\n");
 	}
 	(void)snprintf(path, sizeof(path), "%s/%s", t->run_dir, file);
-	(void)snprintf(draft, sizeof(draft), "%s/%s.new", t->run_dir, file);
-	err = b.bad ? -ENOMEM : write_file(draft, sbuf_text(&b), b.len);
-	if (err == 0 && rename(draft, path) != 0)
-		err = -errno;
+	err = whole_file(path, 0600, &b);
 	if (err != 0)
 		log_event(
 		    LOG_ERR, "orders", "file=%s error=\"%s\"", file, strerror(-err));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/sbuf.h"
+#include "os/whole.h"
 #include "part/sealed.h"
 #include "supervisor/handover_wire.h"
 
@@ -152,20 +153,6 @@ put_all(struct sbuf *b, const struct tree *t, int program, int client)
 	return err;
 }
 
-static int
-write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		p += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
 int
 handover_write(const struct tree *t, int program, int client)
 {
@@ -180,7 +167,7 @@ handover_write(const struct tree *t, int program, int client)
 	if (err == 0 && fd < 0)
 		err = -errno;
 	if (err == 0)
-		err = write_all(fd, b.p, b.len);
+		err = whole_write(fd, b.p, b.len);
 	sbuf_done(&b);
 	if (err == 0)
 		return fd;
@@ -198,7 +185,7 @@ handover_note_fact(
 	sbuf_init(&b, HANDOVER_RECORD_MAX);
 	put_fact(&b, now, by, key, value);
 	if (!b.bad && lseek(state, 0, SEEK_END) >= 0)
-		(void)write_all(state, b.p, b.len);
+		(void)!whole_write(state, b.p, b.len);
 	sbuf_done(&b);
 }
 

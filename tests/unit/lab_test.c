@@ -167,17 +167,17 @@ test_numbers(void **state)
 	int64_t n = -1;
 
 	(void)state;
-	assert_true(file_duration("10ms", &n));
+	assert_true(file_heartbeat("10ms", &n));
 	assert_int_equal(n, 10 * MS_NS);
-	assert_true(file_duration("40s", &n));
+	assert_true(file_heartbeat("40s", &n));
 	assert_int_equal(n, 40 * SEC_NS);
-	assert_false(file_duration("41s", &n));
-	assert_false(file_duration("5ms", &n));
-	assert_false(file_duration("15ms", &n)); /* no whole centisecond */
-	assert_false(file_duration("10", &n));
-	assert_false(file_duration("10ms ", &n));
-	assert_false(file_duration("", &n));
-	assert_false(file_duration("99999999999999999999s", &n));
+	assert_false(file_heartbeat("41s", &n));
+	assert_false(file_heartbeat("5ms", &n));
+	assert_false(file_heartbeat("15ms", &n)); /* no whole centisecond */
+	assert_false(file_heartbeat("10", &n));
+	assert_false(file_heartbeat("10ms ", &n));
+	assert_false(file_heartbeat("", &n));
+	assert_false(file_heartbeat("99999999999999999999s", &n));
 	assert_int_equal(n, 40 * SEC_NS); /* untouched by those refused */
 	assert_true(file_number("7", 1, 9, &n));
 	assert_false(file_number("10", 1, 9, &n));
