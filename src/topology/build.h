@@ -54,6 +54,11 @@ void build_push_link(struct build *b, struct seat seat, const struct network *ne
 void build_push_part(struct build *b, struct seat seat, enum topology_part part);
 void build_push_network(struct build *b, const struct network *net); /* or NULL */
 
+/* servers.c: all groups of `s` that requests are sent to, asked from `seat`; the links
+ * to the network `own`, which may be NULL, are not looked at. */
+void build_push_groups(struct build *b, struct seat seat, const struct service *s,
+    const struct network *own);
+
 void build_goal(struct build *b, struct goal goal, uint32_t root);
 
 /* data.c: databases, volumes and the console. Their programs; then what each needs;
