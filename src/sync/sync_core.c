@@ -4,17 +4,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#define HELLO_NS     (200 * MS_NS) /* between greetings nobody answers */
-#define HELLO_MIN_NS (10 * MS_NS)  /* between any two */
-#define KEEPALIVE_NS (100 * MS_NS)
-#define SILENCE_NS   (1000 * MS_NS) /* a peer that says nothing so long is gone */
-#define ACK_NS	     (1 * MS_NS)    /* an acknowledgement waits for company */
-#define RTO_MIN_NS   (50 * MS_NS)
-#define RTO_MAX_NS   (500 * MS_NS)
-#define RETRY_NS     (1000 * MS_NS) /* of what the kernel refused */
-#define ACK_COUNT    16U
-#define SWEEP_STEP   1024U /* entries looked at in one go */
-#define SCAN_STEP    4096U
+#include "sync/sync_say.h"
+
+#define RTO_MIN_NS (50 * MS_NS)
+#define RTO_MAX_NS (500 * MS_NS)
+#define RETRY_NS   (1000 * MS_NS) /* of what the kernel refused */
+#define SWEEP_STEP 1024U	  /* entries looked at in one go */
 
 /* ---- flows and who is to hear of them ------------------------------------------- */
 
@@ -22,12 +17,6 @@ static uint32_t
 clock_us(mono_t now)
 {
 	return (uint32_t)(now.ns / US_NS);
-}
-
-static unsigned
-side_of(const struct sync *s, const struct sync_peer *p)
-{
-	return 1U + (unsigned)(p - s->peer);
 }
 
 bool
@@ -127,7 +116,7 @@ recall(struct sync *s, struct sync_peer *p)
 
 		while (flows->first != 0)
 			sync_table_move(
-			    &s->table, side_of(s, p), flows->first, &p->news);
+			    &s->table, sync_side(s, p), flows->first, &p->news);
 	}
 }
 
@@ -364,8 +353,9 @@ session_close(struct sync *s, struct sync_peer *p)
 	while (p->news.first != 0) {
 		uint32_t i = p->news.first;
 
-		s->table.entry[i].unconfirmed &= (uint8_t) ~(1U << (side_of(s, p) - 1));
-		sync_table_move(&s->table, side_of(s, p), i, NULL);
+		s->table.entry[i].unconfirmed &=
+		    (uint8_t) ~(1U << (sync_side(s, p) - 1));
+		sync_table_move(&s->table, sync_side(s, p), i, NULL);
 		release(s, i);
 	}
 	p->scan = p->waiting = p->rx_snapshot = p->rx_useless = 0;
@@ -464,7 +454,7 @@ static void
 confirm(struct sync *s, mono_t now, struct sync_peer *p, struct sync_slot *slot,
     const struct sync_data *d)
 {
-	const unsigned side = side_of(s, p);
+	const unsigned side = sync_side(s, p);
 	const uint8_t bit = (uint8_t)(1U << (side - 1));
 
 	while (slot->flows.first != 0) {
@@ -488,7 +478,8 @@ lose(struct sync *s, struct sync_peer *p, struct sync_slot *slot)
 {
 	p->figures.lost++;
 	while (slot->flows.first != 0)
-		sync_table_move(&s->table, side_of(s, p), slot->flows.first, &p->news);
+		sync_table_move(
+		    &s->table, sync_side(s, p), slot->flows.first, &p->news);
 }
 
 static bool
@@ -571,7 +562,7 @@ hear_flow(struct sync *s, mono_t now, struct sync_peer *p, const struct flow *f)
 	if (trusts(s, p))
 		e->snapshot = p->rx_mark;
 	/* What passed here a moment ago is not known there yet. */
-	if (knew && e->link[side_of(s, p)].list != NULL && advances(f, &e->flow))
+	if (knew && e->link[sync_side(s, p)].list != NULL && advances(f, &e->flow))
 		return;
 	/* It was to be removed, or is another one now, since it is translated
 	 * otherwise. */
@@ -603,7 +594,7 @@ hear_end(struct sync *s, struct sync_peer *p, const struct sync_data *d)
 		return;
 	p->rx_end = true;
 	s->sweep_mark = p->rx_mark;
-	s->sweep_side = side_of(s, p);
+	s->sweep_side = sync_side(s, p);
 	s->sweep_snapshot = 1;
 }
 
@@ -674,166 +665,6 @@ sync_heard(struct sync *s, mono_t now, unsigned peer, uint64_t seq,
 	note_arrival(p, now, seq, d.n > 0);
 	hear_end(s, p, &d);
 	return 0;
-}
-
-/* ---- what we say ---------------------------------------------------------------- */
-
-static bool
-put_flow(struct sync *s, struct wr *w, uint32_t i)
-{
-	const struct sync_entry *e = &s->table.entry[i];
-	struct wr t = *w;
-
-	sync_record_encode(&e->flow, e->life == SYNC_DEAD, &t);
-	if (t.bad)
-		return false;
-	*w = t;
-	return true;
-}
-
-/* Writes as many news as fit into *w; they belong to `slot` from then on. */
-static unsigned
-put_news(struct sync *s, struct sync_peer *p, struct sync_slot *slot, struct wr *w)
-{
-	unsigned n = 0;
-
-	while (p->news.first != 0 && put_flow(s, w, p->news.first)) {
-		sync_table_move(&s->table, side_of(s, p), p->news.first, &slot->flows);
-		n++;
-	}
-	return n;
-}
-
-/* Goes on with the snapshot. What is news or under way already only has to arrive. */
-static unsigned
-put_snapshot(struct sync *s, struct sync_peer *p, struct sync_slot *slot, struct wr *w)
-{
-	const unsigned side = side_of(s, p);
-	const uint8_t bit = (uint8_t)(1U << (side - 1));
-	unsigned n = 0;
-
-	for (unsigned step = 0; p->scan != 0 && step < SCAN_STEP; step++, p->scan++) {
-		struct sync_entry *e = &s->table.entry[p->scan];
-
-		if (p->scan >= s->table.used) {
-			p->scan = 0;
-			p->speak |= p->waiting == 0;
-			break;
-		}
-		if (e->life != SYNC_LIVE)
-			continue;
-		if (e->link[side].list == NULL) {
-			if (!put_flow(s, w, p->scan))
-				break;
-			sync_table_move(&s->table, side, p->scan, &slot->flows);
-			n++;
-		}
-		if ((e->unconfirmed & bit) == 0)
-			p->waiting++;
-		e->unconfirmed |= bit;
-	}
-	return n;
-}
-
-static bool
-has_news(const struct sync_peer *p)
-{
-	return p->flying < SYNC_WINDOW && (p->news.first != 0 || p->scan != 0);
-}
-
-static bool
-ack_due(const struct sync_peer *p, mono_t now)
-{
-	return p->unacked >= ACK_COUNT ||
-	       (p->unacked > 0 && mono_sub(now, p->rx_at) >= ACK_NS);
-}
-
-static bool
-data_due(const struct sync_peer *p, mono_t now)
-{
-	return p->speak || has_news(p) || ack_due(p, now) ||
-	       mono_sub(now, p->spoke) >= KEEPALIVE_NS;
-}
-
-static uint16_t
-delay_us(const struct sync_peer *p, mono_t now)
-{
-	int64_t us = mono_sub(now, p->rx_at) / US_NS;
-
-	return (uint16_t)(us < UINT16_MAX ? us : UINT16_MAX);
-}
-
-static size_t
-put_data(struct sync *s, mono_t now, struct sync_peer *p,
-    uint8_t payload[static SYNC_PAYLOAD_MAX])
-{
-	struct sync_slot *slot = &p->slot[(p->first + p->flying) % SYNC_WINDOW];
-	struct wr head = {.p = payload, .left = SYNC_DATA_HEAD_LEN};
-	struct wr w = {.p = payload + SYNC_DATA_HEAD_LEN,
-	    .left = SYNC_PAYLOAD_MAX - SYNC_DATA_HEAD_LEN};
-	struct sync_data d = {.acting = s->acting,
-	    .delay_us = delay_us(p, now),
-	    .ack = p->rx_seq,
-	    .ack_bits = p->rx_bits,
-	    .snapshot = p->snapshot,
-	    .useless = p->rx_useless};
-
-	p->speak = false;
-	if (p->flying < SYNC_WINDOW) {
-		unsigned n = put_news(s, p, slot, &w);
-
-		n += put_snapshot(s, p, slot, &w);
-		d.n = (uint16_t)n;
-	}
-	d.snapshot_end = p->scan == 0 && p->waiting == 0 && p->snapshot != 0;
-	if (d.n > 0) {
-		slot->seq = p->seq;
-		slot->sent = now;
-		p->flying++;
-	}
-	p->unacked = 0;
-	p->spoke = now;
-	p->figures.sent++;
-	p->figures.records += d.n;
-	sync_data_encode(&d, &head);
-	ASSERT(!head.bad && !w.bad);
-	return (size_t)(w.p - payload);
-}
-
-static bool
-greeting_due(const struct sync_peer *p, mono_t now)
-{
-	int64_t since = mono_sub(now, p->greeted);
-
-	return (p->greet && since >= HELLO_MIN_NS) || (!p->open && since >= HELLO_NS);
-}
-
-bool
-sync_next(struct sync *s, mono_t now, unsigned peer, struct sync_header *h,
-    uint8_t payload[static SYNC_PAYLOAD_MAX], size_t *len)
-{
-	struct sync_peer *p = &s->peer[peer];
-	struct wr w = {.p = payload, .left = SYNC_PAYLOAD_MAX};
-	const struct sync_hello hello = {.open = p->open, .echo = p->echo};
-
-	if (!p->present)
-		return false;
-	*h = (struct sync_header){.version = SYNC_VERSION, .from = s->epoch};
-	if (greeting_due(p, now)) {
-		h->kind = SYNC_HELLO;
-		h->seq = ++p->seq;
-		sync_hello_encode(&hello, &w);
-		*len = (size_t)(w.p - payload);
-		p->greet = false;
-		p->greeted = now;
-		return true;
-	}
-	if (!p->open || !data_due(p, now))
-		return false;
-	h->kind = SYNC_DATA;
-	h->seq = ++p->seq;
-	*len = put_data(s, now, p, payload);
-	return true;
 }
 
 /* ---- time ----------------------------------------------------------------------- */
@@ -920,25 +751,6 @@ sync_tick(struct sync *s, mono_t now)
 	}
 }
 
-static mono_t
-peer_deadline(const struct sync_peer *p, mono_t now)
-{
-	mono_t due = mono_add(p->greeted, p->greet ? HELLO_MIN_NS : HELLO_NS);
-
-	if (!p->open)
-		return due;
-	if (!p->greet)
-		due = mono_add(p->heard, SILENCE_NS);
-	if (p->speak || has_news(p))
-		return now;
-	due = mono_min(due, mono_add(p->spoke, KEEPALIVE_NS));
-	if (p->unacked > 0)
-		due = mono_min(due, mono_add(p->rx_at, ACK_NS));
-	if (p->flying > 0)
-		due = mono_min(due, mono_add(p->slot[p->first].sent, p->rto_ns));
-	return due;
-}
-
 mono_t
 sync_deadline(const struct sync *s, mono_t now)
 {
@@ -950,7 +762,7 @@ sync_deadline(const struct sync *s, mono_t now)
 		due = s->retry;
 	for (unsigned k = 0; k < SYNC_PEERS_MAX; k++) {
 		if (s->peer[k].present)
-			due = mono_min(due, peer_deadline(&s->peer[k], now));
+			due = mono_min(due, sync_say_deadline(&s->peer[k], now));
 	}
 	return due;
 }
