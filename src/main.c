@@ -48,8 +48,10 @@ const struct verb verbs[] = {
     {"check", cli_check, "[--json] FILE", "check a cluster file",
 	"  --json         findings for programs\n"
 	"\nReports every error in one pass, each with its place, and exits with 1 if\n"
-	"there is one. Nothing is looked up and nothing is changed. - reads standard\n"
-	"input.\n",
+	"there is one. Warns of what is allowed and will hurt, such as routes that\n"
+	"never hold, and of files and programs that this host lacks: run it on a load\n"
+	"balancer. Nothing is asked of the network, and nothing is changed. - reads\n"
+	"standard input.\n",
 	false},
     {"config", cli_config, "[--full] FILE", "print a cluster file as nines reads it",
 	"  --full         with every default that holds\n"

@@ -8,8 +8,9 @@
 #include "base/diag.h"
 #include "config/cluster.h"
 
-/* Warns of certificates that cannot be read here, have expired or soon will. Only
- * warnings: the file may be checked on another host than the one it is for. */
+/* Warns of certificates that cannot be used here, have expired or soon will, and of
+ * other files and programs that are missing. Only warnings: the file may be checked on
+ * another host than the one it is for. */
 void check_files(const struct cluster *c, struct diag_list *diags);
 
 #endif /* NINES_CLI_CHECK_FILES_H */

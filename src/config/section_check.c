@@ -282,6 +282,15 @@ enum {
 	(1U << KEY_PATH | 1U << KEY_HOST | 1U << KEY_METHOD | 1U << KEY_STATUS | \
 	    1U << KEY_BODY)
 
+/* What nobody need write: where `path` alone makes the check one over HTTP, nothing. */
+static void
+derive_path(const void *base, struct sbuf *out)
+{
+	const struct check_conf *c = base;
+
+	sbuf_puts(out, c->type == CHECK_HTTP ? "" : "/");
+}
+
 static const struct key check_key[] = {
     [KEY_TCP] =
 	{
@@ -305,6 +314,7 @@ static const struct key check_key[] = {
 	    .kind = VALUE_TARGET,
 	    FIELD(struct check_conf, path),
 	    .preset = "/",
+	    .derived = derive_path,
 	    .doc = "What to ask for over HTTP.",
 	    .applies = is_http,
 	},

@@ -16,6 +16,7 @@
 #include "config/service_net.h"
 #include "config/service_parts.h"
 #include "config/service_tls.h"
+#include "config/service_traps.h"
 #include "config/units.h"
 
 #define LIMIT_MAX 10000000 /* of anything that is counted */
@@ -759,6 +760,7 @@ finish_service(struct reader *r, const struct yaml *node, void *base, uint64_t g
 		(void)reader_error(r, yaml_get(yaml_get(node, "check"), "ping")->key,
 		    "key-conflict",
 		    "\"ping\" is for floating IPs: a server is more than its host");
+	service_traps(r, node, s);
 	r->service = NULL;
 }
 

@@ -64,13 +64,13 @@ service_net_finish_server(
 
 /* Every server can be reached from `s->source`. */
 static void
-check_families(struct reader *r, const struct yaml *source, const struct service *s)
+check_families(
+    struct reader *r, const struct yaml *source, const struct service *s, int family)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
 
-		if (server->at.ip.family == 0 ||
-		    server->at.ip.family == s->source.family)
+		if (server->at.ip.family == 0 || server->at.ip.family == family)
 			continue;
 		(void)reader_error(r, source, "key-conflict",
 		    "server \"%s\" has an address of the other family", server->name);
@@ -103,9 +103,11 @@ service_net_finish(struct reader *r, const struct yaml *node, struct service *s)
 	const struct yaml *pool = yaml_get(node, "pool");
 
 	if (s->source.family != 0)
-		check_families(r, source, s);
-	if (s->source_network != NULL)
+		check_families(r, source, s, s->source.family);
+	if (s->source_network != NULL) {
+		check_families(r, source, s, s->source_network->subnet.ip.family);
 		check_network(r, source, s);
+	}
 	if (!s->transparent)
 		return;
 	if (source != NULL)

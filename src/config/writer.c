@@ -166,6 +166,8 @@ key_is_preset(const struct key *k, const void *base)
 	write_value(k, base, &is);
 	if (k->derived != NULL)
 		k->derived(base, &preset);
+	else if (k->kind == VALUE_PERCENT && k->preset != NULL)
+		sbuf_puts(&preset, k->preset);
 	else if (k->preset != NULL)
 		write_text(&preset, k->preset);
 	same = strcmp(sbuf_text(&is), sbuf_text(&preset)) == 0;

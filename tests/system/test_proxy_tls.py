@@ -628,6 +628,14 @@ def test_check_warns_of_expiry(other, folder):
     make_certificate(folder, "r", ["r.test"], days=0)
     assert findings() in ([("warning", "certificate-expired")],
                           [("warning", "certificate-expires")])
+    make_certificate(folder, "q", ["r.test"], days=31)
+    make_certificate(folder, "r", ["r.test"], days=31)
+    for parts, said in ((["r.crt"], "no-key"), (["r.crt", "q.key"], "wrong-key"), (["r.key", "r.crt"], None)):
+        with open(f"{folder}/r.pem", "wb") as out:
+            for part in parts:
+                with open(f"{folder}/{part}", "rb") as f:
+                    out.write(f.read())
+        assert findings() == ([("warning", said)] if said else [])
     with open(f"{folder}/r.pem", "w", encoding="utf-8") as f:
         f.write("nonsense")
     assert findings() == [("warning", "no-certificate")]
