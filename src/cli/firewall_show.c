@@ -180,7 +180,41 @@ address_of(const struct cluster *c, const char *name, uint8_t family, struct ip 
 		ip->byte[ip_len(ip) - 1] |= 0xfe;
 		return ip_in_net(ip, &c->network[i].subnet);
 	}
+	for (size_t i = 0; i < c->n_vpns; i++) {
+		if (strcmp(c->vpn[i].name, name) != 0)
+			continue;
+		*ip = c->vpn[i].subnet.ip; /* some client */
+		ip->byte[ip_len(ip) - 1] |= 2;
+		return true;
+	}
 	return false;
+}
+
+/* Both ends, of one family where there is a choice; false: said why not. */
+static bool
+resolve(const struct cluster *c, const char *from, const char *to, struct packet *p)
+{
+	char src[IP_STR_LEN], dst[IP_STR_LEN];
+	const char *unknown = NULL;
+
+	if (!address_of(c, from, 0, &p->src))
+		unknown = from;
+	else if (!address_of(c, to, p->src.family, &p->dst) &&
+		 (!address_of(c, to, 0, &p->dst) ||
+		     !address_of(c, from, p->dst.family, &p->src)))
+		unknown = to;
+	if (unknown != NULL)
+		(void)fprintf(stderr,
+		    "nines firewall: \"%s\" is neither an address nor a network, host, "
+		    "floating IP, service or VPN with one in the file\n",
+		    unknown);
+	else if (p->src.family != p->dst.family)
+		(void)fprintf(stderr,
+		    "nines firewall: %s and %s cannot talk, one is IPv6 and one is "
+		    "not; "
+		    "say two addresses of one kind\n",
+		    ip_format(&p->src, src), ip_format(&p->dst, dst));
+	return unknown == NULL && p->src.family == p->dst.family;
 }
 
 /* "80", "53/udp", "icmp" */
@@ -227,7 +261,7 @@ say(const struct host *h, const struct packet_fate *fate, const char *what)
 {
 	char text[IP_ENDPOINT_LEN];
 
-	(void)printf("%s: %s %s: ", h->name, fate->accepted ? "" : "not", what);
+	(void)printf("%s: %s%s: ", h->name, fate->accepted ? "" : "not ", what);
 	print_reason(fate->rule);
 	if (fate->dnat != NULL) {
 		(void)printf("    passed on to %s: ",
@@ -328,17 +362,11 @@ firewall_test(
 	struct packet p = {.port = 0};
 	bool ok = true, asked = false;
 
-	if (!address_of(c, to, 0, &p.dst) ||
-	    !address_of(c, from, p.dst.family, &p.src)) {
-		(void)fprintf(stderr, "nines firewall: FROM and TO are addresses, or "
-				      "names of the file\n");
+	if (!resolve(c, from, to, &p))
 		return EXIT_USAGE;
-	}
-	if (!parse_port(port, &p) || p.src.family != p.dst.family) {
-		(void)fprintf(stderr,
-		    p.src.family != p.dst.family
-			? "nines firewall: an IPv4 and an IPv6 address\n"
-			: "nines firewall: PORT is such as 443, 53/udp or icmp\n");
+	if (!parse_port(port, &p)) {
+		(void)fprintf(
+		    stderr, "nines firewall: PORT is such as 443, 53/udp or icmp\n");
 		return EXIT_USAGE;
 	}
 	if (c->firewall.n_hosts > 0)

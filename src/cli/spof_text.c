@@ -309,6 +309,10 @@ spof_text(const struct spof *s, struct sbuf *out)
 		sbuf_puts(out, "(no memory for the picture)\n");
 	if (out->len > before)
 		sbuf_puts(out, "\n");
+	if (topology_n_goals(s->topology) == 0)
+		sbuf_puts(out,
+		    "nothing to analyse: the file has no service, floating IP, "
+		    "VPN or data that could end\n");
 	put_goals(s, out);
 	spof_history_text(s, out);
 	for (size_t i = 0; i < s->findings.n; i++) {

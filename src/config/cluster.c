@@ -272,10 +272,14 @@ static void
 finish_root(struct reader *r, const struct yaml *node, void *base, uint64_t given)
 {
 	const uint64_t one = 1U << ROOT_KEY_NETWORK, many = 1U << ROOT_KEY_NETWORKS;
+	const struct yaml *list = yaml_get(node, "hosts");
+	const struct cluster *c = base;
 
-	(void)base;
 	complete_gateways(r);
 	warn_not_run(r, node);
+	if (c->n_hosts == 0 && list != NULL && list->kind == YAML_MAP && list->n == 0)
+		diag_hint(reader_error(r, list, "missing-key", "the file has no host"),
+		    "such as hosts: {web1: 10.0.0.21}");
 	if ((given & (one | many)) == 0)
 		diag_hint(
 		    reader_error(r, node, "missing-key", "the file has no network"),

@@ -245,6 +245,13 @@ character(const unsigned char *p, size_t left)
 	return c < 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff ? 0 : n;
 }
 
+/* What some editors put before the first character. */
+static bool
+begins_with_mark(const unsigned char *p, size_t len)
+{
+	return len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0;
+}
+
 /*
  * Refuses what libfyaml 0.7.12 should never see. Fuzzing found it looping for ever in a
  * directive; and what no person typed on purpose it need not try to understand.
@@ -261,7 +268,10 @@ screen(struct builder *b, const char *text, size_t len)
 		/* A carriage return alone would begin a line, too. */
 		if (n == 0 || (*p == '\r' && (end - p == 1 || p[1] != '\n')))
 			return refuse(b, &at, "bad-character",
-			    "not a printable character in UTF-8");
+			    begins_with_mark(p, (size_t)(end - p))
+				? "a byte order mark: save the file as UTF-8 without "
+				  "one"
+				: "not a printable character in UTF-8");
 		if (*p == '%' && at.column == 1)
 			return refuse(b, &at, "directive",
 			    "directives are not part of the language");

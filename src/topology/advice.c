@@ -150,6 +150,33 @@ same_talk(const struct floating_ip *a, const struct floating_ip *b)
 	return true;
 }
 
+/* True if `ip` is one of the hosts that may have `f`, or a floating IP of theirs: who
+ * is cut off still reaches himself. */
+static bool
+is_one_of(const struct cluster *c, const struct floating_ip *f, const struct ip *ip)
+{
+	const struct host *h = cluster_host_by_address(c, ip, 1);
+	const struct floating_ip *at = topology_floating_ip_at(c, ip);
+
+	if (h != NULL)
+		return floating_ip_rank(f, h) >= 0;
+	for (size_t i = 0; at != NULL && i < at->n_hosts; i++) {
+		if (floating_ip_rank(f, at->host[i]) >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* Checks of a program of the host's own succeed behind a cut wire too. */
+static bool
+is_witness(const struct cluster *c, const struct floating_ip *f,
+    const struct check_conf *check)
+{
+	if (check->type == CHECK_PING)
+		return !is_one_of(c, f, &check->ping);
+	return check->type == CHECK_EXEC;
+}
+
 /* True if a host that is cut off would know: it, or one it moves with, has a check. */
 static bool
 has_witness(const struct cluster *c, const struct floating_ip *f)
@@ -159,7 +186,7 @@ has_witness(const struct cluster *c, const struct floating_ip *f)
 		bool together = g == f || (g->group != NULL && f->group != NULL &&
 					      strcmp(g->group, f->group) == 0);
 
-		if (together && g->check.type != CHECK_NONE)
+		if (together && is_witness(c, f, &g->check))
 			return true;
 	}
 	return false;
@@ -293,6 +320,7 @@ advise(struct drafts *d)
 	advise_witnesses(d);
 	advise_zones(d);
 	advise_data(d);
+	advise_closed(d);
 }
 
 void

@@ -59,6 +59,9 @@ void build_push_network(struct build *b, const struct network *net); /* or NULL 
 void build_push_groups(struct build *b, struct seat seat, const struct service *s,
     const struct network *own);
 
+/* Who has floating address `f`: a host of it with its link and its part. */
+void build_push_floating_ip(struct build *b, const struct floating_ip *f);
+
 void build_goal(struct build *b, struct goal goal, uint32_t root);
 
 /* data.c: databases, volumes and the console. Their programs; then what each needs;

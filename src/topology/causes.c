@@ -181,6 +181,63 @@ cause_at_routers(struct drafts *d, const struct failure *f, const struct routers
 	return true;
 }
 
+/* A route of the gateways all of whose next hops are the one host that is gone. */
+static bool
+cause_of_route(struct drafts *d, const struct failure *f, struct cause *out)
+{
+	const struct cluster *c = d->t->cluster;
+
+	for (size_t i = 0; i < c->gateways.n_routes; i++) {
+		const struct gateway_route *route = &c->gateways.route[i];
+		const struct host *h = NULL;
+		size_t gone = 0;
+
+		for (size_t k = 0; k < route->via.n_hops; k++) {
+			h = cluster_host_by_address(c, &route->via.hop[k].ip, 1);
+			gone += h != NULL &&
+				(takes_owner(f, h, route->via.hop[k].network) ||
+				    (f->kind == AVAIL_LINK && f->host == h));
+		}
+		if (h == NULL || gone < route->via.n_hops)
+			continue;
+		cause_put(out, N213, route->place, route->text);
+		out->reason = draft_text(d, "the gateways reach %s over %s alone",
+		    route->text, route->via.text[0]);
+		out->change = "lead it to a floating IP that several hosts can have";
+		return true;
+	}
+	return false;
+}
+
+/* Hosts on a network where the firewall has no floating IP know one of its hosts. */
+static bool
+cause_of_fixed_firewall(struct drafts *d, const struct failure *f, struct cause *out)
+{
+	const struct cluster *c = d->t->cluster;
+	const struct firewall_conf *fw = &c->firewall;
+
+	if (fw->n_hosts < 2 || count_taken(f, fw->host, fw->n_hosts, f->network) == 0)
+		return false;
+	for (size_t i = 0; i < fw->host[0]->n_addresses; i++) {
+		const struct network *net = fw->host[0]->address[i].network;
+
+		if (!topology_behind_firewall(c, net) ||
+		    topology_firewall_floats(c, net))
+			continue;
+		cause_put(out, N213, fw->place, NULL);
+		out->reason = draft_text(d,
+		    "the firewall has no floating IP on %s: hosts there send to one of "
+		    "its hosts",
+		    net->name);
+		out->change = draft_text(d,
+		    "add a floating IP on %s that its hosts can have, in one group "
+		    "with its others",
+		    net->name);
+		return true;
+	}
+	return false;
+}
+
 static bool
 cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
 {
@@ -198,7 +255,8 @@ cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
 		out->change = "add a second router to \"upstream\"";
 		return true;
 	}
-	return cause_at_routers(d, f, &firewall, out) ||
+	return cause_of_route(d, f, out) || cause_of_fixed_firewall(d, f, out) ||
+	       cause_at_routers(d, f, &firewall, out) ||
 	       cause_at_routers(d, f, &gateway, out);
 }
 
@@ -433,4 +491,28 @@ cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
 			return;
 	}
 	cause_by_kind(d, goal, f, out);
+}
+
+void
+cause_of_loss(struct drafts *d, const struct goal *goal, struct cause *out)
+{
+	static const struct failure none = {.kind = AVAIL_KINDS};
+	const struct service *s = goal->service;
+	struct strength n;
+
+	cause_put(out, N108, goal->place, goal->name);
+	out->reason = draft_text(d, "%s%s%s is down with all else at work",
+	    s != NULL ? "" : goal->what, s != NULL ? "" : " ", goal->name);
+	out->change = "what it needs is not there: its address, the way to it, servers";
+	if (s == NULL)
+		return;
+	n = strength_of(d, s, &s->group[s->active], s->needs, &none);
+	if (n.all >= s->needs)
+		return;
+	out->reason = draft_text(d,
+	    "%s is down: it needs %u servers, of those that it has "
+	    "%zu count",
+	    s->name, s->needs, n.all);
+	out->change = "add servers, or say a smaller \"needs\"; backups count with "
+		      "backup_below: 100%, those of weight 0 never";
 }

@@ -47,6 +47,9 @@ const char *draft_text(struct drafts *d, const char *fmt, ...) PRINTF(2, 3);
 void cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
     struct cause *out);
 
+/* Why `goal` is down whatever works: which it is. */
+void cause_of_loss(struct drafts *d, const struct goal *goal, struct cause *out);
+
 /* The same for a certificate (certificates.c). */
 void cause_of_certificate(struct drafts *d, const struct failure *f, struct cause *out);
 
@@ -74,7 +77,8 @@ void draft_say(struct drafts *d, enum finding_level level, enum finding_code cod
     struct spot spot, const char *reason, const char *change);
 
 /* What is no single point of failure and yet to be said. */
-void advise_data(struct drafts *d); /* data_advice.c */
+void advise_data(struct drafts *d);   /* data_advice.c */
+void advise_closed(struct drafts *d); /* closed.c */
 void advise(struct drafts *d);
 void advise_certificate(struct drafts *d, const struct certificate *c);
 void advise_renewals(struct drafts *d, const struct certificate *list, size_t n);

@@ -163,6 +163,21 @@ add_singles(struct drafts *d, size_t goal, const struct cutsets *cuts)
 	}
 }
 
+/* Not there at all, by the file or by what has failed already. */
+static void
+add_lost(struct drafts *d, size_t goal)
+{
+	const struct goal *g = &d->t->goal[goal].goal;
+	struct cause cause = {.change = NULL};
+	struct draft *draft;
+
+	cause_of_loss(d, g, &cause);
+	draft = draft_add(
+	    d, &cause, g->must_survive != 0 ? FINDING_ERROR : FINDING_WARNING);
+	if (draft != NULL)
+		index_add(d->arena, &draft->goal, goal);
+}
+
 static int
 find_singles(struct drafts *d, const uint8_t *failed)
 {
@@ -178,7 +193,9 @@ find_singles(struct drafts *d, const uint8_t *failed)
 			err = graph_cone(&t->graph, t->goal[i].root, scratch, &cone);
 		if (err == 0)
 			err = cutsets_find(&t->graph, &cone, failed, 1, scratch, &cuts);
-		if (err == 0 && !cuts.lost)
+		if (err == 0 && cuts.lost)
+			add_lost(d, i);
+		else if (err == 0)
 			add_singles(d, i, &cuts);
 		arena_free(scratch);
 		if (err != 0)

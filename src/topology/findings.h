@@ -23,6 +23,7 @@
 	X(N105, "zone", "A zone without which a goal ends.")                        \
 	X(N106, "server", "A server program without which a goal ends.")            \
 	X(N107, "outside", "Something outside the file without which a goal ends.") \
+	X(N108, "down", "A goal that ends before anything has failed.")             \
 	X(N201, "one-host", "A floating address that only one host can have.")      \
 	X(N202, "no-follow",                                                        \
 	    "A floating address stays on a host that has lost its servers.")        \
@@ -69,7 +70,8 @@
 	X(N308, "two-copies",                                                       \
 	    "Two hosts of a volume cannot tell a dead peer from a cut wire.")       \
 	X(N309, "copies-path", "Copies go over the network that clients use.")      \
-	X(N310, "asynchronous", "A failover loses the last acknowledged writes.")
+	X(N310, "asynchronous", "A failover loses the last acknowledged writes.")   \
+	X(N311, "closed", "Nothing lets clients outside come to a service.")
 
 enum finding_code {
 #define X(code, name, what) code,

@@ -159,19 +159,33 @@ topology_network_of(const struct cluster *c, const struct server *server)
 }
 
 const struct floating_ip *
-topology_server_floating_ip(const struct cluster *c, const struct server *server)
+topology_floating_ip_at(const struct cluster *c, const struct ip *ip)
 {
-	if (server->host != NULL || server->unix_path != NULL)
-		return NULL;
 	for (size_t i = 0; i < c->n_floating_ips; i++) {
 		const struct floating_ip *f = &c->floating_ip[i];
 
 		for (size_t k = 0; k < f->n_addresses; k++) {
-			if (ip_equal(&f->address[k], &server->at.ip))
+			if (ip_equal(&f->address[k], ip))
 				return f;
 		}
 	}
 	return NULL;
+}
+
+const struct floating_ip *
+topology_server_floating_ip(const struct cluster *c, const struct server *server)
+{
+	if (server->host != NULL || server->unix_path != NULL)
+		return NULL;
+	return topology_floating_ip_at(c, &server->at.ip);
+}
+
+bool
+topology_route_leads(const struct gateway_route *route, const struct network *net)
+{
+	return route->to.ip.family == net->subnet.ip.family &&
+	       route->to.bits <= net->subnet.bits &&
+	       ip_in_net(&net->subnet.ip, &route->to);
 }
 
 bool

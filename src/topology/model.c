@@ -98,30 +98,58 @@ push_gateway(struct build *b, struct seat seat)
 	graph_push(b->g, graph_all(b->g, mark));
 }
 
+/* Whoever answers at a next hop, and leads on to `net` if he is on it (or NULL): a host
+ * of the file, one of several, or neither. */
+static void
+push_hop(struct build *b, const struct gateway_hop *hop, const struct network *net)
+{
+	const struct floating_ip *f = topology_floating_ip_at(b->c, &hop->ip);
+	struct seat seat = {.host = cluster_host_by_address(b->c, &hop->ip, 1)};
+	uint32_t mark;
+
+	if (f != NULL) {
+		build_push_floating_ip(b, f);
+	} else if (seat.host != NULL) {
+		mark = graph_open(b->g);
+		build_push_host(b, seat);
+		build_push_link(b, seat, hop->network);
+		if (net != NULL && host_address_on(seat.host, net) != NULL)
+			build_push_link(b, seat, net);
+		graph_push(b->g, graph_all(b->g, mark));
+	} else {
+		graph_push(b->g, build_outside_leaf(b, &hop->ip, SURVIVE_NETWORK));
+	}
+}
+
 static void
 push_upstream(struct build *b)
 {
 	const struct gateway_via *via = &b->c->gateways.upstream;
 	uint32_t mark = graph_open(b->g);
 
-	for (size_t i = 0; i < via->n_hops; i++) {
-		const struct host *h =
-		    cluster_host_by_address(b->c, &via->hop[i].ip, 1);
-
-		if (h != NULL) {
-			uint32_t inner = graph_open(b->g);
-
-			build_push_host(b, (struct seat){.host = h});
-			build_push_link(
-			    b, (struct seat){.host = h}, via->hop[i].network);
-			graph_push(b->g, graph_all(b->g, inner));
-		} else {
-			graph_push(b->g,
-			    build_outside_leaf(b, &via->hop[i].ip, SURVIVE_NETWORK));
-		}
-	}
+	for (size_t i = 0; i < via->n_hops; i++)
+		push_hop(b, &via->hop[i], NULL);
 	if (graph_pending(b->g, mark) > 0)
 		graph_push(b->g, graph_any(b->g, mark));
+}
+
+/* One of the next hops by which the gateways reach `net`, for each of its routes. */
+static void
+push_routes(struct build *b, const struct network *net)
+{
+	const struct gateways *gw = &b->c->gateways;
+
+	for (size_t i = 0; i < gw->n_routes; i++) {
+		const struct gateway_route *route = &gw->route[i];
+		uint32_t mark;
+
+		if (!topology_route_leads(route, net))
+			continue;
+		mark = graph_open(b->g);
+		for (size_t k = 0; k < route->via.n_hops; k++)
+			push_hop(b, &route->via.hop[k], net);
+		graph_push(b->g, graph_any(b->g, mark));
+	}
 }
 
 /* From the world through the gateways: their own state stays routed without the part.
@@ -145,11 +173,13 @@ gateways_node(struct build *b)
 	return graph_all(b->g, mark);
 }
 
-/* The firewall's addresses move together: who has them needs all of these links. */
+/* The firewall's addresses move together: who has them needs all of these links. Where
+ * it has none, on `net`, hosts send to the one or the other, and each is needed. */
 static uint32_t
-firewall_node(struct build *b)
+firewall_node(struct build *b, const struct network *net)
 {
 	const struct firewall_conf *fw = &b->c->firewall;
+	bool floats = topology_firewall_floats(b->c, net);
 	uint32_t mark = graph_open(b->g), any;
 	struct seat seat;
 
@@ -161,32 +191,42 @@ firewall_node(struct build *b)
 
 		build_push_host(b, seat);
 		build_push_part(b, seat, PART_VIP);
+		build_push_link(b, seat, net);
 		for (size_t k = 0; k < fw->n_floating_ips; k++)
 			build_push_link(b, seat, fw->floating_ip[k]->network);
 		graph_push(b->g, graph_all(b->g, inner));
 	}
-	graph_push(b->g, graph_any(b->g, any));
+	graph_push(b->g, floats ? graph_any(b->g, any) : graph_all(b->g, any));
 	return graph_all(b->g, mark);
 }
 
-/* True if the firewall stands between the gateways, or the outside, and `net`. */
-static bool
-behind_firewall(const struct cluster *c, const struct network *net)
+bool
+topology_firewall_floats(const struct cluster *c, const struct network *net)
+{
+	for (size_t k = 0; k < c->firewall.n_floating_ips; k++) {
+		if (c->firewall.floating_ip[k]->network == net)
+			return true;
+	}
+	return false;
+}
+
+bool
+topology_behind_firewall(const struct cluster *c, const struct network *net)
 {
 	const struct firewall_conf *fw = &c->firewall;
-	bool inside = false, outside = false;
+	bool outside = false;
 
-	if (fw->n_hosts == 0 || net == fw->outside ||
-	    side_has(&c->gateways.inside, net) || side_has(&c->gateways.outside, net))
+	if (fw->n_hosts == 0 || net->dedicated || net == fw->outside ||
+	    side_has(&c->gateways.inside, net) || side_has(&c->gateways.outside, net) ||
+	    host_address_on(fw->host[0], net) == NULL)
 		return false;
-	for (size_t k = 0; k < fw->n_floating_ips; k++) {
-		const struct network *at = fw->floating_ip[k]->network;
+	for (size_t i = 0; i < fw->host[0]->n_addresses; i++) {
+		const struct network *at = fw->host[0]->address[i].network;
 
-		inside = inside || at == net;
 		outside =
 		    outside || at == fw->outside || side_has(&c->gateways.inside, at);
 	}
-	return inside && outside;
+	return outside;
 }
 
 /* How clients come to `net`; they are there already if nothing says otherwise. */
@@ -194,12 +234,15 @@ static void
 push_way_in(struct build *b, const struct network *net)
 {
 	const struct cluster *c = b->c;
-	bool firewall = behind_firewall(c, net);
+	bool firewall = topology_behind_firewall(c, net);
 
 	if (firewall)
-		graph_push(b->g, firewall_node(b));
-	if (c->gateways.n_hosts > 0 && (side_has(&c->gateways.inside, net) || firewall))
+		graph_push(b->g, firewall_node(b, net));
+	if (c->gateways.n_hosts > 0 &&
+	    (side_has(&c->gateways.inside, net) || firewall)) {
 		graph_push(b->g, gateways_node(b));
+		push_routes(b, net);
+	}
 	build_push_network(b, net);
 }
 

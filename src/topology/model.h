@@ -63,6 +63,19 @@ bool topology_backups_count(
 const struct network *topology_network_of(
     const struct cluster *c, const struct server *server);
 
+/* The floating IP of address `ip`; or NULL. */
+const struct floating_ip *topology_floating_ip_at(
+    const struct cluster *c, const struct ip *ip);
+
+/* True if the gateways send by `route` what is for `net`. */
+bool topology_route_leads(const struct gateway_route *route, const struct network *net);
+
+/* True if the firewall stands between the gateways, or the outside, and `net`. */
+bool topology_behind_firewall(const struct cluster *c, const struct network *net);
+
+/* True if the firewall has a floating IP on `net`. */
+bool topology_firewall_floats(const struct cluster *c, const struct network *net);
+
 /* The floating IP that `server` stands for; or NULL. */
 const struct floating_ip *topology_server_floating_ip(
     const struct cluster *c, const struct server *server);

@@ -19,9 +19,8 @@ unix_server(struct build *b, const struct server *server, const struct host *h)
 	return GRAPH_NONE;
 }
 
-/* An address that is another floating IP of the file. */
-static void
-push_floating_server(struct build *b, const struct floating_ip *f)
+void
+build_push_floating_ip(struct build *b, const struct floating_ip *f)
 {
 	uint32_t mark = graph_open(b->g);
 	struct seat seat;
@@ -55,7 +54,7 @@ server_base(struct build *b, const struct service *s, size_t i)
 		build_push_host(b, (struct seat){.host = server->host});
 		build_push_link(b, (struct seat){.host = server->host}, net);
 	} else if (f != NULL) {
-		push_floating_server(b, f);
+		build_push_floating_ip(b, f);
 	}
 	build_push_network(b, net);
 	b->server_base[at] = graph_all(b->g, mark) + 1;

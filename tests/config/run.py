@@ -104,6 +104,34 @@ def examples():
         check(said and said[1] in found, f"examples/broken/{path.name}: finds {found}")
 
 
+def what_if():
+    """What is taken away counts like what fails; a file of nothing is no clean bill."""
+    file = str(ROOT / "examples/pair.yaml")
+    gone = nines("spof", "--without", "lb1,lb2", file)
+    check(gone.returncode == 1 and "error N108: site is down" in gone.stdout, gone.stdout)
+    one = nines("spof", "--without", "web1", file)
+    check(one.returncode == 0 and "N108" not in one.stdout, one.stdout)
+    bare = "cluster: x\nnetwork: 10.0.0.0/24\nhosts: {a: 10.0.0.1}\n"
+    check("nothing to analyse" in nines("spof", "-", stdin=bare).stdout, "nothing to analyse")
+
+
+def firewall_test():
+    """It says which of its words it does not know, and chooses one family for both."""
+    file = str(ROOT / "examples/reference.yaml")
+    for words, status, said in (
+        (("203.0.113.7", "nobody", "80"), 2, '"nobody" is neither'),
+        (("nobody", "www", "80"), 2, '"nobody" is neither'),
+        (("2001:db8::1", "www", "80"), 2, "one is IPv6"),
+        (("203.0.113.7", "www", "0"), 2, "PORT is such as"),
+        (("203.0.113.7", "www", "80"), 0, "fw1: let through: allow 1"),
+        (("203.0.113.7", "www", "81"), 1, "fw1: not let through"),
+        (("office", "www", "22"), 0, "fw1: let through: allow 3"),
+    ):
+        answer = nines("firewall", "test", "-f", file, *words)
+        text = answer.stdout + answer.stderr
+        check(answer.returncode == status and said in text, f"test {words}: {text}")
+
+
 def pair():
     """The example that the manual begins with survives any one host, and says what not."""
     answer = nines("spof", "--json", str(ROOT / "examples/pair.yaml"))
@@ -289,6 +317,8 @@ def main():
     generated()
     examples()
     pair()
+    what_if()
+    firewall_test()
     rates()
     certificates()
     terse()

@@ -312,6 +312,60 @@ test_single_failures(void **state)
 	}
 }
 
+/* Two gateways, two firewalls; `more` addresses of theirs, what the gateways say. */
+#define WAY(more, gateways)                                                            \
+	"cluster: x\n"                                                                 \
+	"networks: {internet: 198.51.100.0/24, edge: 10.0.0.0/24, lan: 10.0.1.0/24}\n" \
+	"hosts:\n"                                                                     \
+	"  gw1: {internet: 198.51.100.2, edge: 10.0.0.2}\n"                            \
+	"  gw2: {internet: 198.51.100.3, edge: 10.0.0.3}\n"                            \
+	"  fw1: {edge: 10.0.0.11, lan: 10.0.1.11}\n"                                   \
+	"  fw2: {edge: 10.0.0.12, lan: 10.0.1.12}\n"                                   \
+	"  lb1: {lan: 10.0.1.21}\n"                                                    \
+	"  lb2: {lan: 10.0.1.22}\n"                                                    \
+	"floating_ips:\n"                                                              \
+	"  www: {address: 10.0.1.20, hosts: [lb1, lb2]}\n"                             \
+	"  fwo: {address: 10.0.0.10, hosts: [fw1, fw2], group: fw}\n" more             \
+	"firewall: {hosts: [fw1, fw2], allow: [{from: any, to: site}]}\n"              \
+	"gateways: {hosts: [gw1, gw2], between: [internet, edge]" gateways "}\n"       \
+	"services: {site: {listen: www:80, servers: [lb1:81, lb2:81], check: /h}}\n"
+#define INNER "  fwi: {address: 10.0.1.10, hosts: [fw1, fw2], group: fw}\n"
+#define NETS  "network internet, network edge, network lan"
+
+/* Where the gateways' routes lead, and whom hosts behind the firewall can know. */
+static void
+test_ways_in(void **state)
+{
+	static const struct row ways[] = {
+	    {"by floating addresses on both sides", WAY(INNER, ""), NETS},
+	    {"said so", WAY(INNER, ", routes: {lan: fwo}"), NETS},
+	    {"to one firewall", WAY(INNER, ", routes: {lan: fw2}"),
+		NETS ", host fw2, link fw2 edge, link fw2 lan"},
+	    {"to both of them", WAY(INNER, ", routes: {lan: [fw1, fw2]}"), NETS},
+	    {"to a router that is not in the file",
+		WAY(INNER, ", routes: {lan: 10.0.0.99}"), NETS ", outside 10.0.0.99"},
+	    {"without one on the inside", WAY("", ", routes: {lan: fwo}"),
+		NETS
+		", host fw1, host fw2, link fw1 edge, link fw1 lan, link fw2 edge, "
+		"link fw2 lan, part fw1 vip, part fw2 vip"},
+	};
+	char found[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		const struct cluster *c = parse(ways[i].text);
+		struct topology *t = topology_new(c);
+
+		assert_non_null(t);
+		lethal(t, 0, found, sizeof(found));
+		if (strcmp(found, ways[i].lethal) != 0)
+			print_message("%s:\n", ways[i].what);
+		assert_string_equal(found, ways[i].lethal);
+		topology_free(t);
+		cluster_unref(c);
+	}
+}
+
 #define GATEWAYS                                                                  \
 	"cluster: x\n"                                                            \
 	"networks: {out: 198.51.100.0/24, edge: 10.0.0.0/24, lan: 10.0.1.0/24}\n" \
@@ -557,6 +611,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single_failures),
 	    cmocka_unit_test(test_vpns),
+	    cmocka_unit_test(test_ways_in),
 	    cmocka_unit_test(test_pairs),
 	    cmocka_unit_test(test_data_goals),
 	    cmocka_unit_test(test_availability),
