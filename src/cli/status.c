@@ -16,6 +16,8 @@
 #include "cli/control.h"
 #include "cli/verbs.h"
 
+#define SERVICE_LEN 64 /* of its name, with the NUL */
+
 struct view {
 	const json_t *answer;
 	struct stats *stats; /* the proxy's counters; NULL: none to be had */
@@ -63,6 +65,8 @@ mood_of(const char *value)
 	    {"yes", WAITING},
 	    {"trial", WAITING},
 	    {"off", WAITING},
+	    {"ok", GOOD},
+	    {"note", WAITING},
 	};
 	size_t n = strcspn(value, " ");
 
@@ -170,6 +174,19 @@ counters(const struct view *v, const char *name, const char *label,
 	}
 }
 
+/* A port that the proxy cannot have is nobody's to answer. */
+static void
+show_ports(struct view *v)
+{
+	const json_t *fact = find_fact(v, "proxy listen", "");
+
+	if (fact == NULL || mood_of(text_of(fact, "value")) == GOOD)
+		return;
+	(void)printf("  %-14s ", "ports");
+	say(v, text_of(fact, "value"), 0);
+	(void)printf("\n");
+}
+
 static void
 show_parts(struct view *v)
 {
@@ -196,6 +213,7 @@ show_parts(struct view *v)
 		}
 		(void)printf("\n");
 	}
+	show_ports(v);
 }
 
 static void
@@ -406,32 +424,88 @@ show_sources(struct view *v, const char *service)
 	(void)printf("\n");
 }
 
+/* Files that the cluster file names for it, where there is something to say of them. */
 static void
-show_services(struct view *v)
+show_files(struct view *v, const char *service)
+{
+	static const char *const kind[][2] = {{"proxy tls ", "TLS"},
+	    {"proxy page ", "pages"}, {"proxy sticky ", "cookie's key"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(kind); i++) {
+		const json_t *fact = find_fact(v, kind[i][0], service);
+
+		if (fact == NULL)
+			continue;
+		(void)printf("    %-20s ", kind[i][1]);
+		say(v, text_of(fact, "value"), 0);
+		(void)printf("\n");
+	}
+}
+
+static void
+show_service(struct view *v, const char *name, const char *value)
 {
 	static const char *const fields[] = {
 	    "requests", "connections", "responses_5xx"};
-	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
 	char label[STATS_LABEL_LEN];
-	const char *name;
+
+	(void)printf("  %-22s ", name);
+	say(v, value, 8);
+	(void)snprintf(label, sizeof(label), "service=%s", name);
+	counters(v, "proxy_service", label, fields, ARRAY_LEN(fields));
+	(void)printf("\n");
+	show_servers(v, name);
+	show_sources(v, name);
+	show_files(v, name);
+}
+
+/* The service of which `fact` shows the first server, if nothing is said of that
+ * service itself: no check has come to a verdict. */
+static bool
+is_unheard(const struct view *v, const json_t *fact, char service[static SERVICE_LEN])
+{
+	const json_t *other;
+	const char *name = after(fact, "server ");
+	size_t i, n = name != NULL ? strcspn(name, " ") + 1 : 0;
+
+	if (name == NULL)
+		return false;
+	(void)snprintf(service, SERVICE_LEN, "%.*s", (int)n - 1, name);
+	if (find_fact(v, "service ", service) != NULL)
+		return false;
+	json_array_foreach(json_object_get(v->answer, "facts"), i, other)
+	{
+		const char *first = after(other, "server ");
+
+		if (first != NULL && strncmp(first, name, n) == 0)
+			return other == fact;
+	}
+	return false;
+}
+
+static void
+show_services(struct view *v)
+{
+	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
+	char unheard[SERVICE_LEN];
 	bool any = false;
 	size_t i;
 
 	json_array_foreach(facts, i, fact)
 	{
-		name = after(fact, "service ");
+		const char *name = after(fact, "service "),
+			   *value = text_of(fact, "value");
+
+		if (name == NULL && is_unheard(v, fact, unheard)) {
+			name = unheard;
+			value = "unknown";
+		}
 		if (name == NULL)
 			continue;
 		if (!any)
 			title(v, "services");
 		any = true;
-		(void)printf("  %-22s ", name);
-		say(v, text_of(fact, "value"), 8);
-		(void)snprintf(label, sizeof(label), "service=%s", name);
-		counters(v, "proxy_service", label, fields, ARRAY_LEN(fields));
-		(void)printf("\n");
-		show_servers(v, name);
-		show_sources(v, name);
+		show_service(v, name, value);
 	}
 }
 

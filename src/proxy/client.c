@@ -372,7 +372,7 @@ client_dispatch(struct worker *w, struct client *c)
 		if (i < 0) {
 			unserved(w, c, c->n_tried > 0 ? 502 : 503,
 			    c->n_tried > 0 ? "no server could be reached"
-					   : "no server is healthy");
+					   : "no server is up that takes new work");
 			return;
 		}
 		up = c->group->up[i];

@@ -247,8 +247,11 @@ do_switch(struct client *c, const char *service, const char *group)
 		return;
 	}
 	changed = switches_set(c->tree, service, group);
-	(void)snprintf(text, sizeof(text), "%s goes to %s%s", service, group,
-	    changed ? " now" : " already");
+	(void)snprintf(text, sizeof(text), "%s goes to %s%s%s", service, group,
+	    changed ? " now" : " already",
+	    switches_served(c->tree, service, group)
+		? ""
+		: ", where no server is up: requests fail");
 	answer(c, true, text, NULL, 0);
 }
 

@@ -34,6 +34,27 @@ switches_unknown(const struct cluster *c, const char *service, const char *group
 }
 
 bool
+switches_served(const struct tree *t, const char *service, const char *group)
+{
+	const struct service *s = cluster_service(t->cluster, service);
+	char key[FACT_KEY_LEN];
+
+	for (size_t i = 0; s != NULL && i < s->n_groups; i++) {
+		const struct server_group *g = &s->group[i];
+
+		if (strcmp(g->name, group) != 0)
+			continue;
+		for (size_t k = 0; k < g->n_servers; k++) {
+			(void)snprintf(key, sizeof(key), "server %s %s", service,
+			    g->server[k].name);
+			if (strcmp(facts_get(&t->facts, key), "up") == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
 switches_set(struct tree *t, const char *service, const char *group)
 {
 	const struct service *s = cluster_service(t->cluster, service);

@@ -154,6 +154,8 @@ const char *switches_unknown(
     const struct cluster *c, const char *service, const char *group);
 /* True if this changed something. */
 bool switches_set(struct tree *t, const char *service, const char *group);
+/* True if a server of the group is up. */
+bool switches_served(const struct tree *t, const char *service, const char *group);
 void switches_load(struct tree *t);
 void switches_adopt(struct tree *t);
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `nines status` and the orders say when something is not as the file wants it."""
+import socket
+import subprocess
+
+import pytest
+
+from proxylab import LB, NINES, Lab, echo, until
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = Lab(tmp_path)
+    try:
+        lab.serve("web1", 8080, echo("web1"))
+        yield lab
+    finally:
+        lab.close()
+
+
+def nines(lab, verb, *words):
+    r = subprocess.run([NINES, verb, "--run-dir", lab.run_dir, *words], capture_output=True,
+                       text=True, check=False)
+    return r.returncode, r.stdout
+
+
+def line(lab, begins):
+    """What `nines status` says in the line that begins so."""
+    code, out = nines(lab, "status")
+    found = [x.split(None, len(begins.split()))[-1] for x in out.splitlines() if x.strip().startswith(begins)]
+    return code, found[0] if found else None
+
+
+def test_a_port_that_somebody_else_has(lab):
+    with lab.inside():
+        other = socket.socket()
+    other.bind((LB, 81))
+    other.listen(1)
+    lab.start("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
+    until(lambda: nines(lab, "status")[0] == 0, "all is well")
+    assert line(lab, "ports") == (0, None)
+    lab.write("  site: {listen: [lb1:80, lb1:81], servers: [web1:8080], check: none}\n")
+    lab.order("reload")
+    until(lambda: line(lab, "ports") == (1, f"down {LB}:81: Address already in use"), "status tells")
+    other.close()
+
+
+def test_files_that_are_not_there(lab):
+    lab.start("""
+  site:
+    listen: [lb1:80, lb1:443]
+    servers: [web1:8080]
+    check: none
+    tls: /nowhere/site.pem
+    sticky: {cookie: c, secret_file: /nowhere/key}
+    routes: [{path: /away, answer: {status: 503, body_file: /nowhere/page.html}}]
+""")
+    for what, said in (("TLS", "down /nowhere/site.pem: No such file"),
+                       ("pages", "warn "), ("cookie's key", "warn ")):
+        until(lambda what=what, said=said: (seen := line(lab, what))[0] == 1 and seen[1].startswith(said),
+              f"status tells of {what}")
+
+
+def test_a_service_of_which_nothing_is_known(lab):
+    """Its checks cannot be made here, which is no verdict."""
+    lab.start("  site: {listen: lb1:80, servers: [web1:8080], source: 192.0.2.77, check: /}\n")
+    until(lambda: "event=no_check" in lab.log(), "a check that cannot be made")
+    assert line(lab, "site")[1].startswith("unknown")
+    assert "this host" in lab.log()
+
+
+def test_a_switch_to_where_nobody_serves(lab):
+    lab.start("""
+  site:
+    listen: lb1:80
+    groups: {blue: [web1:8080], green: [web2:8080]}
+    active: blue
+    check: {tcp: true, every: 50ms}
+""")
+    until(lambda: lab.fact("server site web2:8080").startswith("down"), "green is down")
+    until(lambda: lab.fact("server site web1:8080") == "up", "blue is up")
+    assert nines(lab, "switch", "site", "green") == (
+        0, "site goes to green now, where no server is up: requests fail\n")
+    assert nines(lab, "switch", "site", "blue") == (0, "site goes to blue now\n")
+
+
+def test_nobody_takes_new_work(lab):
+    lab.start("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
+    lab.order("drain", "web1")
+    until(lambda: lab.get(80)[0].status == 503, "nobody takes work")
+    assert b"takes new work" in lab.get(80)[1]
