@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 scripts/build.sh release request_bench >/dev/null
 kind=${1:-http}
 servers=${2:-3}
-[ $# -lt 2 ] || shift 2
+shift $(($# < 2 ? $# : 2))
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM

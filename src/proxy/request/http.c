@@ -5,12 +5,12 @@
  * A request's head is rewritten into a small buffer of its own (client.req), which
  * stays until an answer comes, so that the request can go to another server. Bodies
  * flow both ways independently: an answer may come before the request has ended, and
- * 100-continue needs no special care.
+ * 100-continue needs no special care. The way up is http_up.c; answers that no server
+ * gives are http_own.c.
  */
 #include "proxy/request/http.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -21,6 +21,7 @@
 #include "proxy/h2/h2.h"
 #include "proxy/listener.h"
 #include "proxy/request/coding.h"
+#include "proxy/request/http_exchange.h"
 #include "proxy/request/https.h"
 #include "proxy/request/press.h"
 #include "proxy/request/shape.h"
@@ -34,15 +35,7 @@
 #include "proxy/servers/sticky.h"
 #include "proxy/worker_inside.h"
 
-#define LINGER_NS  (2 * SEC_NS)
-#define SMALL_BODY 1024
-#define KEPT_MAX   16384 /* of a request's body, to be sent once more */
-
-static bool
-must_leave(const struct worker *w, const struct client *c)
-{
-	return w->view->stopping || c->listener->leaving || c->service->gone;
-}
+#define LINGER_NS (2 * SEC_NS)
 
 /* Before a request: nothing but the connection is kept. */
 void
@@ -52,7 +45,7 @@ http_idle(struct worker *w, struct client *c)
 	int64_t ns = conf->idle_timeout_ns;
 
 	c->state = CLIENT_IDLE;
-	if (must_leave(w, c) && conf->drain_timeout_ns / 4 < ns)
+	if (http_must_leave(w, c) && conf->drain_timeout_ns / 4 < ns)
 		ns = conf->drain_timeout_ns / 4;
 	wheel_set(&w->wheel, &c->timer, mono_add(w->now, ns));
 }
@@ -75,30 +68,6 @@ http_linger(struct worker *w, struct client *c)
 	client_make_ready(w, c);
 }
 
-static void
-settle_bytes(struct client *c)
-{
-	stats_t *counter = c->service->counter;
-
-	stats_add(&counter[SVC_BYTES_IN], c->up.bytes);
-	stats_add(&counter[SVC_BYTES_OUT], c->down.bytes);
-	c->up.bytes = c->down.bytes = 0;
-}
-
-static void
-count_status(struct client *c, unsigned status)
-{
-	if (status >= 100 && status <= 599)
-		count(c->service->counter, SVC_RESPONSES_1XX + status / 100 - 1);
-}
-
-/* Something of the body that was kept is still to be sent. */
-static bool
-kept_waits(const struct client *c)
-{
-	return c->kept != NULL && c->kept_sent < c->kept->len;
-}
-
 void
 http_forget_request(struct worker *w, struct client *c)
 {
@@ -112,14 +81,14 @@ http_forget_request(struct worker *w, struct client *c)
 static void
 answered(struct worker *w, struct client *c)
 {
-	bool clean = c->up.body.done && !flow_pending(&c->up) && !kept_waits(c) &&
+	bool clean = c->up.body.done && !flow_pending(&c->up) && !http_kept_waits(c) &&
 		     (c->req == NULL || c->req_sent == c->req->len) && !c->unclean;
 
 	log_end(w, c, "ok");
 	c->down.shut = true; /* a stream must know that this is not an abort */
 	if (c->peer != NULL)
 		server_release(w, c->peer, c->peer->keep && clean);
-	settle_bytes(c);
+	http_settle(c);
 	flow_done(w, &c->up);
 	flow_done(w, &c->down);
 	http_forget_request(w, c);
@@ -137,8 +106,9 @@ answered(struct worker *w, struct client *c)
 }
 
 /* Sends `head` and `n` bytes of body; what the client does not take waits in `down`. */
-static void
-send_answer(struct worker *w, struct client *c, size_t head, const char *body, size_t n)
+void
+http_send_answer(
+    struct worker *w, struct client *c, size_t head, const char *body, size_t n)
 {
 	struct iovec v[2] = {{w->out, head}, {(char *)(uintptr_t)body, n}};
 	size_t sent;
@@ -171,32 +141,10 @@ send_answer(struct worker *w, struct client *c, size_t head, const char *body, s
 	c->down.out = b;
 }
 
-/* What is left of a page of our own, which lies in the generation: nothing of it has
- * to be kept. True if all of it is out. */
-static bool
-push_page(struct worker *w, struct client *c)
+void
+http_pump_down(struct worker *w, struct client *c)
 {
-	struct route_text *page = &c->shape.page;
-
-	while (page->len > 0 && !c->s.broken) {
-		struct iovec v = {(char *)(uintptr_t)page->p, page->len};
-		size_t n;
-
-		if (!flow_flush(w, &c->down, &c->s))
-			return false;
-		n = (size_t)side_send(&c->s, &v, 1);
-		page->p += n;
-		page->len -= n;
-		if (n == 0)
-			return c->s.broken;
-	}
-	return true;
-}
-
-static void
-pump_down(struct worker *w, struct client *c)
-{
-	if (c->shape.page.len > 0 && !push_page(w, c))
+	if (c->shape.page.len > 0 && !http_push_page(w, c))
 		return;
 	/* A page of our own has no server: its flow is done and needs no source. */
 	struct side *src = c->peer != NULL ? &c->peer->s : &c->s;
@@ -229,122 +177,6 @@ pump_down(struct worker *w, struct client *c)
 	if (c->peer != NULL)
 		count(c->peer->up->counter, SRV_ERRORS);
 	client_close(w, c);
-}
-
-/* The head of `n` bytes in w->out, and what fits of a page that is not small. */
-static void
-begin_page(struct worker *w, struct client *c, size_t n, struct route_text page)
-{
-	const struct iovec v[2] = {{w->out, n}, {(char *)(uintptr_t)page.p, page.len}};
-	size_t sent = (size_t)side_send(&c->s, v, 2);
-
-	if (sent < n) {
-		c->down.out = buf_keep(&w->bufs, w->out + sent, n - sent);
-		c->s.broken = c->s.broken || c->down.out == NULL;
-		sent = n;
-	}
-	c->shape.page = (struct route_text){page.p + (sent - n), page.len - (sent - n)};
-}
-
-/* Sends an answer that no server gave: `n` bytes of w->out, and its body. */
-static void
-send_page(struct worker *w, struct client *c, size_t n, const char *body, size_t len)
-{
-	settle_bytes(c);
-	flow_done(w, &c->down);
-	flow_init(&c->down, HTTP1_NO_BODY, 0);
-	http_forget_request(w, c);
-	flow_done(w, &c->up);
-	c->unclean = !c->up.body.done;
-	c->state = CLIENT_ANSWERING;
-	count_status(c, c->status);
-	client_progress(w, c);
-	if (len > SMALL_BODY)
-		begin_page(w, c, n, (struct route_text){body, len});
-	else
-		send_answer(w, c, n, body, len);
-	pump_down(w, c);
-}
-
-#define RETRY_AFTER_LEN 40
-
-/* When the source may ask once more (RFC 6585 section 4), in whole seconds. */
-static const char *
-retry_after(const struct client *c, char line[static RETRY_AFTER_LEN])
-{
-	const struct guard_conf *g = &c->service->conf->guard;
-	int64_t ns = g->requests > 0 ? g->per_ns / g->requests : 0;
-
-	(void)snprintf(line, RETRY_AFTER_LEN, "Retry-After: %lld\r\n",
-	    (long long)(ns > SEC_NS ? (ns + SEC_NS - 1) / SEC_NS : 1));
-	return line;
-}
-
-/* Answers by itself, instead of a server. */
-void
-http_refuse(struct worker *w, struct client *c, unsigned status, const char *why)
-{
-	const char *phrase = http1_phrase(status);
-	bool head = c->method == HTTP1_HEAD;
-	char body[256], line[64], later[RETRY_AFTER_LEN];
-	int n, len;
-
-	c->status = (uint16_t)status;
-	log_end(w, c, status < 500 ? "refused" : "unserved");
-	/* Within an interim answer another would be taken for a part of it. */
-	if (flow_pending(&c->down)) {
-		client_close(w, c);
-		return;
-	}
-	hedge_end(w, c);
-	if (c->peer != NULL)
-		server_close(w, c->peer);
-	c->keep = c->keep && status >= 500 && c->up.body.done && !must_leave(w, c);
-	len = snprintf(body, sizeof(body), "%u %s\n%s\n", status, phrase, why);
-	ASSERT(len > 0 && (size_t)len < sizeof(body));
-	line[https_hsts(c, line, sizeof(line))] = '\0';
-	n = snprintf(w->out, sizeof(w->out),
-	    "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-	    "Cache-Control: no-store\r\n%s%s%s\r\n%s",
-	    status, phrase, len, line, status == 429 ? retry_after(c, later) : "",
-	    !c->keep	    ? "Connection: close\r\n"
-	    : c->minor == 0 ? "Connection: keep-alive\r\n"
-			    : "",
-	    head ? "" : body);
-	ASSERT(n > 0);
-	send_page(w, c, (size_t)n, NULL, 0);
-}
-
-/* What the route says instead of a server; its head begins at w->out. */
-static void
-send_own(struct worker *w, struct client *c, size_t n, struct route_text body)
-{
-	log_end(w, c, "answered");
-	c->keep = c->keep && c->up.body.done && !must_leave(w, c);
-	n += (size_t)snprintf(w->out + n, sizeof(w->out) - n, "%s\r\n",
-	    !c->keep	    ? "Connection: close\r\n"
-	    : c->minor == 0 ? "Connection: keep-alive\r\n"
-			    : "");
-	send_page(w, c, n, body.p, c->method == HTTP1_HEAD ? 0 : body.len);
-}
-
-/* What cannot be understood: what follows it cannot be either. */
-void
-http_refuse_head(struct worker *w, struct client *c, enum http1_error e)
-{
-	const struct http1_reason *r = http1_reason(e);
-
-	count(c->service->counter, SVC_REFUSED);
-	c->keep = false;
-	c->minor = 1;
-	c->method = HTTP1_OTHER;
-	c->https = c->secure;
-	if (c->req == NULL) { /* the head itself: nothing of it is known */
-		c->started = w->now;
-		log_begin(w, c);
-	}
-	http1_body_init(&c->up.body, HTTP1_UNTIL_CLOSE, 0);
-	http_refuse(w, c, r->status, r->text);
 }
 
 /* It came to a plain port of a service that has TLS. */
@@ -428,7 +260,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	if (refused != 0)
 		http_refuse(w, c, refused, why);
 	else if (own && r > 0)
-		send_own(w, c, (size_t)r, body);
+		http_send_own(w, c, (size_t)r, body);
 	else if (r != 0)
 		http_refuse(w, c, 503, "out of resources");
 	else
@@ -511,164 +343,6 @@ http_connected(struct worker *w, struct client *c)
 		hedge_begin(w, c);
 }
 
-/* Whether what comes of the body is kept until the answer begins. */
-static bool
-keeps_body(const struct client *c)
-{
-	return c->service->conf->server_http2 && !c->streamed && !c->up.body.done &&
-	       c->state == CLIENT_WAITING && c->req != NULL && !flow_pending(&c->up);
-}
-
-static bool
-keep_piece(struct worker *w, struct client *c, const char *p, size_t n)
-{
-	size_t have = c->kept != NULL ? c->kept->len : 0;
-	struct buf *b = c->kept;
-
-	if (b == NULL || b->cap - b->len < n) {
-		b = buf_get(&w->bufs, have + n);
-		if (b == NULL)
-			return false;
-		if (have > 0)
-			memcpy(b->data, c->kept->data, have);
-		buf_put(&w->bufs, c->kept);
-		b->len = (uint32_t)have;
-		c->kept = b;
-	}
-	memcpy(b->data + b->len, p, n);
-	b->len += (uint32_t)n;
-	return true;
-}
-
-/* Keeps what is here of the body, unless that becomes too much: then it goes its way,
- * and the request cannot be sent again. */
-static void
-keep_body(struct worker *w, struct client *c)
-{
-	struct buf *b;
-	size_t n;
-
-	while (keeps_body(c)) {
-		b = side_data(w, &c->s);
-		if (b == NULL)
-			return;
-		c->streamed = (c->kept != NULL ? c->kept->len : 0) + b->len > KEPT_MAX;
-		n = c->streamed ? 0
-				: http1_body_pass(&c->up.body, buf_bytes(b), b->len);
-		if (n > 0 && !keep_piece(w, c, buf_bytes(b), n))
-			c->s.failed = true;
-		c->up.bytes += n;
-		if (side_rest(w, &c->s, b, n) != 0)
-			c->s.failed = true;
-		if (n == 0)
-			return;
-	}
-}
-
-/* True if all that was kept is on its way. */
-static bool
-send_kept(struct client *c)
-{
-	struct iovec v;
-
-	if (!kept_waits(c))
-		return true;
-	v = (struct iovec){c->kept->data + c->kept_sent, c->kept->len - c->kept_sent};
-	c->kept_sent += (uint32_t)side_send(&c->peer->s, &v, 1);
-	return !kept_waits(c);
-}
-
-/* The head, together with what is already here of the body. */
-static void
-send_head(struct worker *w, struct client *c)
-{
-	struct buf *in = c->s.in;
-	struct iovec v[2] = {{c->req->data + c->req_sent, c->req->len - c->req_sent}};
-	size_t n = 0, head = v[0].iov_len, sent;
-
-	if (c->req_sent == 0)
-		c->kept_sent = 0;
-	/* In tiny pieces, or after a first attempt, they go one after the other. */
-	if (in != NULL && !c->up.body.done && c->req_sent == 0 && !keeps_body(c)) {
-		n = http1_body_pass(&c->up.body, buf_bytes(in), in->len);
-		v[1] = (struct iovec){buf_bytes(in), n};
-		c->streamed = n > 0;
-		c->up.bytes += n;
-	}
-	sent = (size_t)side_send(&c->peer->s, v, n > 0 ? 2 : 1);
-	c->req_sent += (uint32_t)(sent < head ? sent : head);
-	sent -= sent < head ? sent : head;
-	if (sent < n) {
-		c->up.out = buf_keep(&w->bufs, buf_bytes(in) + sent, n - sent);
-		if (c->up.out == NULL)
-			c->s.failed = true;
-	}
-	if (n > 0)
-		(void)side_rest(w, &c->s, in, n);
-}
-
-/* A body that did not say how large it is has become too large. */
-static bool
-too_large(struct worker *w, struct client *c)
-{
-	uint64_t max = c->service->conf->guard.max_body;
-
-	if (max == 0 || c->up.bytes <= max || c->up.body.framing != HTTP1_CHUNKED)
-		return false;
-	if (c->state == CLIENT_WAITING)
-		http_refuse(w, c, 413, "the request's body is too large");
-	else
-		client_close(w, c);
-	return true;
-}
-
-/* False: the exchange is over or has gone elsewhere. */
-static bool
-pump_up(struct worker *w, struct client *c)
-{
-	struct server_conn *sc = c->peer;
-
-	if (c->req != NULL && c->req_sent < c->req->len) {
-		send_head(w, c);
-		if (sc->s.broken) {
-			c->unclean = true;
-			return true; /* it may have answered before it closed */
-		}
-		if (c->req_sent < c->req->len)
-			return true;
-	}
-	keep_body(w, c);
-	if (!send_kept(c)) {
-		c->unclean = c->unclean || sc->s.broken;
-		return !too_large(w, c);
-	}
-	if (c->up.body.done && !flow_pending(&c->up))
-		return c->kept == NULL || !too_large(w, c);
-	if (c->s.in != NULL || c->s.readable)
-		c->streamed = true;
-	switch (flow_pump(w, &c->up, &c->s, &sc->s)) {
-	case FLOW_WAIT:
-	case FLOW_DONE:
-		return !too_large(w, c);
-	case FLOW_SINK_FAILED:
-		c->unclean = true;
-		return true;
-	case FLOW_BAD:
-		if (c->state == CLIENT_WAITING) {
-			http_refuse_head(w, c, c->up.body.error);
-			return false;
-		}
-		break;
-	case FLOW_EOF:
-	case FLOW_SOURCE_FAILED:
-	default:
-		break;
-	}
-	count(c->service->counter, SVC_ABORTED);
-	client_close(w, c);
-	return false;
-}
-
 /* 1xx other than 101: passed on, and the answer is still to come (RFC 9110 section
  * 15.2; an HTTP/1.0 client does not know them). False: the client is gone. */
 static bool
@@ -681,8 +355,8 @@ interim(struct worker *w, struct client *c, struct buf *b)
 		n = http1_forward_response(
 		    &w->head, buf_bytes(b), &a, w->out, sizeof(w->out));
 		ASSERT(n > 0);
-		count_status(c, w->head.status);
-		send_answer(w, c, (size_t)n, NULL, 0);
+		http_count_status(c, w->head.status);
+		http_send_answer(w, c, (size_t)n, NULL, 0);
 	}
 	if (side_rest(w, &c->peer->s, b, w->head.len) == 0 && !c->s.broken)
 		return true;
@@ -791,9 +465,9 @@ send_first(struct worker *w, struct client *c, struct buf *b, size_t head)
 	else
 		n = used = http1_body_pass(&c->down.body, body, used);
 	c->down.bytes += n;
-	/* One packet less: pump_down(), which is next, closes or shuts. */
+	/* One packet less: http_pump_down(), which is next, closes or shuts. */
 	c->s.last = !c->keep && c->down.body.done;
-	send_answer(w, c, head, body, n);
+	http_send_answer(w, c, head, body, n);
 	c->s.last = false;
 	return used;
 }
@@ -811,7 +485,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	a.dechunk = h->framing == HTTP1_CHUNKED && (c->minor == 0 || r.press != NULL);
 	if (r.press == NULL && (h->framing == HTTP1_UNTIL_CLOSE || a.dechunk))
 		c->keep = false;
-	if (must_leave(w, c))
+	if (http_must_leave(w, c))
 		c->keep = false;
 	if (h->framing == HTTP1_TUNNEL)
 		c->keep = false;
@@ -820,7 +494,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	sc->keep = h->keep_alive && h->framing != HTTP1_UNTIL_CLOSE &&
 		   h->framing != HTTP1_TUNNEL && c->service->conf->send_proxy == 0;
 	c->status = h->status;
-	count_status(c, h->status);
+	http_count_status(c, h->status);
 	if (h->status >= 500)
 		count(sc->up->counter, SRV_RESPONSES_5XX);
 	care_answered(w, sc->up, mono_sub(w->now, c->connected), h->status < 500);
@@ -834,7 +508,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	used = send_first(w, c, b, head);
 	c->first = w->now;
 	doubt_heard(sc->up, w->now);
-	if (!kept_waits(c)) {
+	if (!http_kept_waits(c)) {
 		buf_put(&w->bufs, c->kept);
 		c->kept = NULL;
 	}
@@ -847,7 +521,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 		return;
 	}
 	if (c->state == CLIENT_TUNNEL) {
-		settle_bytes(c);
+		http_settle(c);
 		flow_done(w, &c->up);
 		flow_init(&c->up, HTTP1_TUNNEL, 0);
 		client_progress(w, c);
@@ -914,13 +588,13 @@ http_pump(struct worker *w, struct client *c)
 		client_close(w, c);
 		return;
 	}
-	if (c->peer != NULL && !c->unclean && !pump_up(w, c))
+	if (c->peer != NULL && !c->unclean && !http_pump_up(w, c))
 		return;
 	if (c->state == CLIENT_WAITING)
 		await_answer(w, c);
 	if (c->state == CLIENT_WAITING && c->hedge != NULL)
 		hedge_pump(w, c);
 	if (c->state == CLIENT_ANSWERING)
-		pump_down(w, c);
+		http_pump_down(w, c);
 	client_take_turns(w, c);
 }
