@@ -345,9 +345,19 @@ retry_refused(struct sync *s)
 
 /* ---- sessions ------------------------------------------------------------------- */
 
+/* What was heard of the peer's snapshot is no part of what will be: if it goes on with
+ * this one, as if nothing had been, it is asked for another. */
+static void
+disown_snapshot(struct sync_peer *p)
+{
+	if (p->rx_snapshot != 0)
+		p->rx_useless = p->rx_snapshot;
+}
+
 static void
 session_close(struct sync *s, struct sync_peer *p)
 {
+	disown_snapshot(p);
 	p->open = p->acting = p->rx_end = false;
 	recall(s, p);
 	while (p->news.first != 0) {
@@ -358,7 +368,7 @@ session_close(struct sync *s, struct sync_peer *p)
 		sync_table_move(&s->table, sync_side(s, p), i, NULL);
 		release(s, i);
 	}
-	p->scan = p->waiting = p->rx_snapshot = p->rx_useless = 0;
+	p->scan = p->waiting = p->rx_snapshot = 0;
 	p->unacked = 0;
 }
 
@@ -375,6 +385,7 @@ session_open(
 	if (!same_epoch(&p->epoch, epoch)) {
 		p->retired[p->n_retired++ % SYNC_RETIRED] = p->epoch;
 		p->rx_seq = p->rx_bits = 0;
+		p->rx_useless = 0;
 	} /* else: it was away, and counts on */
 	p->epoch = *epoch;
 	p->open = p->speak = true;
@@ -683,7 +694,7 @@ sync_role(struct sync *s, mono_t now, bool acting)
 		p->rx_end = false;
 		p->speak = p->open;
 		if (!acting) /* who acts believes nobody */
-			p->rx_useless = p->rx_snapshot;
+			disown_snapshot(p);
 		snapshot_begin(s, p);
 	}
 	(void)now;

@@ -73,8 +73,9 @@ struct sync_peer {
 	mono_t rx_at;
 	unsigned unacked; /* datagrams with flows */
 	uint32_t rx_snapshot, rx_mark;
-	uint32_t rx_useless; /* this one was heard while we acted ourselves */
-	bool rx_end;	     /* the snapshot is complete, and was applied */
+	uint32_t
+	    rx_useless; /* this one was heard while we acted, or before a silence */
+	bool rx_end;	/* the snapshot is complete, and was applied */
 	struct sync_figures figures;
 };
 

@@ -7,8 +7,8 @@
  * written before they are read, and the core. Connections begin, advance and end on the
  * host that acts, and stragglers on others; entries expire on hosts that stand by;
  * datagrams are lost, doubled, delayed, replayed; links are cut; roles move, with
- * nobody or two acting for a while; processes restart and hosts lose everything. Then
- * faults cease and the hosts must settle:
+ * nobody or two acting for a while; processes restart, stand still while their sockets
+ * fill, and hosts lose everything. Then faults cease and the hosts must settle:
  *
  *   - every kernel has the same flows in the same state;
  *   - what then ends on the acting host ends everywhere, what begins is everywhere;
@@ -440,7 +440,12 @@ deliver_next(struct sim *s, mono_t end)
 	s->msg[best] = s->msg[--s->n_msgs];
 	if (mono_before(s->now, m->at))
 		s->now = m->at;
-	if (s->host[m->to].up && mono_before(s->host[m->to].wake, s->now))
+	if (s->host[m->to].up && mono_before(s->now, s->host[m->to].wake)) {
+		m->at = s->host[m->to].wake; /* its socket has it meanwhile */
+		s->msg[s->n_msgs++] = m;
+		return true;
+	}
+	if (s->host[m->to].up)
 		hear(s, m);
 	free(m);
 	return true;
@@ -620,21 +625,39 @@ check_same(const struct sim *s, unsigned acting, const char *when)
 	}
 }
 
-/* The process of the host that acts dies and comes back, and does not know yet what its
- * kernel has: nobody may forget anything because of that. */
+/* For a while, every flow of the host that acts is everywhere. */
 static void
-reborn(struct sim *s, unsigned acting)
+forgets_nothing(struct sim *s, unsigned acting, unsigned ms, const char *when)
 {
-	start(s, acting, false);
-	for (unsigned ms = 0; ms < 1500; ms++) {
+	for (; ms > 0; ms--) {
 		run_until(s, mono_add(s->now, MS_NS));
 		for (unsigned i = 0; i < FLOWS * s->hosts; i++) {
 			if (s->host[acting].cell[i % FLOWS].there &&
 			    !s->host[i / FLOWS].cell[i % FLOWS].there)
-				fail(s, "a process came back, and a flow is gone");
+				fail(s, when);
 		}
 	}
-	check_same(s, acting, "kernels differ after a process came back");
+	check_same(s, acting, when);
+}
+
+/* The process of the host that acts dies and comes back, and does not know yet what its
+ * kernel has. */
+static void
+reborn(struct sim *s, unsigned acting)
+{
+	start(s, acting, false);
+	forgets_nothing(s, acting, 1500, "a process came back, and a flow is gone");
+}
+
+/* It, or one that stands by, is held up: the others take it for gone, and it finds what
+ * they said meanwhile, so that it misses nothing itself. */
+static void
+held_up(struct sim *s, unsigned acting)
+{
+	struct host *t = &s->host[below(s, s->hosts)];
+
+	t->wake = mono_add(s->now, (int64_t)(500 + below(s, 2500)) * MS_NS);
+	forgets_nothing(s, acting, 4500, "a host stood still, and a flow is gone");
 }
 
 static void
@@ -656,6 +679,7 @@ settle(struct sim *s)
 	run_until(s, mono_add(s->now, 3 * SEC_NS));
 	check_same(s, acting, "kernels differ");
 	reborn(s, acting);
+	held_up(s, acting);
 	for (unsigned i = 0; i < FLOWS; i++) {
 		if (below(s, 2) == 0)
 			end_flow(s, acting, i);
