@@ -28,18 +28,26 @@ read_proc(pid_t pid, const char *name, char *text, size_t size)
 }
 
 bool
-starved_look(struct starved *s, pid_t pid, int64_t ns)
+starved_wants(pid_t tid)
 {
-	char stat[512], sched[128];
+	char stat[512];
 	const char *state;
-	int64_t before = s->cpu_ns;
 
 	/* proc(5): "pid (name) state ...", and the name may contain anything. */
-	if (!read_proc(pid, "stat", stat, sizeof(stat)) ||
-	    !read_proc(pid, "schedstat", sched, sizeof(sched)))
+	if (!read_proc(tid, "stat", stat, sizeof(stat)))
 		return false;
 	state = strrchr(stat, ')');
+	return state != NULL && strncmp(state, ") R", 3) == 0;
+}
+
+bool
+starved_look(struct starved *s, pid_t pid, int64_t ns)
+{
+	int64_t before = s->cpu_ns;
+	char sched[128];
+
+	if (!read_proc(pid, "schedstat", sched, sizeof(sched)))
+		return false;
 	s->cpu_ns = strtoll(sched, NULL, 10);
-	return before > 0 && state != NULL && strncmp(state, ") R", 3) == 0 &&
-	       s->cpu_ns - before < ns / 2;
+	return before > 0 && s->cpu_ns - before < ns / 2 && starved_wants(pid);
 }

@@ -19,4 +19,8 @@ struct starved {
  * `ns` ago, has run for less than half of that. The first look says false. */
 bool starved_look(struct starved *s, pid_t pid, int64_t ns);
 
+/* True if the thread `tid` has a processor or waits for one; false if it sleeps, was
+ * stopped, or is not there. */
+bool starved_wants(pid_t tid);
+
 #endif /* NINES_OS_STARVED_H */

@@ -133,6 +133,19 @@ worker_idle(const struct worker *w, uint64_t *turns)
 	return !atomic_load((atomic_bool *)(uintptr_t)&w->busy);
 }
 
+pid_t
+worker_thread(const struct worker *w, int64_t *cpu_ns)
+{
+	pid_t tid = atomic_load((_Atomic(pid_t) *)(uintptr_t)&w->tid);
+	struct timespec ts = {0};
+	clockid_t clock;
+
+	if (tid != 0 && pthread_getcpuclockid(w->thread, &clock) == 0)
+		(void)clock_gettime(clock, &ts);
+	*cpu_ns = ts.tv_sec * SEC_NS + ts.tv_nsec;
+	return tid;
+}
+
 /* Listeners */
 
 static void
@@ -668,6 +681,7 @@ run(void *arg)
 {
 	struct worker *w = arg;
 
+	atomic_store(&w->tid, gettid());
 	while (!atomic_load(&w->end))
 		run_round(w);
 	close_all(w);

@@ -62,4 +62,8 @@ bool worker_done(const struct worker *w);
 /* True if it waits for events; else *turns changes with every piece of work. */
 bool worker_idle(const struct worker *w, uint64_t *turns);
 
+/* Its thread, and the processor time in ns that this has used; 0: it is only about to
+ * begin. */
+pid_t worker_thread(const struct worker *w, int64_t *cpu_ns);
+
 #endif /* NINES_PROXY_WORKER_H */

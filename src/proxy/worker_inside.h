@@ -43,6 +43,7 @@ struct view;
 struct worker {
 	struct worker_conf conf;
 	pthread_t thread;
+	_Atomic(pid_t) tid;
 	int epfd;
 	struct side wake;
 	int reserve; /* a descriptor to give up when there are no more */

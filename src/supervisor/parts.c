@@ -114,6 +114,16 @@ vpn_hang(const struct cluster *c, const struct host *me)
 	return 10 * SEC_NS;
 }
 
+/* The kernel lets nobody at its table while somebody empties it, which takes seconds
+ * with a large one: a new process would wait as long, and would know nothing. */
+static int64_t
+sync_hang(const struct cluster *c, const struct host *me)
+{
+	(void)c;
+	(void)me;
+	return 10 * SEC_NS;
+}
+
 static bool
 firewall_wanted(const struct cluster *c, const struct host *me)
 {
@@ -221,7 +231,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.stop_order = 2},
     {.name = "sync",
 	.wanted = sync_wanted,
-	.hang_ns = health_hang,
+	.hang_ns = sync_hang,
 	CAPS(CAP_NET_ADMIN),
 	.realtime = 5, /* below the supervisor; see sync_part.c */
 	.nice = -10,

@@ -205,13 +205,16 @@ test_starved_look(void **state)
 		(void)usleep(20000);
 		seen = starved_look(&s, humble, 20 * MS_NS);
 	}
+	assert_true(starved_wants(humble));
 	assert_int_equal(kill(humble, SIGSTOP), 0);
 	assert_int_equal(waitpid(humble, NULL, WUNTRACED), humble);
+	assert_false(starved_wants(humble));
 	assert_false(starved_look(&s, humble, 20 * MS_NS)); /* does not want to run */
 	assert_int_equal(kill(humble, SIGKILL) | kill(greedy, SIGKILL), 0);
 	assert_int_equal(waitpid(humble, NULL, 0), humble);
 	assert_int_equal(waitpid(greedy, NULL, 0), greedy);
 	assert_false(starved_look(&s, humble, 20 * MS_NS)); /* is not there */
+	assert_false(starved_wants(humble));
 }
 
 static void

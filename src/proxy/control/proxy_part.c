@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/starved.h"
 #include "part/part.h"
 #include "proxy/access_log.h"
 #include "proxy/control/advice.h"
@@ -41,6 +42,7 @@ struct told {
 struct seen {
 	uint64_t turns;
 	mono_t at;
+	int64_t cpu_ns;
 };
 
 struct proxy {
@@ -544,6 +546,23 @@ on_yield(void *self)
 	show(p);
 }
 
+/* It has got no further for long. That it wants a processor and has none is not its
+ * fault: another in its place would fare no better, and its connections would be lost.
+ */
+static bool
+is_stuck(const struct worker *w, const struct seen *seen, mono_t now)
+{
+	int64_t spent = mono_sub(now, seen->at), cpu_ns;
+	pid_t tid = worker_thread(w, &cpu_ns);
+
+	cpu_ns -= seen->cpu_ns;
+	if (spent <= STUCK_NS || (cpu_ns < STUCK_NS / 2 && starved_wants(tid)))
+		return false;
+	log_event(LOG_ERR, "worker_stuck", "thread=%d ms=%lld cpu_ms=%lld", (int)tid,
+	    (long long)(spent / MS_NS), (long long)(cpu_ns / MS_NS));
+	return true;
+}
+
 static bool
 on_alive(void *self)
 {
@@ -551,13 +570,14 @@ on_alive(void *self)
 	mono_t now = loop_clock(part_loop(p->part));
 
 	for (unsigned w = 0; w < p->n_workers; w++) {
-		struct seen *seen = &p->seen[w];
-		uint64_t turns;
+		struct seen *seen = &p->seen[w], is = {.at = now};
 
-		if (worker_idle(p->worker[w], &turns) || turns != seen->turns)
-			*seen = (struct seen){turns, now};
-		else if (mono_sub(now, seen->at) > STUCK_NS)
+		if (worker_idle(p->worker[w], &is.turns) || is.turns != seen->turns) {
+			(void)worker_thread(p->worker[w], &is.cpu_ns);
+			*seen = is;
+		} else if (is_stuck(p->worker[w], seen, now)) {
 			return false;
+		}
 	}
 	return true;
 }
