@@ -183,6 +183,10 @@ vpn_key(const struct options *o)
 			(void)refuse("%s is there already; a new key would lock out "
 				     "all clients",
 			    w.vpn->key_file);
+		else if (err == -ENOENT)
+			(void)refuse("the folder of %s is not there: make it, as "
+				     "`mkdir -m 755 -p /etc/nines` does",
+			    w.vpn->key_file);
 		else if (err != 0)
 			(void)refuse("%s: %s", w.vpn->key_file, strerror(-err));
 		else

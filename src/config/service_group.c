@@ -150,25 +150,6 @@ groups_begin(struct reader *r, const struct yaml *node, struct service *s)
 		declare_names(r, &key, map, s);
 }
 
-/* Requests would come back to who sent them, and be sent on, and come back. */
-static void
-check_loop(struct reader *r, const struct server *server, const struct yaml *item)
-{
-	const struct service *s = r->service;
-
-	for (size_t i = 0; i < s->n_listen; i++) {
-		if (s->listen[i].at.port != server->at.port ||
-		    !ip_equal(&s->listen[i].at.ip, &server->at.ip))
-			continue;
-		diag_hint(reader_error(r, item, "own-server",
-			      "\"%s\" is where \"%s\" itself listens: requests would "
-			      "go in circles",
-			      server->name, s->name),
-		    "name the hosts that run the application, and its port");
-		return;
-	}
-}
-
 /* A server is known by its name in facts and counters, so it is there once. */
 static void
 check_group(struct reader *r, const struct server_group *g, const struct yaml *node,
@@ -188,8 +169,6 @@ check_group(struct reader *r, const struct server_group *g, const struct yaml *n
 		active += !server->backup && server->weight > 0;
 		if (server->at.ip.family == 0 && server->unix_path == NULL)
 			continue;
-		if (server->unix_path == NULL)
-			check_loop(r, server, item);
 		key = server->unix_path;
 		if (key == NULL) {
 			(void)ip_endpoint_format(&server->at, text);

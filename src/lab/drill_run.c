@@ -98,6 +98,46 @@ cases_known(const struct options *o)
 	return true;
 }
 
+/* Each word of --only is a failure of the file: a misspelt one would be played as none
+ * at all, and that passes for success. */
+static bool
+only_known(const struct cluster *c, const struct options *o)
+{
+	size_t n = mishap_list(c, NULL, 0), len;
+	struct mishap *list = calloc(n + 1, sizeof(*list));
+	char name[MISHAP_NAME_LEN];
+	bool known = list != NULL;
+
+	n = list != NULL ? mishap_list(c, list, n) : 0;
+	for (const char *p = o->only != NULL ? o->only : ""; *p != '\0' && known;
+	     p += len + (p[len] == ',')) {
+		len = strcspn(p, ",");
+		known = false;
+		for (size_t i = 0; i < n && !known; i++) {
+			mishap_name(&list[i], name, sizeof(name));
+			known = mishap_matches(name, p, len);
+		}
+		if (!known)
+			(void)fprintf(stderr,
+			    "nines drill: no failure \"%.*s\"; `nines drill --list %s` "
+			    "shows them\n",
+			    (int)len, p, o->file);
+	}
+	free(list);
+	return known;
+}
+
+/* Before anything is built. */
+static bool
+report_readable(const char *path)
+{
+	struct report_old old;
+	bool good = report_old_load(&old, path) == 0;
+
+	report_old_done_with(&old);
+	return good;
+}
+
 struct plan {
 	struct drill_task *task;
 	size_t n;
@@ -738,14 +778,36 @@ go_live(const struct options *o)
 	return status;
 }
 
+/* In a lab of its own. */
+static int
+perform(const struct cluster *c, struct options *o, int argc, char **argv)
+{
+	struct drill *d = calloc(1, sizeof(*d));
+	int signals = take_signals(), status = 1;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (d != NULL) {
+		d->signals = signals;
+		d->soak_ns = o->soak_ns;
+		d->change.heartbeat_ns = o->heartbeat_ns;
+		d->keep = o->keep;
+		d->seed = o->seed > 0 ? o->seed : any_seed();
+		d->rng.state = (uint64_t)d->seed;
+		remember_command(argc, argv, o, d->seed);
+		if (d->signals >= 0)
+			status = run(d, c, o);
+	}
+	free(d);
+	return status;
+}
+
 int
 drill_main(int argc, char **argv)
 {
 	const struct cluster *c;
-	struct drill *d;
 	struct options o;
 	bool listing = false;
-	int signals, status = 1;
+	int status = 1;
 
 	if (!parse(argc, argv, &o, &listing))
 		return verb_usage(verb_find(verbs, argv[0]));
@@ -753,34 +815,18 @@ drill_main(int argc, char **argv)
 		return list();
 	if (!cases_known(&o))
 		return EXIT_USAGE;
-	if (listing) {
-		c = file_load(o.file);
-		status = c != NULL ? list_mishaps(c, &o) : 1;
-		cluster_unref(c);
-		return status;
-	}
 	if (o.live)
 		return go_live(&o);
-	if (!file_ready("drill", o.engine == ENGINE_KEEPALIVED))
-		return 1;
 	c = file_load(o.file);
 	if (c == NULL)
 		return 1;
-	d = calloc(1, sizeof(*d));
-	signals = take_signals();
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (d != NULL) {
-		d->signals = signals;
-		d->soak_ns = o.soak_ns;
-		d->change.heartbeat_ns = o.heartbeat_ns;
-		d->keep = o.keep;
-		d->seed = o.seed > 0 ? o.seed : any_seed();
-		d->rng.state = (uint64_t)d->seed;
-		remember_command(argc, argv, &o, d->seed);
-		if (d->signals >= 0)
-			status = run(d, c, &o);
-	}
-	free(d);
+	if (!only_known(c, &o) || !report_readable(o.resume) ||
+	    !report_readable(o.before))
+		status = EXIT_USAGE;
+	else if (listing)
+		status = list_mishaps(c, &o);
+	else if (file_ready("drill", o.engine == ENGINE_KEEPALIVED))
+		status = perform(c, &o, argc, argv);
 	cluster_unref(c);
 	return status;
 }

@@ -132,6 +132,32 @@ def firewall_test():
         check(answer.returncode == status and said in text, f"test {words}: {text}")
 
 
+def vpn_folder():
+    """The first order of the VPN's manual, on a host that has no /etc/nines."""
+    text = (ROOT / "examples/reference.yaml").read_text()
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write(text.replace("    listen: vpn-out:51820\n",
+                             "    listen: vpn-out:51820\n    key_file: /nonexistent/k.key\n"))
+        f.flush()
+        answer = nines("vpn", "key", "-f", f.name)
+    check(answer.returncode == 1 and "mkdir" in answer.stderr, f"vpn key: {answer.stderr}")
+
+
+def drill_words():
+    """What is misspelt is said before anything is built; playing nothing is no success."""
+    file = str(ROOT / "examples/pair.yaml")
+    for words, status, said in (
+        (("--list", "--only", "host-off:lb1,server-killed"), 0, "host-off:lb1"),
+        (("--list", "--only", "host-off:lb1,nope"), 2, 'no failure "nope"'),
+        (("--only", "host-off:lb9"), 2, 'no failure "host-off:lb9"'),
+        (("--all", "--against", "/nonexistent.json"), 2, "no report"),
+        (("--all", "--resume", file), 2, "no report"),
+    ):
+        answer = nines("drill", *words, file)
+        text = answer.stdout + answer.stderr
+        check(answer.returncode == status and said in text, f"drill {words}: {text}")
+
+
 def pair():
     """The example that the manual begins with survives any one host, and says what not."""
     answer = nines("spof", "--json", str(ROOT / "examples/pair.yaml"))
@@ -319,6 +345,8 @@ def main():
     pair()
     what_if()
     firewall_test()
+    drill_words()
+    vpn_folder()
     rates()
     certificates()
     terse()
