@@ -6,7 +6,7 @@
 
 The YAML of README.md and docs/*.md is checked: a whole file as it is, sections in place
 of those of BASE, keys of a service or a floating IP in one of these. Findings are only
-files that are not on this machine.
+files that are not on this machine. The counters that it explains are those that there are.
 """
 import json
 import pathlib
@@ -83,8 +83,21 @@ def whole(text):
         f"{name}:{rest.rstrip()}\n" for name, rest in file.items() if rest.strip())
 
 
+def counters():
+    """Those that the manual does not explain, and those that it explains and are none."""
+    are = set(re.findall(r'\bX\([A-Z0-9_]+,\s*"([a-z0-9_]+)"', (ROOT / "src/proxy/counters.h").read_text()))
+    manual = (ROOT / "docs/load-balancing.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", manual[manual.index("## Counters"):manual.index("## When things")],
+                      re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row)}
+    return sorted(are ^ told)
+
+
 def main():
     failures = examples = 0
+    if counters():
+        failures += 1
+        print(f"FAILED: docs/load-balancing.md and src/proxy/counters.h: {counters()}")
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = path.read_text()
         for match in re.finditer(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
