@@ -28,7 +28,7 @@ def line(lab, begins):
     """What `nines status` says in the line that begins so."""
     code, out = nines(lab, "status")
     found = [x.split(None, len(begins.split()))[-1] for x in out.splitlines() if x.strip().startswith(begins)]
-    return code, found[0] if found else None
+    return code, found[0] if found else ""
 
 
 def test_a_port_that_somebody_else_has(lab):
@@ -38,7 +38,7 @@ def test_a_port_that_somebody_else_has(lab):
     other.listen(1)
     lab.start("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
     until(lambda: nines(lab, "status")[0] == 0, "all is well")
-    assert line(lab, "ports") == (0, None)
+    assert line(lab, "ports") == (0, "")
     lab.write("  site: {listen: [lb1:80, lb1:81], servers: [web1:8080], check: none}\n")
     lab.order("reload")
     until(lambda: line(lab, "ports") == (1, f"down {LB}:81: Address already in use"), "status tells")
@@ -65,8 +65,7 @@ def test_a_service_of_which_nothing_is_known(lab):
     """Its checks cannot be made here, which is no verdict."""
     lab.start("  site: {listen: lb1:80, servers: [web1:8080], source: 192.0.2.77, check: /}\n")
     until(lambda: "event=no_check" in lab.log(), "a check that cannot be made")
-    assert line(lab, "site")[1].startswith("unknown")
-    assert "this host" in lab.log()
+    until(lambda: line(lab, "site")[1].startswith("unknown"), "status shows it all the same")
 
 
 def test_a_switch_to_where_nobody_serves(lab):
