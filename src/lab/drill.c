@@ -185,8 +185,8 @@ drill_well(struct drill *d)
 }
 
 /* Why drill_well() says no. */
-static const char *
-unwell(struct drill *d)
+const char *
+drill_unwell(struct drill *d)
 {
 	if (!drill_owner_right(d))
 		return "the address is not where it belongs";
@@ -387,7 +387,7 @@ phase_mended(
 	if (err == 0)
 		err = drill_until(d, drill_well, SETTLE_NS);
 	if (err == -ETIMEDOUT)
-		complain(d, unwell(d));
+		complain(d, drill_unwell(d));
 	finish(d, p);
 	return err == -EINTR ? err : 0;
 }
@@ -562,7 +562,7 @@ drill_play(struct drill *d, const struct drill_task *t, struct drill_round *r)
 	d->drops = count_drops();
 	if (err != 0) {
 		(void)snprintf(r->trouble, sizeof(r->trouble), "not begun: %s",
-		    err == -ETIMEDOUT ? unwell(d) : strerror(-err));
+		    err == -ETIMEDOUT ? drill_unwell(d) : strerror(-err));
 		r->doubtful = true; /* what was before it is to blame */
 		return 0;
 	}

@@ -182,8 +182,9 @@ int drill_until(
     struct drill *d, bool (*done)(struct drill *d), int64_t deadline_ns) MUST_CHECK;
 void drill_mute(struct drill *d, size_t host, bool mute); /* owns nothing */
 bool drill_owner_moved(struct drill *d);
-bool drill_owner_right(struct drill *d); /* who has it is who is to have it */
-bool drill_well(struct drill *d);	 /* everything, everywhere */
+bool drill_owner_right(struct drill *d);   /* who has it is who is to have it */
+bool drill_well(struct drill *d);	   /* everything, everywhere */
+const char *drill_unwell(struct drill *d); /* why drill_well() says no */
 
 /*
  * One round. 0 also if it did not go as it should; -EINTR: the drill is to end;

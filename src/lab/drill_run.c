@@ -21,7 +21,8 @@
 #include "lab/peers.h"
 
 #define READY_NS   (20 * SEC_NS)
-#define SOAK_MAX   1000 /* seconds; the prober remembers that much */
+#define START_NS   (60 * SEC_NS) /* a busy machine takes its time */
+#define SOAK_MAX   1000		 /* seconds; the prober remembers that much */
 #define ROUNDS_MAX 1000
 #define BUSY	   10
 #define BUSY_EVERY (20 * MS_NS) /* 500 requests a second in all */
@@ -327,7 +328,7 @@ watch(struct drill *d)
 	    d->flows != NULL ? writers_start(&d->world, d->client, &d->target) : NULL;
 	if (d->writers == NULL)
 		return -errno;
-	return drill_until(d, drill_well, READY_NS);
+	return drill_until(d, drill_well, START_NS);
 }
 
 static void
@@ -393,16 +394,19 @@ interrupted(void)
 }
 
 static void
-explain_start(const struct drill *d, int err)
+explain_start(struct drill *d, int err)
 {
 	if (err == -EINTR) {
 		interrupted();
 		return;
 	}
 	(void)fprintf(stderr,
-	    "nines drill: the lab does not serve: %s\n"
+	    "nines drill: the lab does not serve: %s%s\n"
 	    "  last words of the programs:\n",
-	    strerror(-err));
+	    err == -ETIMEDOUT ? drill_unwell(d) : strerror(-err),
+	    err == -ETIMEDOUT ? ", a minute after the start: "
+				"see `nines spof`, or is the machine too busy?"
+			      : "");
 	file_tails(d->world.dir, stderr);
 }
 
