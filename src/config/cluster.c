@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/refs.h"
 #include "config/reader.h"
 #include "config/section_firewall.h"
 #include "config/sections.h"
@@ -411,20 +412,14 @@ generation_of(const struct cluster *c)
 const struct cluster *
 cluster_ref(const struct cluster *c)
 {
-	(void)atomic_fetch_add(&generation_of(c)->refs, 1);
+	refs_take(&generation_of(c)->refs);
 	return c;
 }
 
 void
 cluster_unref(const struct cluster *c)
 {
-	unsigned before;
-
-	if (c == NULL)
-		return;
-	before = atomic_fetch_sub(&generation_of(c)->refs, 1);
-	ASSERT(before > 0);
-	if (before == 1)
+	if (c != NULL && refs_drop(&generation_of(c)->refs))
 		arena_free(generation_of(c)->arena);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/refs.h"
 #include "base/rng.h"
 
 #define V6_BYTES 8 /* of an address that tell sources apart */
@@ -21,14 +22,14 @@ struct meter *
 meter_ref(struct meter *m)
 {
 	if (m != NULL)
-		(void)atomic_fetch_add(&m->refs, 1);
+		refs_take(&m->refs);
 	return m;
 }
 
 void
 meter_unref(struct meter *m)
 {
-	if (m != NULL && atomic_fetch_sub(&m->refs, 1) == 1)
+	if (m != NULL && refs_drop(&m->refs))
 		free(m);
 }
 

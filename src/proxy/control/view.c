@@ -5,23 +5,11 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/refs.h"
 #include "proxy/control/gen_tls.h"
 #include "proxy/meter.h"
 #include "proxy/servers/shared_breaker.h"
 #include "proxy/sources/source_map.h"
-
-/* True for the last reference. */
-static bool
-unref(atomic_uint *refs)
-{
-	return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
-}
-
-static void
-ref(atomic_uint *refs)
-{
-	(void)atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
-}
 
 struct limit *
 limit_new(void)
@@ -37,14 +25,14 @@ struct limit *
 limit_ref(struct limit *l)
 {
 	if (l != NULL)
-		ref(&l->refs);
+		refs_take(&l->refs);
 	return l;
 }
 
 void
 limit_unref(struct limit *l)
 {
-	if (l != NULL && unref(&l->refs))
+	if (l != NULL && refs_drop(&l->refs))
 		free(l);
 }
 
@@ -99,14 +87,14 @@ struct lsock *
 lsock_ref(struct lsock *s)
 {
 	if (s != NULL)
-		ref(&s->refs);
+		refs_take(&s->refs);
 	return s;
 }
 
 void
 lsock_unref(struct lsock *s)
 {
-	if (s == NULL || !unref(&s->refs))
+	if (s == NULL || !refs_drop(&s->refs))
 		return;
 	(void)close(s->fd);
 	free(s);
@@ -115,7 +103,7 @@ lsock_unref(struct lsock *s)
 struct gen *
 gen_ref(struct gen *g)
 {
-	ref(&g->refs);
+	refs_take(&g->refs);
 	return g;
 }
 
@@ -129,7 +117,7 @@ release_group(struct gen_group *g)
 void
 gen_unref(struct gen *g)
 {
-	if (g == NULL || !unref(&g->refs))
+	if (g == NULL || !refs_drop(&g->refs))
 		return;
 	for (size_t i = 0; i < g->cluster->n_services; i++) {
 		struct gen_service *s = &g->service[i];
@@ -182,14 +170,14 @@ view_new(struct gen *g, size_t n_listeners)
 struct view *
 view_ref(struct view *v)
 {
-	ref(&v->refs);
+	refs_take(&v->refs);
 	return v;
 }
 
 void
 view_unref(struct view *v)
 {
-	if (v == NULL || !unref(&v->refs))
+	if (v == NULL || !refs_drop(&v->refs))
 		return;
 	for (size_t i = 0; i < v->n_listeners; i++) {
 		for (size_t j = 0; j < WORKERS_CAP; j++)

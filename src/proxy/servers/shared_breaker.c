@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/refs.h"
+
 struct shared_breaker {
 	atomic_uint refs;
 	atomic_bool closed; /* as in `b` */
@@ -29,15 +31,14 @@ struct shared_breaker *
 shared_breaker_ref(struct shared_breaker *b)
 {
 	if (b != NULL)
-		(void)atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+		refs_take(&b->refs);
 	return b;
 }
 
 void
 shared_breaker_unref(struct shared_breaker *b)
 {
-	if (b == NULL ||
-	    atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+	if (b == NULL || !refs_drop(&b->refs))
 		return;
 	(void)pthread_mutex_destroy(&b->lock);
 	free(b);

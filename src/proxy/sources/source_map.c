@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/mono.h"
+#include "base/refs.h"
 #include "base/rng.h"
 #include "base/wire.h"
 
@@ -39,15 +40,14 @@ struct source_map *
 source_map_ref(struct source_map *m)
 {
 	if (m != NULL)
-		(void)atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+		refs_take(&m->refs);
 	return m;
 }
 
 void
 source_map_unref(struct source_map *m)
 {
-	if (m == NULL ||
-	    atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+	if (m == NULL || !refs_drop(&m->refs))
 		return;
 	(void)munmap(m->memory, m->bytes);
 	free(m);
