@@ -2,6 +2,7 @@
 /*
  * firewall_rule.c - one row of `allow` or `deny`: who, what for, and what else.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +74,8 @@ named_peer(struct reader *r, const struct yaml *node, struct peer *p)
 static bool
 read_peer(struct reader *r, const struct yaml *node, struct peer *p)
 {
+	int err;
+
 	*p = (struct peer){.kind = PEER_NET};
 	if (!want_scalar(r, node, "a name, an address, a prefix or any"))
 		return false;
@@ -81,19 +84,8 @@ read_peer(struct reader *r, const struct yaml *node, struct peer *p)
 		p->kind = PEER_ANY;
 		return true;
 	}
-	if (ip_net_parse(&p->net, node->text) == 0)
-		return true;
-	if (ip_parse(&p->net.ip, node->text) == 0) {
-		p->net.bits = (uint8_t)(ip_len(&p->net.ip) * 8);
-		return true;
-	}
-	if (strpbrk(node->text, "/:") != NULL) {
-		diag_hint(reader_error(r, node, "bad-subnet",
-			      "\"%.64s\" is not a network", node->text),
-		    "such as 10.0.0.0/8, with no bits behind its length");
-		return false;
-	}
-	return named_peer(r, node, p);
+	err = reader_prefix(r, node, &p->net);
+	return err == -ENOENT ? named_peer(r, node, p) : err == 0;
 }
 
 void

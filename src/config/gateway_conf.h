@@ -87,6 +87,9 @@ struct gateway_plan {
 bool gateways_have(const struct gateways *g, const struct host *h);
 bool gateways_serve(const struct gateways *g, const struct host *h);
 
+/* Of the networks of both sides, which are outside.n + inside.n. */
+const struct network *gateways_network(const struct gateways *g, size_t i);
+
 /* The floating address on `net` that prefers gateway `h` and that another gateway
  * backs; NULL: there is none. */
 const struct floating_ip *gateway_floating_ip(

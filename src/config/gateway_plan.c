@@ -26,6 +26,13 @@ gateways_serve(const struct gateways *g, const struct host *h)
 	return listed(g->client, g->n_clients, h);
 }
 
+const struct network *
+gateways_network(const struct gateways *g, size_t i)
+{
+	return i < g->outside.n ? g->outside.network[i]
+				: g->inside.network[i - g->outside.n];
+}
+
 const struct floating_ip *
 gateway_floating_ip(
     const struct cluster *c, const struct host *h, const struct network *net)

@@ -527,26 +527,35 @@ read_pairs(struct reader *r, const struct key *k, const struct yaml *node, void 
 	p->pair = pair;
 }
 
+int
+reader_prefix(struct reader *r, const struct yaml *node, struct ip_net *net)
+{
+	if (ip_net_parse(net, node->text) == 0)
+		return 0;
+	if (ip_parse(&net->ip, node->text) == 0) {
+		net->bits = (uint8_t)(ip_len(&net->ip) * 8);
+		return 0;
+	}
+	if (strpbrk(node->text, "/:") == NULL)
+		return -ENOENT;
+	diag_hint(reader_error(
+		      r, node, "bad-subnet", "\"%.64s\" is not a network", node->text),
+	    "such as 10.0.0.0/8, with no bits behind its length");
+	return -EINVAL;
+}
+
 /* A prefix, an address or the name of a network. */
 static bool
 read_net(struct reader *r, const struct yaml *node, struct ip_net *net)
 {
 	const struct network *named;
+	int err;
 
 	if (!want_scalar(r, node, "a network"))
 		return false;
-	if (ip_net_parse(net, node->text) == 0)
-		return true;
-	if (ip_parse(&net->ip, node->text) == 0) {
-		net->bits = (uint8_t)(ip_len(&net->ip) * 8);
-		return true;
-	}
-	if (strpbrk(node->text, "/:") != NULL) {
-		diag_hint(reader_error(r, node, "bad-subnet",
-			      "\"%.64s\" is not a network", node->text),
-		    "such as 10.0.0.0/8, with no bits behind its length");
-		return false;
-	}
+	err = reader_prefix(r, node, net);
+	if (err != -ENOENT)
+		return err == 0;
 	named = look_up(r, node, NAME_NETWORK);
 	if (named == NULL || named->subnet.ip.family == 0)
 		return false;

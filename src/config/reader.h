@@ -82,6 +82,11 @@ void suggest(struct reader *r, struct diag *d, enum name_space space, const char
 /* True for a scalar; reports anything else as not being `expected`. */
 bool want_scalar(struct reader *r, const struct yaml *node, const char *expected);
 
+/* A scalar that is a prefix or an address, which is one of all its bits. 0; -ENOENT: it
+ * has the looks of a name; -EINVAL: it has not, which was reported. */
+int reader_prefix(
+    struct reader *r, const struct yaml *node, struct ip_net *net) MUST_CHECK;
+
 /* The thing called `node`; reports an unknown one. */
 void *look_up(struct reader *r, const struct yaml *node, enum name_space space);
 

@@ -473,20 +473,12 @@ static const struct key gateway_key[] = {
     },
 };
 
-/* Network `i` of both sides. */
-static const struct network *
-side_network(const struct gateways *g, size_t i)
-{
-	return i < g->outside.n ? g->outside.network[i]
-				: g->inside.network[i - g->outside.n];
-}
-
 static void
 check_members(struct reader *r, const struct yaml *at, const struct gateways *g)
 {
 	for (size_t i = 0; i < g->n_hosts * (g->outside.n + g->inside.n); i++) {
 		const struct host *h = g->host[i % g->n_hosts];
-		const struct network *net = side_network(g, i / g->n_hosts);
+		const struct network *net = gateways_network(g, i / g->n_hosts);
 
 		if (!host_unclear(h) && host_address_on(h, net) == NULL)
 			diag_hint(reader_error(r, at, "host-not-on-network",
@@ -549,7 +541,7 @@ check_floating(struct reader *r, const struct yaml *at, const struct gateways *g
 
 	sbuf_init(&missing, MISSING_MAX);
 	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
-		const struct network *net = side_network(g, i);
+		const struct network *net = gateways_network(g, i);
 		const struct floating_ip *f = gateway_floating_ip(r->cluster, h, net);
 
 		if (f == NULL) {

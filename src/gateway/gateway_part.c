@@ -257,9 +257,7 @@ sides_up(const struct gateway_shell *sh, const struct links *links)
 	const struct gateways *g = &sh->cluster->gateways;
 
 	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
-		const struct network *net = i < g->outside.n
-						? g->outside.network[i]
-						: g->inside.network[i - g->outside.n];
+		const struct network *net = gateways_network(g, i);
 		const struct host_address *own = host_address_on(sh->me, net);
 		const struct netlink_link *l =
 		    own != NULL ? links_find(links, own->interface, &own->ip) : NULL;

@@ -82,6 +82,15 @@ write_setting(const char *name, const char *value)
 		    name, value, strerror(-err));
 }
 
+/* `value` is what is there now. */
+static bool
+is_to_change(
+    const struct setting *s, const char *name, char value[static SETTING_VALUE_LEN])
+{
+	return setting_read(name, value) == 0 && strcmp(value, s->value) != 0 &&
+	       (s->only == NULL || strcmp(value, s->only) == 0);
+}
+
 /* Puts down what is there now, once, if it is to change. */
 static void
 note(struct gateway_shell *sh, const struct setting *s, const char *interface)
@@ -95,10 +104,8 @@ note(struct gateway_shell *sh, const struct setting *s, const char *interface)
 		t->wanted = true;
 		return;
 	}
-	if (setting_read(name, value) != 0 || strcmp(value, s->value) == 0 ||
-	    (s->only != NULL && strcmp(value, s->only) != 0))
-		return;
-	gateway_tell(sh, key, "%s", value);
+	if (is_to_change(s, name, value))
+		gateway_tell(sh, key, "%s", value);
 }
 
 static void
@@ -107,11 +114,8 @@ make(struct gateway_shell *sh, const struct setting *s, const char *interface)
 	char name[SETTING_NAME_LEN], value[SETTING_VALUE_LEN];
 
 	(void)sh;
-	if (setting_read(setting_name(s, interface, name), value) != 0 ||
-	    strcmp(value, s->value) == 0 ||
-	    (s->only != NULL && strcmp(value, s->only) != 0))
-		return;
-	write_setting(name, s->value);
+	if (is_to_change(s, setting_name(s, interface, name), value))
+		write_setting(name, s->value);
 }
 
 /* ---- all of them --------------------------------------------------------------- */
@@ -120,11 +124,7 @@ static bool
 has_family(const struct gateways *g, uint8_t family)
 {
 	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
-		const struct network *net = i < g->outside.n
-						? g->outside.network[i]
-						: g->inside.network[i - g->outside.n];
-
-		if (net->subnet.ip.family == family)
+		if (gateways_network(g, i)->subnet.ip.family == family)
 			return true;
 	}
 	return family == 0;
@@ -148,9 +148,7 @@ on_side(const struct gateway_shell *sh, const struct links *links,
 	const struct gateways *g = &sh->cluster->gateways;
 
 	for (size_t i = 0; i < g->outside.n + g->inside.n; i++) {
-		const struct network *net = i < g->outside.n
-						? g->outside.network[i]
-						: g->inside.network[i - g->outside.n];
+		const struct network *net = gateways_network(g, i);
 		const struct host_address *own = host_address_on(sh->me, net);
 
 		if (own != NULL && links_find(links, own->interface, &own->ip) == l)
