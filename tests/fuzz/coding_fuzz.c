@@ -6,22 +6,12 @@
  * them is a head again, with one framing, one ETag and one coding, for HEAD as for GET.
  */
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/request/coding.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : broken(#e, __LINE__))
-
-static void
-broken(const char *what, int line)
-{
-	(void)fprintf(stderr, "line %d: not so: %s\n", line, what);
-	abort();
-}
 
 static const char *const types[] = {"text/*", "*/json", "a/*b"};
 static const struct compression_conf conf = {.on = true,
@@ -44,17 +34,17 @@ recoded(const struct http1_head *h, const char *p, enum coding coding)
 	edit.more_len = coding_lines(h, p, coding, line);
 	edit.also = coding_drops(&edit.n_also);
 	n = http1_forward_response(h, p, &a, out, sizeof(out));
-	MUST(n > 0);
+	ASSERT(n > 0);
 	rc = http1_parse_response(&again, out, (size_t)n, HTTP1_GET);
 	/* What we add may push a head at the limit over it. */
 	if (rc != 0 && again.error == HTTP1_LONG_HEAD)
 		return;
-	MUST(rc == 0 && again.len == (uint32_t)n);
-	MUST(again.framing == HTTP1_CHUNKED);
-	MUST(http1_field_value(&again, out, "content-encoding").len ==
-	     strlen(coding_name(coding)));
-	MUST(http1_field_value(&again, out, "content-length").len == 0);
-	MUST(coding_lines(&again, out, CODING_IDENTITY, line) == 0); /* it varies */
+	ASSERT(rc == 0 && again.len == (uint32_t)n);
+	ASSERT(again.framing == HTTP1_CHUNKED);
+	ASSERT(http1_field_value(&again, out, "content-encoding").len ==
+	       strlen(coding_name(coding)));
+	ASSERT(http1_field_value(&again, out, "content-length").len == 0);
+	ASSERT(coding_lines(&again, out, CODING_IDENTITY, line) == 0); /* it varies */
 }
 
 int
@@ -64,7 +54,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const char *p = (const char *)data;
 
 	if (http1_parse_request(&h, p, len) == 0)
-		MUST(coding_accepted(&conf, &h, p) < CODING_N);
+		ASSERT(coding_accepted(&conf, &h, p) < CODING_N);
 	if (http1_parse_response(&h, p, len, HTTP1_HEAD) == 0)
 		(void)coding_fits(&conf, &h, p, HTTP1_HEAD);
 	if (http1_parse_response(&h, p, len, HTTP1_GET) == 0 &&

@@ -10,22 +10,13 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/h2/h2_head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : broken(#e, __LINE__))
-
-static void
-broken(const char *what, int line)
-{
-	(void)fprintf(stderr, "line %d: not so: %s\n", line, what);
-	abort();
-}
 
 /* Like a session: memory that grows with what is gathered. */
 static void
@@ -40,7 +31,7 @@ gather(struct h2_gather *g, const char *name, size_t n, const char *value, size_
 		g->cap = g->len + (uint32_t)need;
 	}
 	h2_gather_field(g, name, n, value, v);
-	MUST(g->len <= g->cap && g->lines <= g->len);
+	ASSERT(g->len <= g->cap && g->lines <= g->len);
 }
 
 static void
@@ -79,18 +70,18 @@ request(const char *p, size_t len, bool ended)
 	if (out == NULL)
 		abort();
 	n = h2_write_request(&g, ended, nonce, out, cap);
-	MUST(n == -EBADMSG || n > 0);
-	MUST((n < 0) == (g.error != HTTP1_OK));
+	ASSERT(n == -EBADMSG || n > 0);
+	ASSERT((n < 0) == (g.error != HTTP1_OK));
 	if (n > 0) {
 		rc = http1_parse_request(&head, out, (size_t)n);
-		MUST(rc == 0 || rc == -EBADMSG);
-		MUST(rc != 0 || head.len == (uint32_t)n);
-		MUST(rc != 0 || head.n_fields <= g.n_fields + 4);
-		MUST(rc != 0 || head.upgrade == h2_is_websocket(&g));
-		MUST(rc != 0 || ended || g.has_length || head.upgrade ||
-		     head.framing == HTTP1_CHUNKED);
-		MUST(rc != 0 || head.framing != HTTP1_CHUNKED ||
-		     (!ended && !g.has_length));
+		ASSERT(rc == 0 || rc == -EBADMSG);
+		ASSERT(rc != 0 || head.len == (uint32_t)n);
+		ASSERT(rc != 0 || head.n_fields <= g.n_fields + 4);
+		ASSERT(rc != 0 || head.upgrade == h2_is_websocket(&g));
+		ASSERT(rc != 0 || ended || g.has_length || head.upgrade ||
+		       head.framing == HTTP1_CHUNKED);
+		ASSERT(rc != 0 || head.framing != HTTP1_CHUNKED ||
+		       (!ended && !g.has_length));
 	}
 	free(out);
 	free(g.p);
@@ -113,17 +104,17 @@ answer(const char *p, size_t len, bool ended, bool to_head)
 	if (out == NULL)
 		abort();
 	n = h2_write_answer(&g, ended, to_head, out, cap);
-	MUST(n == -EBADMSG || n > 0);
+	ASSERT(n == -EBADMSG || n > 0);
 	if (n > 0) {
 		rc = http1_parse_response(
 		    &head, out, (size_t)n, to_head ? HTTP1_HEAD : HTTP1_GET);
-		MUST(rc == 0 || rc == -EBADMSG);
-		MUST(rc != 0 || head.len == (uint32_t)n);
-		MUST(rc != 0 || head.n_fields <= g.n_fields + 1);
-		MUST(rc != 0 || head.framing != HTTP1_UNTIL_CLOSE);
-		MUST(rc != 0 || head.framing != HTTP1_TUNNEL);
-		MUST(rc != 0 || head.framing != HTTP1_CHUNKED ||
-		     (!ended && !to_head && !g.has_length));
+		ASSERT(rc == 0 || rc == -EBADMSG);
+		ASSERT(rc != 0 || head.len == (uint32_t)n);
+		ASSERT(rc != 0 || head.n_fields <= g.n_fields + 1);
+		ASSERT(rc != 0 || head.framing != HTTP1_UNTIL_CLOSE);
+		ASSERT(rc != 0 || head.framing != HTTP1_TUNNEL);
+		ASSERT(rc != 0 || head.framing != HTTP1_CHUNKED ||
+		       (!ended && !to_head && !g.has_length));
 	}
 	free(out);
 	free(g.p);
@@ -150,8 +141,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		const char *name = (const char *)nv[i].name,
 			   *value = (const char *)nv[i].value;
 
-		MUST(name >= p && name + nv[i].namelen <= p + len);
-		MUST(value >= p && value + nv[i].valuelen <= p + len);
+		ASSERT(name >= p && name + nv[i].namelen <= p + len);
+		ASSERT(value >= p && value + nv[i].valuelen <= p + len);
 	}
 	return 0;
 }

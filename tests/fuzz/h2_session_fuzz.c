@@ -28,7 +28,7 @@ play(struct world *o, struct input *in)
 	struct input hello = {
 	    .p = (const uint8_t *)preface, .len = sizeof(preface) - 1};
 
-	MUST(c != NULL);
+	ASSERT(c != NULL);
 	c->s.via = &fake;
 	c->s.layer = &hello;
 	h2_start(w, c);
@@ -69,13 +69,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		o = world_new(site);
 	w = &o->worker;
 	limit = o->service->up[0]->limit;
-	MUST(limit_take(limit, 1, 0));
+	ASSERT(limit_take(limit, 1, 0));
 	play(o, &(struct input){.p = data + 1, .len = len - 1, .how = data[0]});
-	MUST(o->service->n_clients == 0 && o->service->group[0]->queue.n == 0);
-	MUST(list_empty(&o->service->clients) && list_empty(&w->ready));
-	MUST(list_empty(&w->h2->dirty));
+	ASSERT(o->service->n_clients == 0 && o->service->group[0]->queue.n == 0);
+	ASSERT(list_empty(&o->service->clients) && list_empty(&w->ready));
+	ASSERT(list_empty(&w->h2->dirty));
 	worker_bury(w);
-	MUST(w->bufs.n_large == w->bufs.n_free_large + 1);
+	ASSERT(w->bufs.n_large == w->bufs.n_free_large + 1);
 	if ((data[0] & GIVE) == 0)
 		(void)limit_put(limit);
 	return 0;

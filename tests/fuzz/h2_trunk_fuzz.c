@@ -24,7 +24,7 @@ trunk_new(struct world *o, struct input *in)
 {
 	struct h2_trunk *t = calloc(1, sizeof(*t));
 
-	MUST(t != NULL);
+	ASSERT(t != NULL);
 	t->s = (struct side){.fd = -1, .kind = SIDE_TRUNK, .via = &fake, .layer = in};
 	t->w = &o->worker;
 	t->up = o->service->up[0];
@@ -43,7 +43,7 @@ ask(struct world *o, struct input *from)
 {
 	struct client *c = client_new(&o->worker, &o->listener, -1);
 
-	MUST(c != NULL);
+	ASSERT(c != NULL);
 	c->s.via = &fake;
 	c->s.layer = from;
 	client_start(&o->worker, c);
@@ -82,8 +82,8 @@ play(struct world *o, struct input *in)
 
 	for (size_t i = 0; i < CLIENTS; i++)
 		ask(o, &from[i]);
-	MUST(t->n == CLIENTS);
-	MUST(h2_trunk_begin(t) == 0);
+	ASSERT(t->n == CLIENTS);
+	ASSERT(h2_trunk_begin(t) == 0);
 	worker_turn(w);
 	while (in->at < in->len && !t->over) {
 		t->s.readable = t->s.writable = true;
@@ -123,13 +123,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	in.how = data[0];
 	upstream_retry_due(w, o->service->up[0]);
 	play(o, &in);
-	MUST(o->service->n_clients == 0 && list_empty(&o->service->clients));
-	MUST(list_empty(&o->service->up[0]->trunks));
-	MUST(list_empty(&o->service->up[0]->busy));
+	ASSERT(o->service->n_clients == 0 && list_empty(&o->service->clients));
+	ASSERT(list_empty(&o->service->up[0]->trunks));
+	ASSERT(list_empty(&o->service->up[0]->busy));
 	worker_bury(w);
-	MUST(list_empty(&w->h2->ended_trunks));
+	ASSERT(list_empty(&w->h2->ended_trunks));
 	worker_turn(w);
-	MUST(list_empty(&w->h2->dirty_trunks));
-	MUST(w->bufs.n_large == w->bufs.n_free_large + 1);
+	ASSERT(list_empty(&w->h2->dirty_trunks));
+	ASSERT(w->bufs.n_large == w->bufs.n_free_large + 1);
 	return 0;
 }

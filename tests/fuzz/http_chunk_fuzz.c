@@ -6,24 +6,15 @@
  * code, and the same however the bytes are cut into reads.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/http1/http1.h"
 
 #define CUTS 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : broken(#e, __LINE__))
-
-static void
-broken(const char *what, int line)
-{
-	(void)fprintf(stderr, "line %d: not so: %s\n", line, what);
-	abort();
-}
 
 struct result {
 	struct http1_body b;
@@ -50,10 +41,10 @@ follow(const char *p, size_t len, size_t cut, bool dechunk)
 		got = 0;
 		n = dechunk ? http1_body_dechunk(&r.b, piece, end - at, &got)
 			    : http1_body_pass(&r.b, piece, end - at);
-		MUST(n <= end - at && got <= n);
-		MUST(n == end - at || r.b.done || r.b.error != HTTP1_OK);
+		ASSERT(n <= end - at && got <= n);
+		ASSERT(n == end - at || r.b.done || r.b.error != HTTP1_OK);
 		/* Passing on changes nothing. */
-		MUST(dechunk || memcmp(piece, p + at, end - at) == 0);
+		ASSERT(dechunk || memcmp(piece, p + at, end - at) == 0);
 		memcpy(r.data + r.n_data, piece, got);
 		free(piece);
 		r.n_data += got;
@@ -86,27 +77,27 @@ check_finished(const char *p, const struct result *r)
 
 	do {
 		end = line(p, r->used, at);
-		MUST(end >= at + 3 && p[end - 2] == '\r');
+		ASSERT(end >= at + 3 && p[end - 2] == '\r');
 		size = strtoull(p + at, &stop, 16);
-		MUST(stop > p + at && strchr(" \t;\r", *stop) != NULL);
+		ASSERT(stop > p + at && strchr(" \t;\r", *stop) != NULL);
 		at = end;
 		if (size == 0)
 			break;
-		MUST(size <= r->used - at && r->used - at - size >= 2);
-		MUST(size <= r->n_data - data);
-		MUST(memcmp(p + at, r->data + data, size) == 0);
+		ASSERT(size <= r->used - at && r->used - at - size >= 2);
+		ASSERT(size <= r->n_data - data);
+		ASSERT(memcmp(p + at, r->data + data, size) == 0);
 		data += size;
 		at += size;
-		MUST(p[at] == '\r' && p[at + 1] == '\n');
+		ASSERT(p[at] == '\r' && p[at + 1] == '\n');
 		at += 2;
 	} while (size > 0);
-	MUST(data == r->n_data);
+	ASSERT(data == r->n_data);
 	while ((end = line(p, r->used, at)) != at + 2) {
-		MUST(end > at + 2 && p[end - 2] == '\r');
-		MUST(memchr(p + at, ':', end - at) != NULL);
+		ASSERT(end > at + 2 && p[end - 2] == '\r');
+		ASSERT(memchr(p + at, ':', end - at) != NULL);
 		at = end;
 	}
-	MUST(end == r->used);
+	ASSERT(end == r->used);
 }
 
 int
@@ -115,17 +106,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const char *p = (const char *)data;
 	struct result whole = follow(p, len, len, true), part;
 
-	MUST(whole.b.error == HTTP1_OK || !whole.b.done);
+	ASSERT(whole.b.error == HTTP1_OK || !whole.b.done);
 	if (whole.b.done)
 		check_finished(p, &whole);
 	for (size_t cut = 0; cut <= len; cut += len / CUTS + 1)
 		for (int dechunk = 0; dechunk < 2; dechunk++) {
 			part = follow(p, len, cut, dechunk != 0);
-			MUST(part.b.error == whole.b.error);
-			MUST(part.b.done == whole.b.done && part.used == whole.used);
-			MUST(!dechunk ||
-			     (part.n_data == whole.n_data &&
-				 memcmp(part.data, whole.data, whole.n_data) == 0));
+			ASSERT(part.b.error == whole.b.error);
+			ASSERT(part.b.done == whole.b.done && part.used == whole.used);
+			ASSERT(!dechunk ||
+			       (part.n_data == whole.n_data &&
+				   memcmp(part.data, whole.data, whole.n_data) == 0));
 			free(part.data);
 		}
 	free(whole.data);

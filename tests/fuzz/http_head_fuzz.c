@@ -9,25 +9,16 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/http1/http1.h"
 #include "proxy/http1/http1_scan.h"
 
 #define CUTS 64 /* every byte of a short input, evenly spread over a long one */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : broken(#e, __LINE__))
-
-static void
-broken(const char *what, int line)
-{
-	(void)fprintf(stderr, "line %d: not so: %s\n", line, what);
-	abort();
-}
 
 struct parser {
 	bool request;
@@ -44,7 +35,7 @@ parse(const struct parser *how, struct http1_head *h, const char *p, size_t len)
 static void
 inside(const struct http1_head *h, struct http1_slice s)
 {
-	MUST(s.off <= h->len && s.len <= h->len - s.off);
+	ASSERT(s.off <= h->len && s.len <= h->len - s.off);
 }
 
 static void
@@ -52,8 +43,8 @@ slices(const struct http1_head *h, const char *p)
 {
 	uint32_t at = 0;
 
-	MUST(h->len >= 4 && h->len <= HTTP1_HEAD_MAX);
-	MUST(memcmp(p + h->len - 4, "\r\n\r\n", 4) == 0);
+	ASSERT(h->len >= 4 && h->len <= HTTP1_HEAD_MAX);
+	ASSERT(memcmp(p + h->len - 4, "\r\n\r\n", 4) == 0);
 	inside(h, h->target);
 	inside(h, h->host);
 	inside(h, http1_cookie(h, p, "id"));
@@ -62,12 +53,12 @@ slices(const struct http1_head *h, const char *p)
 
 		inside(h, f->name);
 		inside(h, f->value);
-		MUST(i == 0 || f->line == at);
-		MUST(f->name.len > 0 && p[f->name.off + f->name.len] == ':');
-		MUST(memchr(p + f->line, '\n', f->end - f->line) == p + f->end - 1);
+		ASSERT(i == 0 || f->line == at);
+		ASSERT(f->name.len > 0 && p[f->name.off + f->name.len] == ':');
+		ASSERT(memchr(p + f->line, '\n', f->end - f->line) == p + f->end - 1);
 		at = f->end;
 	}
-	MUST(h->n_fields == 0 || at + 2 == h->len);
+	ASSERT(h->n_fields == 0 || at + 2 == h->len);
 }
 
 /* A part of the input is incomplete, or has the verdict of the whole. */
@@ -87,12 +78,13 @@ cuts(const struct parser *how, const char *p, size_t len, int rc,
 		memcpy(copy, p, cut);
 		part = parse(how, &h, copy, cut);
 		free(copy);
-		MUST(part == -EAGAIN || part == rc);
+		ASSERT(part == -EAGAIN || part == rc);
 		if (part == -EBADMSG)
-			MUST(h.error == whole->error);
+			ASSERT(h.error == whole->error);
 		if (part == 0)
-			MUST(h.len == whole->len && h.n_fields == whole->n_fields &&
-			     h.framing == whole->framing && h.length == whole->length);
+			ASSERT(h.len == whole->len && h.n_fields == whole->n_fields &&
+			       h.framing == whole->framing &&
+			       h.length == whole->length);
 	}
 }
 
@@ -100,10 +92,11 @@ static void
 scans(const char *p, size_t len)
 {
 	for (size_t i = 0; i <= len; i += len / CUTS + 1) {
-		MUST(http1_scan_token(p, i, len) == http1_scan_token_plain(p, i, len));
-		MUST(http1_scan_text(p, i, len) == http1_scan_text_plain(p, i, len));
-		MUST(http1_scan_visible(p, i, len) ==
-		     http1_scan_visible_plain(p, i, len));
+		ASSERT(
+		    http1_scan_token(p, i, len) == http1_scan_token_plain(p, i, len));
+		ASSERT(http1_scan_text(p, i, len) == http1_scan_text_plain(p, i, len));
+		ASSERT(http1_scan_visible(p, i, len) ==
+		       http1_scan_visible_plain(p, i, len));
 	}
 }
 
@@ -123,16 +116,16 @@ forward(const struct parser *how, const struct http1_head *h, const char *p, cha
 			     : http1_forward_response(h, p, &a, out, cap),
 	    again;
 
-	MUST(n > 0 && (size_t)n <= cap);
+	ASSERT(n > 0 && (size_t)n <= cap);
 	exact = malloc((size_t)n);
 	if (exact == NULL)
 		abort();
 	again = how->request ? http1_forward_request(h, p, &via, exact, (size_t)n)
 			     : http1_forward_response(h, p, &a, exact, (size_t)n);
-	MUST(again == n && memcmp(exact, out, (size_t)n) == 0);
+	ASSERT(again == n && memcmp(exact, out, (size_t)n) == 0);
 	again = how->request ? http1_forward_request(h, p, &via, exact, (size_t)n - 1)
 			     : http1_forward_response(h, p, &a, exact, (size_t)n - 1);
-	MUST(again == -ENOBUFS);
+	ASSERT(again == -ENOBUFS);
 	free(exact);
 	return (size_t)n;
 }
@@ -154,20 +147,20 @@ written(const struct parser *how, const struct http1_head *h, const char *p)
 	/* What we add may push a head at the limit over it. */
 	if (rc == -EBADMSG && again.error == HTTP1_LONG_HEAD)
 		return;
-	MUST(rc == 0 && again.len == n && again.minor == 1);
-	MUST(again.framing == h->framing);
-	MUST(again.framing != HTTP1_LENGTH || again.length == h->length);
-	MUST(again.method == h->method && again.status == h->status);
-	MUST(again.upgrade == h->upgrade);
+	ASSERT(rc == 0 && again.len == n && again.minor == 1);
+	ASSERT(again.framing == h->framing);
+	ASSERT(again.framing != HTTP1_LENGTH || again.length == h->length);
+	ASSERT(again.method == h->method && again.status == h->status);
+	ASSERT(again.upgrade == h->upgrade);
 	for (unsigned i = 0; i < again.n_fields; i++)
-		MUST(!is_hop(again.field[i].id));
+		ASSERT(!is_hop(again.field[i].id));
 	if (!how->request)
 		return;
-	MUST(again.host.len > 0);
-	MUST(h->host.len == 0 ||
-	     (again.host.len == h->host.len &&
-		 memcmp(out + again.host.off, p + h->host.off, h->host.len) == 0));
-	MUST(out[again.target.off] == '/' || out[again.target.off] == '*');
+	ASSERT(again.host.len > 0);
+	ASSERT(h->host.len == 0 ||
+	       (again.host.len == h->host.len &&
+		   memcmp(out + again.host.off, p + h->host.off, h->host.len) == 0));
+	ASSERT(out[again.target.off] == '/' || out[again.target.off] == '*');
 }
 
 static void
@@ -176,12 +169,12 @@ try(const struct parser *how, const char *p, size_t len)
 	static struct http1_head h;
 	int rc = parse(how, &h, p, len);
 
-	MUST(rc == 0 || rc == -EAGAIN || rc == -EBADMSG);
-	MUST(rc != -EBADMSG || (h.error > HTTP1_OK && h.error < HTTP1_N_ERRORS));
+	ASSERT(rc == 0 || rc == -EAGAIN || rc == -EBADMSG);
+	ASSERT(rc != -EBADMSG || (h.error > HTTP1_OK && h.error < HTTP1_N_ERRORS));
 	cuts(how, p, len, rc, &h);
 	if (rc != 0)
 		return;
-	MUST(h.error == HTTP1_OK);
+	ASSERT(h.error == HTTP1_OK);
 	slices(&h, p);
 	written(how, &h, p);
 }
@@ -195,6 +188,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	try(&(struct parser){.to = HTTP1_GET}, p, len);
 	try(&(struct parser){.to = HTTP1_HEAD}, p, len);
 	scans(p, len);
-	MUST(http1_skip_crlf(p, len) <= len);
+	ASSERT(http1_skip_crlf(p, len) <= len);
 	return 0;
 }

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/proxy_accept_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : abort())
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -21,22 +20,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	size_t used = 0, used_again, whole;
 	int rc = proxy_accept_decode(data, len, &from, &used);
 
-	MUST(rc == 0 || rc == -EAGAIN || rc == -EBADMSG);
-	MUST(rc != 0 || (used > 0 && used <= len && used <= PROXY_ACCEPT_MAX));
-	MUST(rc == 0 || (used == 0 && from.ip.family == 0));
-	MUST(rc != -EAGAIN || len < PROXY_ACCEPT_MAX);
+	ASSERT(rc == 0 || rc == -EAGAIN || rc == -EBADMSG);
+	ASSERT(rc != 0 || (used > 0 && used <= len && used <= PROXY_ACCEPT_MAX));
+	ASSERT(rc == 0 || (used == 0 && from.ip.family == 0));
+	ASSERT(rc != -EAGAIN || len < PROXY_ACCEPT_MAX);
 	whole = rc == 0 ? used : len;
 	for (size_t cut = 0; cut < whole && cut < PROXY_ACCEPT_MAX; cut++) {
 		uint8_t *copy = malloc(cut > 0 ? cut : 1); /* ASan guards its end */
 		int part;
 
-		MUST(copy != NULL);
+		ASSERT(copy != NULL);
 		memcpy(copy, data, cut);
 		again = (struct ip_endpoint){0};
 		used_again = 0;
 		part = proxy_accept_decode(copy, cut, &again, &used_again);
 		free(copy);
-		MUST(part == -EAGAIN || (part == rc && rc == -EBADMSG));
+		ASSERT(part == -EAGAIN || (part == rc && rc == -EBADMSG));
 	}
 	return 0;
 }

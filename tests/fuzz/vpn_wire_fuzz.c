@@ -6,15 +6,13 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "vpn/vpn_core.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : abort())
 
 static void
 hear(const struct vpn_msg *genuine)
@@ -31,16 +29,16 @@ hear(const struct vpn_msg *genuine)
 	vpn_core_init(&c, "gw1", session, now);
 	vpn_core_places(&c, place, peer, 2);
 	vpn_core_others(&c, others, 2);
-	MUST(!vpn_core_heard(&c, now, &m) || memcmp(m.echo, session, 16) == 0);
+	ASSERT(!vpn_core_heard(&c, now, &m) || memcmp(m.echo, session, 16) == 0);
 	memcpy(m.echo, session, sizeof(m.echo)); /* as if it knew us */
 	memcpy(m.from, "gw2", 4);
 	memcpy(m.to, "gw1", 4);
-	MUST(vpn_core_heard(&c, now, &m) == !c.renew || c.other[1].known);
-	MUST(!vpn_core_heard(&c, now, &m)); /* once */
+	ASSERT(vpn_core_heard(&c, now, &m) == !c.renew || c.other[1].known);
+	ASSERT(!vpn_core_heard(&c, now, &m)); /* once */
 	(void)vpn_core_tick(&c, now);
 	while (vpn_core_next(&c, now, &out))
-		MUST(out.envelope.number > 0);
-	MUST(vpn_core_check(&c));
+		ASSERT(out.envelope.number > 0);
+	ASSERT(vpn_core_check(&c));
 }
 
 int
@@ -50,19 +48,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	uint8_t again[VPN_BODY_MAX], envelope[VPN_ENVELOPE_LEN];
 	uint8_t *copy = malloc(len + 1); /* ASan guards its end */
 
-	MUST(copy != NULL);
+	ASSERT(copy != NULL);
 	memcpy(copy, data, len);
 	memset(&m, 0, sizeof(m));
 	if (len >= VPN_ENVELOPE_LEN &&
 	    vpn_wire_get_envelope(&m.envelope, copy, len) == 0) {
 		vpn_wire_put_envelope(&m.envelope, envelope);
-		MUST(memcmp(envelope, copy, VPN_ENVELOPE_LEN) == 0);
+		ASSERT(memcmp(envelope, copy, VPN_ENVELOPE_LEN) == 0);
 		if (vpn_wire_get_body(
 			&m, copy + VPN_ENVELOPE_LEN, len - VPN_ENVELOPE_LEN) == 0) {
 			size_t n = vpn_wire_put_body(&m, again);
 
-			MUST(n == len - VPN_ENVELOPE_LEN);
-			MUST(memcmp(again, copy + VPN_ENVELOPE_LEN, n) == 0);
+			ASSERT(n == len - VPN_ENVELOPE_LEN);
+			ASSERT(memcmp(again, copy + VPN_ENVELOPE_LEN, n) == 0);
 			hear(&m);
 		}
 	}

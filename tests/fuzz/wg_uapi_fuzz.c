@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "vpn/wg_uapi.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define MUST(e) ((e) ? (void)0 : abort())
-#define ROOM	4
+#define ROOM 4
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -23,21 +23,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct wg_state s = {.peer = peer, .room = ROOM};
 	int err, result;
 
-	MUST(text != NULL && peer != NULL);
+	ASSERT(text != NULL && peer != NULL);
 	memcpy(text, data, len);
 	text[len] = '\0';
 	(void)wg_uapi_whole(text, len);
 	err = wg_uapi_state(&s, text, len);
 	result = wg_uapi_result(text, len);
-	MUST(err <= 0 && result <= 0 && s.n_peers <= ROOM);
-	MUST(err != 0 || result == 0);
+	ASSERT(err <= 0 && result <= 0 && s.n_peers <= ROOM);
+	ASSERT(err != 0 || result == 0);
 	for (size_t i = 0; i < s.n_peers; i++) {
 		const struct wg_peer *p = &peer[i];
 
-		MUST(p->at.ip.family == 0 || p->at.ip.family == AF_INET ||
-		     p->at.ip.family == AF_INET6);
-		MUST(p->handshake_s >= 0 && p->keepalive_s <= UINT16_MAX);
-		MUST((p->n_allowed == 0) == (p->allowed.ip.family == 0));
+		ASSERT(p->at.ip.family == 0 || p->at.ip.family == AF_INET ||
+		       p->at.ip.family == AF_INET6);
+		ASSERT(p->handshake_s >= 0 && p->keepalive_s <= UINT16_MAX);
+		ASSERT((p->n_allowed == 0) == (p->allowed.ip.family == 0));
 	}
 	free(peer);
 	free(text);

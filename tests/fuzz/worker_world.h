@@ -9,10 +9,10 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "proxy/client.h"
 #include "proxy/control/gen.h"
 #include "proxy/h2/h2_trunk.h"
@@ -22,8 +22,6 @@
 #include "proxy/worker_inside.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define MUST(e) ((e) ? (void)0 : broken(#e, __LINE__))
 
 /* Of the first byte of an input; the rest of its bits are the target's. */
 enum { SMALL_READS = 1, DEAF = 2, NARROW = 4, BY_TIME = 8 };
@@ -43,13 +41,6 @@ struct input {
 	bool client; /* it is one, and hears an answer */
 	size_t heard;
 };
-
-static void
-broken(const char *what, int line)
-{
-	(void)fprintf(stderr, "line %d: not so: %s\n", line, what);
-	abort();
-}
 
 static ssize_t
 fake_recv(struct side *s, void *p, size_t n)
@@ -77,7 +68,7 @@ fake_send(struct side *s, const struct iovec *iov, size_t n)
 	for (size_t i = 0; i < n; i++)
 		all += iov[i].iov_len;
 	if (in->client && in->heard == 0)
-		MUST(memcmp(iov[0].iov_base, "HTTP/1.1 ", 9) == 0);
+		ASSERT(memcmp(iov[0].iov_base, "HTTP/1.1 ", 9) == 0);
 	in->heard += all;
 	if ((in->how & DEAF) != 0) {
 		errno = EAGAIN;
@@ -120,26 +111,26 @@ world_new(const char *text)
 	const struct cluster *c;
 	struct gen *g;
 
-	MUST(o != NULL);
+	ASSERT(o != NULL);
 	w = &o->worker;
 	diag_init(&diags, "fuzz");
 	c = cluster_parse(text, strlen(text), &diags);
 	diag_done(&diags);
-	MUST(c != NULL);
+	ASSERT(c != NULL);
 	g = gen_new(c, cluster_host(c, "lb"), 1, NULL, NULL, NULL);
-	MUST(g != NULL);
+	ASSERT(g != NULL);
 	w->epfd = w->reserve = w->wake.fd = w->conf.notify = -1;
 	w->now = (mono_t){SEC_NS};
 	worker_init(w);
-	MUST(bufs_init(&w->bufs, 64) == 0);
+	ASSERT(bufs_init(&w->bufs, 64) == 0);
 	o->service = service_new(w);
 	service_update(w, o->service, g, 0);
 	o->view = w->view = view_new(g, 0);
-	MUST(o->view != NULL);
+	ASSERT(o->view != NULL);
 	o->listener.refs = 1;
 	o->listener.service = o->service;
 	list_init(&o->listener.link);
-	MUST(h2_worker_init(w) == 0);
+	ASSERT(h2_worker_init(w) == 0);
 	return o;
 }
 
