@@ -8,20 +8,17 @@ All addresses are on the namespace's loopback. Scripted servers are threads of t
 with sockets made inside the namespace; real ones (nginx, haproxy) are processes there.
 """
 import contextlib
-import ctypes
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 30
+import kit
+from kit import DEADLINE, NINES, run, until
+
 CLIENT, LB = "10.9.0.9", "10.9.0.1"
 WEB = {"web1": "10.9.0.11", "web2": "10.9.0.12", "web3": "10.9.0.13"}
 HEAD = f"""cluster: t
@@ -34,7 +31,6 @@ hosts:
   web3: {WEB["web3"]}
 services:
 """
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def sanitized():
@@ -42,28 +38,13 @@ def sanitized():
         return re.search(b"__(asan|tsan)_init", program.read()) is not None
 
 
-def run(*words, check=True):
-    r = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert not check or r.returncode == 0, f"{words}: {r.stderr}"
-    return r.stdout
-
-
-def until(what, why, deadline=DEADLINE):
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {deadline} s: {why}")
-
-
 class Stream:
     """A connection with a read buffer and a deadline for everything."""
 
     def __init__(self, sock):
         sock.settimeout(DEADLINE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.buffer = b""
 
@@ -177,18 +158,22 @@ class Head:
         return values[0] if values else None
 
 
+def bound(place, address, port):
+    with place.inside():
+        sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    return sock
+
+
 class Server:
     """Calls `script(stream, n)` for the n-th connection, each in a thread of its own."""
 
-    def __init__(self, lab, address, port, script):
-        self.script = script
+    def __init__(self, sock, script):
+        self.sock, self.script = sock, script
         self.connections = 0
         self.errors = []
         self.streams = []
-        with lab.inside():
-            self.sock = socket.socket()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind((address, port))
         self.sock.listen(128)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -247,6 +232,30 @@ def echo(name):
     return script
 
 
+def seen(body):
+    """What a server that echoes saw: its JSON, with the fields as a dictionary."""
+    text = json.loads(body)
+    text["field"] = dict(text["fields"])
+    return text
+
+
+def served(answer):
+    """The same of a whole answer, which must be a good one."""
+    head, body = answer
+    assert head.status == 200, head.data
+    return seen(body)
+
+
+def self_signed(folder):
+    """A certificate with its key, in one file: its path."""
+    pem = f"{folder}/site.pem"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-days", "2", "-subj", "/CN=a", "-keyout", pem, "-out", pem + ".crt")
+    with open(pem, "a", encoding="utf-8") as out, open(pem + ".crt", encoding="utf-8") as crt:
+        out.write(crt.read())
+    return pem
+
+
 class Lab:
     def __init__(self, folder):
         self.name = f"proxy-{os.getpid()}-{id(self) & 0xffff:x}"
@@ -259,16 +268,14 @@ class Lab:
         for ip in [LB, CLIENT, *WEB.values()]:
             run("ip", "-n", self.name, "addr", "add", ip + "/24", "dev", "lo")
 
-    @contextlib.contextmanager
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def inside(self):
-        """This thread is in the namespace: sockets that it makes stay there."""
-        with open("/proc/thread-self/ns/net", "rb") as home, \
-                open(f"/run/netns/{self.name}", "rb") as there:
-            assert LIBC.setns(there.fileno(), 0) == 0
-            try:
-                yield
-            finally:
-                assert LIBC.setns(home.fileno(), 0) == 0
+        return kit.inside(self.name)
 
     def spawn(self, *words, log="log"):
         with open(os.path.join(self.folder, log), "ab") as out:
@@ -282,9 +289,37 @@ class Lab:
         return run("ip", "netns", "exec", self.name, *words, check=check)
 
     def serve(self, host, port, script):
-        server = Server(self, WEB[host], port, script)
+        server = Server(bound(self, WEB[host], port), script)
         self.servers.append(server)
         return server
+
+    @contextlib.contextmanager
+    def scripted(self):
+        """A serve() whose servers go when this ends, and must not have failed."""
+        made = []
+
+        def serve(*how):
+            made.append(self.serve(*how))
+            return made[-1]
+        try:
+            yield serve
+        finally:
+            for server in made:
+                server.close()
+                self.servers.remove(server)
+        assert [s.errors for s in made if s.errors] == []
+
+    @contextlib.contextmanager
+    def clients(self, kind, to):
+        """Connects to a port, `to` unless it is told, as a client of a kind; all are closed."""
+        made = []
+
+        def connect(port=to, **how):
+            made.append(kind(self.connect(port), **how))
+            return made[-1]
+        yield connect
+        for client in made:
+            client.close()
 
     def write(self, services):
         with open(self.file, "w", encoding="utf-8") as f:
@@ -322,6 +357,11 @@ class Lab:
         """What `nines status --json` says of the part."""
         answer = self.control("status")
         return next((p for p in answer.get("parts", []) if p["name"] == name), None)
+
+    def counters(self, block):
+        """Of the proxy, such as of the block "proxy_service service=site"."""
+        status = self.at(NINES, "status", "--json", "--run-dir", self.run_dir, check=False)
+        return json.loads(status)["counters"][block]
 
     def caps(self, name):
         """The capabilities of the part's acting process."""
@@ -361,7 +401,5 @@ class Lab:
         for s in self.servers:
             s.close()
         for p in reversed(self.procs):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(p.pid, signal.SIGKILL)
-            p.wait()
+            kit.kill(p)
         run("ip", "netns", "del", self.name, check=False)

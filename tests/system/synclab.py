@@ -10,15 +10,12 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NINES = os.environ["NINES"]
+from kit import DEADLINE, NINES, ROOT, kill, run, until
+
 FLOWS = str(ROOT / "tests/system/flows.py")
-DEADLINE = 30
 HOSTS = ("fw1", "fw2")
 
 CLUSTER = """cluster: pair
@@ -62,22 +59,6 @@ RULES = """table inet t {
  }
 }
 """
-
-
-def run(*words, check=True, stdin=None):
-    r = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
-    assert not check or r.returncode == 0, f"{words}: {r.stdout}{r.stderr}"
-    return r.stdout
-
-
-def until(what, why, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while True:
-        got = what()
-        if got:
-            return got
-        assert time.monotonic() < end, f"not within {seconds} s: {why}"
-        time.sleep(0.02)
 
 
 class Client:
@@ -172,13 +153,6 @@ class Lab:
         self.procs.append(p)
         return p
 
-    def kill(self, p):
-        try:
-            os.killpg(p.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        p.wait()
-
     # ---- nines ----
 
     def start(self, host, *more):
@@ -217,7 +191,7 @@ class Lab:
         for bridge in ("in", "out"):
             self.ip("switch", "link", "set", f"{host}-{bridge}", "down")
         self.ip(host, "link", "set", "sync", "down")
-        self.kill(self.nines.pop(host))
+        kill(self.nines.pop(host))
         self.at(host, "conntrack", "-F")
         for dev, addr in (("in", "10.20.0.1/32"), ("out", "10.30.0.1/32"),
                           ("in", "fd00:20::1/128"), ("out", "fd00:30::1/128")):
@@ -293,7 +267,7 @@ class Lab:
 
     def close(self):
         for p in self.procs:
-            self.kill(p)
+            kill(p)
             for f in (p.stdin, p.stdout):
                 if f:
                     f.close()

@@ -23,12 +23,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
+from kit import DEADLINE, NINES, until
 
-NINES = os.environ["NINES"]
-DEADLINE = 30
 NAMES = ("out", "fw1", "lb1", "web1")
 
 FILE = """
@@ -110,14 +108,8 @@ def sh(*words, check=True, **more):
     return done
 
 
-def wait(what, ok, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = ok()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
+def wait(what, ok):
+    return until(ok, what)
 
 
 def kill(pids):
@@ -401,7 +393,6 @@ def test_says_what_the_kernel_does(wall):
                    check=False) for src, dst, port, kind in tries]
     heard = ["silent" if done.returncode else "refused" for done in foretold]
     wall.hears("out", heard, *tries)
-
 
 
 # ---- the host's own firewall -------------------------------------------------------

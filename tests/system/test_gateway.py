@@ -17,14 +17,13 @@ import json
 import os
 import pathlib
 import select
-import signal
 import subprocess
 import time
 
+import kit
 import pytest
+from kit import DEADLINE, NINES, run, until
 
-NINES = os.environ["NINES"]
-DEADLINE = 30
 CLIENT = {4: "203.0.113.9", 6: "2001:db8:9::9"}
 NAMES = ("isp1", "isp2", "gw1", "gw2", "fw1", "old")
 LINKS = {  # host: {bridge: number of its addresses}
@@ -112,22 +111,6 @@ for line in sys.stdin:
                     pass
     print(*[who.get(s, "-") for s in flows], flush=True)
 """
-
-
-def run(*words, check=True, stdin=None):
-    r = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
-    assert not check or r.returncode == 0, f"{words}: {r.stderr}"
-    return r.stdout
-
-
-def until(what, why):
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.02)
-    return pytest.fail(f"not within {DEADLINE} s: {why}")
 
 
 class Lab:
@@ -231,11 +214,7 @@ class Lab:
 
     def kill(self, key):
         p = self.procs.pop(key)
-        try:
-            os.killpg(p.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        p.wait()
+        kit.kill(p)
         for pipe in (p.stdin, p.stdout):
             if pipe is not None:
                 pipe.close()

@@ -6,19 +6,16 @@
               +--- web1 (10.0.0.21) --+
 """
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
 import socket
 import subprocess
-import time
 
+import kit
 import pytest
+from kit import NINES, until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NINES = os.environ.get("NINES", str(ROOT / "build/dbg/nines"))
-LIBC = ctypes.CDLL(None, use_errno=True)
 TCP_REPAIR = 19
 FILE = """cluster: {name}
 network: 10.0.0.0/24
@@ -28,18 +25,6 @@ floating_ips:
 services:
   site: {{listen: www:80, servers: [web1:8080], check: /health}}
 """
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
-
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 class Pair:
@@ -64,20 +49,10 @@ class Pair:
         moved = self.nines("move", "www", target, "--run-dir", self.run_dir(source))
         assert moved.returncode == 0, moved.stderr
         assert moved.stdout == f"www is on {target} now\n"
-        wait_for(lambda: self.fact(target) == "active")
-
-    @contextlib.contextmanager
-    def client(self):
-        with open("/proc/thread-self/ns/net", "rb") as home, \
-                open(f"/run/netns/nines-{self.name}-client", "rb") as there:
-            assert LIBC.setns(there.fileno(), 0) == 0
-            try:
-                yield
-            finally:
-                assert LIBC.setns(home.fileno(), 0) == 0
+        until(lambda: self.fact(target) == "active")
 
     def connect(self, port=0):
-        with self.client():
+        with kit.inside(f"nines-{self.name}-client"):
             s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.settimeout(30)
@@ -103,7 +78,7 @@ def pair(tmp_path):
     up = made.nines("lab", "up", made.file)
     try:
         assert up.returncode == 0, up.stderr
-        wait_for(lambda: "active" in (made.fact("lb1"), made.fact("lb2")))
+        until(lambda: "active" in (made.fact("lb1"), made.fact("lb2")))
         if made.fact("lb1") != "active":
             made.move("lb2", "lb1")
 
@@ -113,7 +88,7 @@ def pair(tmp_path):
                     return ask(s, 1)
             except (OSError, AssertionError):
                 return False
-        wait_for(serves)
+        until(serves)
         yield made
     finally:
         made.nines("lab", "down", made.file)

@@ -19,15 +19,10 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
+from kit import DEADLINE, NINES, until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 30
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
 
 SERVER = r"""
@@ -91,16 +86,6 @@ http {{
   }}
 }}
 """
-
-
-def until(what, why):
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        got = what()
-        if got:
-            return got
-        time.sleep(0.01)
-    return pytest.fail(f"not within {DEADLINE} s: {why}")
 
 
 class Place:

@@ -11,8 +11,6 @@ import pytest
 
 from proxylab import Lab, echo, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 SERVICES = """
   site:
     listen: "lb1:80"
@@ -23,11 +21,8 @@ SERVICES = """
 
 @pytest.fixture
 def lab(tmp_path):
-    made = Lab(tmp_path)
-    try:
+    with Lab(tmp_path) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

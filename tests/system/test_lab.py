@@ -13,12 +13,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
+from kit import NINES, ROOT, until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NINES = os.environ.get("NINES", str(ROOT / "build/dbg/nines"))
 FILE = """cluster: {name}
 network: 10.0.0.0/24
 hosts: {{lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21}}
@@ -36,16 +34,6 @@ def nines(*words, **more):
 def namespaces(prefix):
     out = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     return sorted(line.split()[0] for line in out.splitlines() if line.startswith(prefix))
-
-
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
 
 
 @pytest.fixture
@@ -69,8 +57,8 @@ def test_up_exec_down(lab):
 
     def ask(url):
         return nines("lab", "exec", path, "client", "curl", "-s", "-m", "9", url).stdout
-    assert wait_for(lambda: ask("http://10.0.0.21:8080/?id=7")) == "web1 id=7\n"
-    wait_for(lambda: ask("http://10.0.0.10/?id=8") == "web1 id=8\n")
+    assert until(lambda: ask("http://10.0.0.21:8080/?id=7")) == "web1 id=7\n"
+    until(lambda: ask("http://10.0.0.10/?id=8") == "web1 id=8\n")
     error = pathlib.Path(f"/run/nines-lab/{name}/web1.web/error")
     error.touch()
     assert ask("http://10.0.0.21:8080/?id=7") == "broken on purpose\n"
@@ -95,7 +83,7 @@ def test_built_in_server(tmp_path):
         return subprocess.run(["curl", "-s", "-m", "30", *words], capture_output=True, text=True).stdout
     url = "http://127.0.0.1:18077/"
     try:
-        assert wait_for(lambda: ask(url + "?id=5")) == "web9 id=5\n"
+        assert until(lambda: ask(url + "?id=5")) == "web9 id=5\n"
         assert ask(url + "?id=6", url + "?id=7") == "web9 id=6\nweb9 id=7\n"
         assert "Connection: close" in ask("-i", "-0", url)
         (tmp_path / "error").touch()
@@ -169,7 +157,7 @@ def test_whole_site(tmp_path):
         up = lab("up")
         assert up.returncode == 0, up.stderr
         assert f"nines-{name}-internet" in namespaces(f"nines-{name}-")
-        answer = wait_for(lambda: lab("exec", "client", "curl", "-s", "-m", "1",
+        answer = until(lambda: lab("exec", "client", "curl", "-s", "-m", "1",
                                       "http://10.0.2.20/?id=5").stdout)
         assert answer in ("web1 id=5\n", "web2 id=5\n", "web3 id=5\n")
         routes = lab("exec", "internet", "ip", "route", "show", "10.0.2.0/24").stdout
@@ -219,17 +207,17 @@ def test_vpn_into_the_site(tmp_path):
         tunnel = subprocess.Popen(["ip", "netns", "exec", f"nines-{name}-client", "env",
                                    "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", "wgsite"])
         with socket.socket(socket.AF_UNIX) as s:
-            wait_for(lambda: s.connect_ex("/var/run/wireguard/wgsite.sock") == 0)
+            until(lambda: s.connect_ex("/var/run/wireguard/wgsite.sock") == 0)
         at_client("wg", "set", "wgsite", "private-key", str(private), "peer", pubkey(key),
                   "endpoint", "198.51.100.14:51820", "allowed-ips", "10.0.0.0/8")
         at_client("ip", "addr", "add", "10.8.0.2/24", "dev", "wgsite")
         at_client("ip", "link", "set", "wgsite", "up")
         at_client("ip", "route", "add", "10.0.0.0/16", "dev", "wgsite")
-        wait_for(ping)
+        until(ping)
         both = {h: lab("exec", h, NINES, "status").stdout for h in ("gw1", "gw2")}
         owner = next(h for h, said in both.items() if "office         active" in said)
         lab("exec", owner, NINES, "stop")
-        wait_for(ping)
+        until(ping)
     finally:
         if tunnel is not None:
             tunnel.kill()
@@ -306,7 +294,7 @@ def test_writes_are_accounted_for(lab, how, says):
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         journal = pathlib.Path(f"/run/nines-lab/drill-{run.pid}/web1.web/journal")
-        wait_for(lambda: journal.exists() and "\n" in journal.read_text())
+        until(lambda: journal.exists() and "\n" in journal.read_text())
         first = journal.read_text().partition("\n")[0]
         if how == "again":
             with journal.open("a", encoding="ascii") as f:
@@ -339,7 +327,7 @@ def test_live(lab, tmp_path):
     path.write_text(path.read_text().replace("hosts: [lb1, lb2]}", "hosts: [lb1, lb2], failback: true}"))
     assert nines("lab", "up", str(path)).returncode == 0
     here = ["lab", "exec", str(path), "lb1", NINES, "drill", "--live", "--run-dir", f"/run/nines-lab/{name}/lb1.run"]
-    wait_for(lambda: "active" in nines("lab", "exec", str(path), "lb1", NINES, "status", "--run-dir",
+    until(lambda: "active" in nines("lab", "exec", str(path), "lb1", NINES, "status", "--run-dir",
                                        f"/run/nines-lab/{name}/lb1.run").stdout)
     refused = nines(*here, str(path), input="n\n")
     assert refused.returncode == 1 and "nothing was done" in refused.stdout
@@ -356,7 +344,7 @@ def test_interrupted(lab, signo):
     run = subprocess.Popen([NINES, "drill", "--against", "keepalived", "--case", "healed-split", path],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     mine = f"nines-drill-{run.pid}-"
-    wait_for(lambda: len(namespaces(mine)) == 5)
+    until(lambda: len(namespaces(mine)) == 5)
     run.send_signal(signo)
     _, said = run.communicate(timeout=300)
     assert run.returncode == 1 and "interrupted" in said, said
@@ -369,7 +357,7 @@ def test_killed_drill_is_cleaned_up(lab):
     run = subprocess.Popen([NINES, "drill", "--against", "keepalived", "--case", "healed-split", path],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     mine = f"nines-drill-{run.pid}-"
-    wait_for(lambda: len(namespaces(mine)) == 5)
+    until(lambda: len(namespaces(mine)) == 5)
     run.kill()
     run.wait()
     assert len(namespaces(mine)) == 5

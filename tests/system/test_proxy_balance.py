@@ -14,8 +14,6 @@ import pytest
 
 from proxylab import NINES, WEB, echo, Lab, run, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 # Far more than a busy machine takes, and less than a server may take by default (a minute).
 PATIENCE = 10
@@ -24,9 +22,8 @@ OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
 
 @pytest.fixture
 def lab(tmp_path):
-    it = Lab(tmp_path)
-    yield it
-    it.close()
+    with Lab(tmp_path) as made:
+        yield made
 
 
 def named(lab, *hosts, port=8080):
@@ -197,12 +194,9 @@ def test_lost_connects(lab):
            "tcp", "flags", "&", "(syn|ack)", "==", "syn", "drop")
     over = threading.Event()
     threads, _, statuses = crowd(lab, 8, 0, over)
-    counter = "proxy_server service=site server=web1:8080"
 
     def left():
-        status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir,
-                                   check=False))
-        return status["counters"][counter]["connects_left"]
+        return counters(lab, "web1")["connects_left"]
     until(lambda: left() > 3, "clients leave web1")
     over.set()
     for t in threads:
@@ -211,8 +205,7 @@ def test_lost_connects(lab):
 
 
 def counters(lab, server):
-    status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir, check=False))
-    return status["counters"][f"proxy_server service=site server={server}:8080"]
+    return lab.counters(f"proxy_server service=site server={server}:8080")
 
 
 def impatient(lab, n, wait=0.15):

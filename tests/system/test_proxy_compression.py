@@ -7,7 +7,6 @@ The server's scripts frame the same bodies in every way that HTTP/1 knows. Bodie
 drawn from a seed, which is in the test's name.
 """
 import hashlib
-import os
 import random
 import socket
 import zlib
@@ -17,8 +16,6 @@ import pytest
 import zstandard
 
 from proxylab import LB, Lab, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
 SERVICES = """
   site:
@@ -113,13 +110,10 @@ def script(stream, _n):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("compression"))
-    try:
+    with Lab(tmp_path_factory.mktemp("compression")) as made:
         made.serve("web1", 8080, script)
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 def get(lab, path, accept, fields="", port=80, method="GET"):

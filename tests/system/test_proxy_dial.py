@@ -3,17 +3,13 @@
 
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1 10.9.0.11, Unix sockets
 """
-import contextlib
 import os
 import re
 import socket
-import threading
 
 import pytest
 
-from proxylab import CLIENT, LB, Lab, Stream, echo, run, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, LB, Lab, Server, echo, run, until
 
 SERVICES = """
   unix:    {{listen: "lb1:80", servers: [{{unix: {dir}/app.sock}}], check: /}}
@@ -29,37 +25,6 @@ SERVICES = """
 GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-class UnixServer:
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.bind(path)
-        os.chmod(path, 0o777)
-        self.sock.listen(64)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.sock.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
-
-    @staticmethod
-    def serve(sock):
-        stream = Stream.__new__(Stream)
-        stream.sock, stream.buffer = sock, b""
-        sock.settimeout(30)
-        with contextlib.suppress(OSError, EOFError):
-            echo("unix")(stream, 0)
-        sock.close()
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
-
-
 def say_peer(stream, _n):
     address = stream.sock.getpeername()[0]
     while True:
@@ -72,18 +37,17 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dial")
     for part in [folder, *folder.parents][:3]:
         part.chmod(0o755)  # the proxy is `nobody`
-    made = Lab(folder)
-    server = UnixServer(str(folder / "app.sock"))
-    try:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(folder / "app.sock"))
+    (folder / "app.sock").chmod(0o777)
+    with Lab(folder) as made:
+        made.servers.append(Server(sock, echo("unix")))
         run("ip", "-n", made.name, "addr", "add", "10.9.0.77/24", "dev", "lo")
         made.serve("web1", 8080, echo("web1"))
         made.serve("web1", 8081, say_peer)
         made.serve("web1", 8082, echo("tuned"))
         made.start(SERVICES.format(dir=folder))
         yield made
-    finally:
-        made.close()
-        server.close()
 
 
 def test_a_unix_socket_is_a_server(lab):

@@ -17,8 +17,6 @@ import pytest
 
 from proxylab import Lab, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 SITE = """
   site:
     listen: {listen}
@@ -131,12 +129,9 @@ class Load:
 
 @pytest.fixture
 def lab(tmp_path):
-    made = Lab(tmp_path)
-    try:
+    with Lab(tmp_path) as made:
         made.web = {name: Web(made, name) for name in ("web1", "web2", "web3")}
         yield made
-    finally:
-        made.close()
 
 
 def all_up(lab, n=3):

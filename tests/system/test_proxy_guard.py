@@ -5,17 +5,13 @@ bodies too large or too slow.
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1 10.9.0.11 (threads)
 """
 import contextlib
-import json
-import os
 import re
 import socket
 import struct
 
 import pytest
 
-from proxylab import CLIENT, Lab, echo, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, Lab, echo, served, until
 
 SERVICES = """
   open:   {listen: "lb1:80", check: none, servers: ["web1:8080"], max_body: 1000}
@@ -51,21 +47,10 @@ GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("guard"))
-    try:
+    with Lab(tmp_path_factory.mktemp("guard")) as made:
         made.serve("web1", 8080, echo("web1"))
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
-
-
-def seen(answer):
-    head, body = answer
-    assert head.status == 200, head.data
-    text = json.loads(body)
-    text["field"] = dict(text["fields"])
-    return text
 
 
 def test_lists(lab):
@@ -118,7 +103,7 @@ def test_connections(lab):
     ("nobody", CLIENT), ("192.0.2.1, unknown, 10.7.0.1", "10.7.0.1"), ("", CLIENT), (",", CLIENT),
     ("10.7.0.9", "10.7.0.9")])
 def test_forwarded_for(lab, said, client):
-    got = seen(lab.get(86, "/", f"X-Forwarded-For: {said}\r\n"))
+    got = served(lab.get(86, "/", f"X-Forwarded-For: {said}\r\n"))
     assert got["field"]["x-client"] == client
     assert got["field"]["x-forwarded-for"].endswith(CLIENT)
 
@@ -135,22 +120,22 @@ def test_forwarded_for_is_judged(lab):
     (86, "https", "https"), (86, "HTTPS", "https"), (86, "http", "http"), (86, "ftp", "http"),
     (86, "", "http"), (87, "https", "http"), (80, "https", "http")])
 def test_forwarded_proto(lab, port, said, proto):
-    got = seen(lab.get(port, "/", f"X-Forwarded-Proto: {said}\r\n"))
+    got = served(lab.get(port, "/", f"X-Forwarded-Proto: {said}\r\n"))
     assert [v for n, v in got["fields"] if n == "x-forwarded-proto"] == [proto]
     assert got["field"]["forwarded"].endswith("proto=" + proto)
 
 
 def test_others_are_not_believed(lab):
-    got = seen(lab.get(87, "/", "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=1.2.3.4\r\n"))
+    got = served(lab.get(87, "/", "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=1.2.3.4\r\n"))
     assert got["field"]["x-forwarded-for"] == CLIENT
     assert got["field"]["forwarded"] == f"for={CLIENT};proto=http"
 
 
 def test_request_id(lab):
-    got = seen(lab.get(86, "/", "X-Request-Id: mine-1\r\ntraceparent: 00-1-2-01\r\n"))
+    got = served(lab.get(86, "/", "X-Request-Id: mine-1\r\ntraceparent: 00-1-2-01\r\n"))
     assert got["field"]["x-request-id"] == "mine-1" and got["field"]["traceparent"] == "00-1-2-01"
     assert [n for n, _ in got["fields"]].count("x-request-id") == 1
-    got = seen(lab.get(86, "/", f"X-Request-Id: {'x' * 200}\r\n"))
+    got = served(lab.get(86, "/", f"X-Request-Id: {'x' * 200}\r\n"))
     assert re.fullmatch("[0-9a-f]{32}", got["field"]["x-request-id"])
 
 
@@ -173,7 +158,7 @@ def test_proxy_header(lab, head, client):
         stream = lab.connect(88)
         stream.send(head[:cut])
         stream.send(head[cut:] + GET.encode())
-        assert seen(stream.answer())["field"]["x-forwarded-for"] == client
+        assert served(stream.answer())["field"]["x-forwarded-for"] == client
         stream.close()
 
 
@@ -212,7 +197,7 @@ def test_who_brings_no_proxy_header_is_named(lab):
 
 def test_large_bodies(lab):
     fit = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + "x" * 1000
-    assert seen(lab.ask(80, fit))["body"] == "x" * 1000
+    assert served(lab.ask(80, fit))["body"] == "x" * 1000
     assert lab.ask(80, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n")[0].status == 413
     stream = lab.connect(80)
     stream.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -242,5 +227,5 @@ def test_slow_body(lab):
     stream.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
     for _ in range(10):
         stream.send("x" * 10000)
-    assert seen(stream.answer())["body"] == "x" * 100000
+    assert served(stream.answer())["body"] == "x" * 100000
     stream.close()

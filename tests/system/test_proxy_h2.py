@@ -14,9 +14,7 @@ import pytest
 
 import h2wire
 from h2wire import H2, request
-from proxylab import CLIENT, LB, Lab, echo, run, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, LB, Lab, echo, seen, self_signed, until
 
 SERVICES = """
   site:   {listen: "lb1:80", servers: ["web1:8080", "web2:8080"], check: none, http2: true}
@@ -40,53 +38,24 @@ SERVICES = """
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("proxy")
-    made = Lab(folder)
-    pem = f"{folder}/site.pem"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes", "-days", "2", "-subj", "/CN=a", "-keyout", pem, "-out", pem + ".crt")
-    with open(pem, "a", encoding="utf-8") as out, open(pem + ".crt", encoding="utf-8") as crt:
-        out.write(crt.read())
-    try:
+    with Lab(folder) as made:
         made.serve("web1", 8080, echo("web1"))
         made.serve("web2", 8080, echo("web2"))
-        made.start(SERVICES.replace("DIR", str(folder)))
+        made.start(SERVICES.replace("DIR/site.pem", self_signed(folder)))
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def raw(lab):
     """Sets what the server behind port 83 does for the length of one test."""
-    made = []
-
-    def script(function, port=8083):
-        made.append(lab.serve("web1", port, function))
-        return made[-1]
-    yield script
-    for server in made:
-        server.close()
-        lab.servers.remove(server)
-        assert not server.errors
+    with lab.scripted() as serve:
+        yield lambda function, port=8083: serve("web1", port, function)
 
 
 @pytest.fixture
 def h2(lab):
-    made = []
-
-    def connect(port=80, **more):
-        made.append(H2(lab.connect(port), **more))
-        return made[-1]
-    yield connect
-    for c in made:
-        c.close()
-
-
-def seen(answer):
-    """What the echoing server saw: its JSON, with the fields as a dictionary."""
-    text = json.loads(answer.body)
-    text["field"] = dict(text["fields"])
-    return text
+    with lab.clients(H2, 80) as connect:
+        yield connect
 
 
 # --- requests and answers -------------------------------------------------------------
@@ -96,7 +65,7 @@ def test_request_and_answer(h2):
     answer = c.get("/a?b=c", ("x-one", "1"))
     assert answer.status == 200 and answer.field["x-server"] in ("web1", "web2")
     assert "connection" not in answer.field and "transfer-encoding" not in answer.field
-    text = seen(answer)
+    text = seen(answer.body)
     assert text["line"] == "GET /a?b=c HTTP/1.1"
     assert text["field"]["host"] == "a" and text["field"]["x-one"] == "1"
     assert text["field"]["x-forwarded-for"] == CLIENT
@@ -108,8 +77,8 @@ def test_many_requests_on_one_connection(h2):
     c = h2()
     streams = [c.ask(request("GET", f"/{i}")) for i in range(90)]
     for i, n in enumerate(streams):
-        assert seen(c.answer(n))["line"] == f"GET /{i} HTTP/1.1"
-    assert {seen(c.get("/"))["server"] for _ in range(4)} == {"web1", "web2"}
+        assert seen(c.answer(n).body)["line"] == f"GET /{i} HTTP/1.1"
+    assert {seen(c.get("/").body)["server"] for _ in range(4)} == {"web1", "web2"}
 
 
 def test_head_has_no_body(h2):
@@ -123,7 +92,7 @@ def test_body_with_length(h2):
     c = h2()
     body = bytes(range(97, 122)) * 100
     n = c.ask(request("POST", "/", ("content-length", str(len(body)))), body=body)
-    text = seen(c.answer(n))
+    text = seen(c.answer(n).body)
     assert text["body"].encode() == body
     assert text["field"]["content-length"] == str(len(body))
     assert "transfer-encoding" not in text["field"]
@@ -136,21 +105,21 @@ def test_body_without_length_is_chunked_with_trailers(h2):
     c.data(n, b"def")
     c.send(h2wire.HEADERS, h2wire.END_HEADERS | h2wire.END_STREAM, n,
            h2wire.block([("x-sum", "7")]))
-    text = seen(c.answer(n))
+    text = seen(c.answer(n).body)
     assert text["body"] == "abcdef" and text["trailers"] == "x-sum: 7\r\n"
     assert text["field"]["transfer-encoding"] == "chunked"
 
 
 def test_empty_post_has_a_length(h2):
     c = h2()
-    assert seen(c.answer(c.ask(request("POST"))))["field"]["content-length"] == "0"
-    assert "content-length" not in seen(c.get("/"))["field"]
+    assert seen(c.answer(c.ask(request("POST"))).body)["field"]["content-length"] == "0"
+    assert "content-length" not in seen(c.get("/").body)["field"]
 
 
 def test_cookies_are_one_field(h2):
     answer = h2().get("/", ("cookie", "a=1"), ("x-between", "2"), ("cookie", "b=2"),
                       ("cookie", "c=3"))
-    fields = [tuple(f) for f in seen(answer)["fields"]]
+    fields = [tuple(f) for f in seen(answer.body)["fields"]]
     assert ("cookie", "a=1; b=2; c=3") in fields and ("x-between", "2") in fields
     assert len([n for n, _ in fields if n == "cookie"]) == 1
 

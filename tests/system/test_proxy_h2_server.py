@@ -5,7 +5,6 @@
       client 10.9.0.9 ══> lb1:91 ══> lb1:80 ──> web1:8080
 """
 import json
-import os
 import struct
 import threading
 
@@ -13,9 +12,7 @@ import pytest
 
 import h2wire
 from h2wire import H2, H2Server, request
-from proxylab import LB, Lab, echo, run, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import LB, Lab, echo, self_signed, until
 
 SERVICES = """
   raw:   {listen: "lb1:90", servers: ["web1:8090"], check: none, http2: true, server_http2: true}
@@ -46,44 +43,22 @@ SERVICES = """
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("proxy")
-    made = Lab(folder)
-    pem = f"{folder}/site.pem"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes", "-days", "2", "-subj", "/CN=a", "-keyout", pem, "-out", pem + ".crt")
-    with open(pem, "a", encoding="utf-8") as out, open(pem + ".crt", encoding="utf-8") as crt:
-        out.write(crt.read())
-    try:
+    with Lab(folder) as made:
         made.serve("web1", 8080, echo("web1"))
-        made.start(SERVICES.replace("DIR", str(folder)))
+        made.start(SERVICES.replace("DIR/site.pem", self_signed(folder)))
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def raw(lab):
-    made = []
-
-    def script(function):
-        made.append(lab.serve("web1", 8090, lambda s, n: function(H2Server(s), n)))
-        return made[-1]
-    yield script
-    for server in made:
-        server.close()
-        lab.servers.remove(server)
-        assert not server.errors
+    with lab.scripted() as serve:
+        yield lambda script: serve("web1", 8090, lambda s, n: script(H2Server(s), n))
 
 
 @pytest.fixture
 def h2(lab):
-    made = []
-
-    def connect(port=90):
-        made.append(H2(lab.connect(port)))
-        return made[-1]
-    yield connect
-    for c in made:
-        c.close()
+    with lab.clients(H2, 90) as connect:
+        yield connect
 
 
 def test_request_and_answer(lab, raw):

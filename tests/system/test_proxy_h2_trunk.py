@@ -4,8 +4,6 @@
       client 10.9.0.9 ══> lb1:90 ══> web1:8090 (a thread)
       client 10.9.0.9 ══> lb1:94, :98 ══> web1:8090, web2:8090
 """
-import json
-import os
 import struct
 import threading
 
@@ -13,9 +11,7 @@ import pytest
 
 import h2wire
 from h2wire import H2, H2Server, request
-from proxylab import Lab, NINES, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import Lab, until
 
 SERVICES = """
   raw:    {listen: "lb1:90", servers: ["web1:8090"], check: none, http2: true, server_http2: true}
@@ -29,38 +25,22 @@ SERVICES = """
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def raw(lab):
-    made = []
-
-    def script(function, host="web1", settings=()):
-        made.append(lab.serve(host, 8090, lambda s, n: function(H2Server(s, settings), n)))
-        return made[-1]
-    yield script
-    for server in made:
-        server.close()
-        lab.servers.remove(server)
-        assert not server.errors
+    with lab.scripted() as serve:
+        yield lambda script, host="web1", settings=(): serve(
+            host, 8090, lambda s, n: script(H2Server(s, settings), n))
 
 
 @pytest.fixture
 def h2(lab):
-    made = []
-
-    def connect(port=90, **how):
-        made.append(H2(lab.connect(port), **how))
-        return made[-1]
-    yield connect
-    for c in made:
-        c.close()
+    with lab.clients(H2, 90) as connect:
+        yield connect
 
 
 def reset(s, n, error):
@@ -361,23 +341,17 @@ def test_greetings_that_take_long(lab, h2, settings):
         answer_all(H2Server(stream, settings))
 
     def left():
-        words = ("status", "--json", "--run-dir", lab.run_dir)
-        counters = json.loads(lab.at(NINES, *words, check=False))["counters"]
-        return sum(v["connects_left"] for k, v in counters.items()
-                   if k.startswith("proxy_server service=tardy "))
-    made = [lab.serve("web1", 8090, late), lab.serve("web2", 8090, lambda s, _: s.rest())]
-    before = left()
-    try:
+        return sum(lab.counters(f"proxy_server service=tardy server={name}:8090")["connects_left"]
+                   for name in ("web1", "web2"))
+    with lab.scripted() as serve:
+        serve("web1", 8090, late)
+        serve("web2", 8090, lambda s, _: s.rest())
+        before = left()
         c = h2(98)
         ids = [c.ask(request("GET", f"/{i}")) for i in range(4)]
         until(lambda: left() >= before + 4, "all have asked both")
         go.set()
         assert [c.answer(n).body for n in ids] == [b"/0", b"/1", b"/2", b"/3"]
-    finally:
-        go.set()
-        for server in made:
-            server.close()
-            lab.servers.remove(server)
 
 
 def test_a_server_of_another_kind(lab, h2):
@@ -385,9 +359,6 @@ def test_a_server_of_another_kind(lab, h2):
         stream.head()
         stream.send("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")
         stream.rest()
-    server = lab.serve("web1", 8090, script)
-    try:
+    with lab.scripted() as serve:
+        serve("web1", 8090, script)
         assert h2().get("/").status == 502
-    finally:
-        server.close()
-        lab.servers.remove(server)

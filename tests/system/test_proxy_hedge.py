@@ -4,7 +4,6 @@
       client 10.9.0.9 ──> lb1:80 ──> web1:8080, web2:8080 (threads)
 """
 import collections
-import os
 import threading
 
 import pytest
@@ -12,8 +11,6 @@ import pytest
 import h2wire
 from h2wire import H2Server
 from proxylab import Lab
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
 SERVERS = 'servers: ["web1:8080", "web2:8080"], check: none'
 SERVICES = f"""
@@ -28,13 +25,14 @@ SERVICES = f"""
 class Pair:
     """Who is asked for a path first is slow: `first` and `second` say what they do."""
 
-    def __init__(self, lab):
+    def __init__(self, serve):
         self.asked = collections.defaultdict(list)
         self.go, self.left = threading.Event(), threading.Event()
         self.first, self.second = self.wait, self.answer
-        self.servers = [lab.serve(name, 8080, self.serve(name)) for name in ("web1", "web2")]
+        for name in ("web1", "web2"):
+            serve(name, 8080, self.script(name))
 
-    def serve(self, name):
+    def script(self, name):
         def script(stream, _):
             while True:
                 path = stream.head().line.split(" ")[1]
@@ -65,23 +63,17 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def pair(place):
-    made = Pair(place)
-    yield made
-    made.go.set()
-    for s in made.servers:
-        s.close()
-        place.servers.remove(s)
-        assert not s.errors
+    with place.scripted() as serve:
+        made = Pair(serve)
+        yield made
+        made.go.set()
 
 
 def test_the_second_is_faster(place, pair):
@@ -192,11 +184,9 @@ def test_over_http2(place):
                     s.reply(n, 200, ("x-server", name))
                 n += 2
         return serve
-    servers = [place.serve(name, 8090, script(name)) for name in ("web1", "web2")]
-    head, _ = place.get(83)
-    assert head.status == 200 and len(asked) == 2 and head["x-server"] == asked[1]
-    assert cancelled.wait(30)
-    for s in servers:
-        s.close()
-        place.servers.remove(s)
-        assert not s.errors
+    with place.scripted() as serve_at:
+        for name in ("web1", "web2"):
+            serve_at(name, 8090, script(name))
+        head, _ = place.get(83)
+        assert head.status == 200 and len(asked) == 2 and head["x-server"] == asked[1]
+        assert cancelled.wait(30)

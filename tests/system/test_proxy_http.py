@@ -14,9 +14,7 @@ import time
 
 import pytest
 
-from proxylab import CLIENT, LB, WEB, Lab, echo, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, LB, WEB, Lab, echo, seen, until
 
 # A port for each way a service can be set up.
 SERVICES = """
@@ -54,36 +52,18 @@ SERVICES = """
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.serve("web1", 8080, echo("web1"))
         made.serve("web2", 8080, echo("web2"))
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def raw(lab):
     """Sets what the server behind port 86 does for the length of one test."""
-    made = []
-
-    def script(function, port=8086):
-        made.append(lab.serve("web1", port, function))
-        return made[-1]
-    yield script
-    for server in made:
-        server.close()
-        lab.servers.remove(server)
-        assert not server.errors
-
-
-def seen(body):
-    """What the echoing server saw: its JSON, with the fields as a dictionary."""
-    text = json.loads(body)
-    text["field"] = dict(text["fields"])
-    return text
+    with lab.scripted() as serve:
+        yield lambda function, port=8086: serve("web1", port, function)
 
 
 # --- requests on their way ------------------------------------------------------------

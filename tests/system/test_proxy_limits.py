@@ -5,7 +5,6 @@ threads. It refuses new work, does not die, and recovers.
       client 10.9.0.9 ──> lb1 10.9.0.1:80 (nines) ──> web1 10.9.0.11 (threads)
 """
 import contextlib
-import os
 import re
 import resource
 import select
@@ -15,9 +14,7 @@ import time
 import pytest
 
 import proxylab
-from proxylab import Lab, echo, run, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import LB, NINES, Lab, Stream, echo, run, until
 
 SERVICES = """
   site: {listen: "lb1:80", servers: ["web1:8080"], check: none, timeouts: {drain: 2s}}
@@ -32,7 +29,7 @@ class LimitedLab(Lab):
         # malloc() has nothing in reserve, so that a limit is felt at once.
         self.nines = self.spawn("env", "MALLOC_MMAP_THRESHOLD_=16384",
                                 "MALLOC_ARENA_MAX=1", "prlimit", *limits,
-                                proxylab.NINES, "run", "--host", "lb1", "-f", self.file,
+                                NINES, "run", "--host", "lb1", "-f", self.file,
                                 "--run-dir", self.run_dir, log="nines.log")
         until(lambda: self.fact("proxy listen") == "up", "nines accepts")
         until(lambda: "spare_pid" in (self.part("proxy") or {}), "the spare")
@@ -56,13 +53,10 @@ def never_answers(stream, _n):
 
 @pytest.fixture
 def lab(tmp_path):
-    made = LimitedLab(tmp_path)
-    try:
+    with LimitedLab(tmp_path) as made:
         made.serve("web1", 8080, echo("web1"))
         made.serve("web1", 8081, never_answers)
         yield made
-    finally:
-        made.close()
 
 
 def answers(streams, seconds):
@@ -110,11 +104,11 @@ def test_nine_thousand_idle_connections(lab):
         lab.begin()
         with lab.inside():
             for _ in range(9000):
-                socks.append(socket.create_connection((proxylab.LB, 80), timeout=30))
+                socks.append(socket.create_connection((LB, 80), timeout=30))
         until(lambda: len(lab.at("ss", "-tnH", "state", "established", "sport = :80")
                           .splitlines()) >= 9000, "all are there")
         for sock in (socks[0], socks[4500], socks[-1]):
-            stream = proxylab.Stream(sock)
+            stream = Stream(sock)
             stream.send(GET)
             assert stream.answer()[0].status == 200
         assert lab.get(80)[0].status == 200 and lab.restarts() == 0

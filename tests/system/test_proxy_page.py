@@ -10,8 +10,6 @@ import pytest
 
 from proxylab import LB, Lab, echo, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 PAGES = """
   pages:
     listen: "lb1:84"

@@ -17,8 +17,6 @@ import pytest
 
 from proxylab import WEB, Lab, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 SERVICES = """
   many:  {listen: "lb1:80", servers: ["web1:8080", "web2:8080"], check: none, pipeline: 16}
   one:   {listen: "lb1:81", servers: ["web1:8080"], check: none, pipeline: 16}
@@ -82,8 +80,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, world):
-    made = Lab(tmp_path_factory.mktemp("pipeline"))
-    try:
+    with Lab(tmp_path_factory.mktemp("pipeline")) as made:
         made.serve("web1", 8080, world.serve)
         made.serve("web2", 8080, world.serve)
         if shutil.which("nginx"):
@@ -95,8 +92,6 @@ def lab(tmp_path_factory, world):
             made.spawn("nginx", "-c", conf, log="nginx.log")
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 class Stopped:

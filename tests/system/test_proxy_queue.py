@@ -9,7 +9,6 @@ One worker, since each counts for itself.
 """
 import collections
 import json
-import os
 import queue
 import socket
 import threading
@@ -17,9 +16,7 @@ import threading
 import pytest
 
 import proxylab
-from proxylab import CLIENT, LB, NINES, WEB, Lab, Stream, echo, run, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, DEADLINE, LB, NINES, WEB, Lab, Stream, echo, run, until
 
 A, B, C = CLIENT, WEB["web2"], WEB["web3"]
 
@@ -32,15 +29,13 @@ class OneWorker(Lab):
     def connect_from(self, source, port=80):
         with self.inside():
             s = socket.socket()
-        s.settimeout(proxylab.DEADLINE)
+        s.settimeout(DEADLINE)
         s.bind((source, 0))
         s.connect((LB, port))
         return Stream(s)
 
-    def counters(self, service="site"):
-        status = json.loads(self.at(NINES, "status", "--json", "--run-dir", self.run_dir,
-                                    check=False))
-        return status["counters"][f"proxy_service service={service}"]
+    def figures(self, service="site"):
+        return self.counters(f"proxy_service service={service}")
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ class Gate:
             stream.send(f"HTTP/1.1 200 OK\r\nX-Server: {self.name}\r\nContent-Length: 0\r\n\r\n")
 
     def next(self):
-        return self.asked.get(timeout=proxylab.DEADLINE)
+        return self.asked.get(timeout=DEADLINE)
 
 
 def who_asks(who, fields=""):
@@ -85,7 +80,7 @@ LIMITED = ('  site: {listen: "lb1:80", check: none, servers: [{at: "web1:8080", 
 
 
 def waiting(lab, n):
-    until(lambda: lab.counters().get("queue") == n, f"{n} wait")
+    until(lambda: lab.figures().get("queue") == n, f"{n} wait")
 
 
 def test_sources_take_turns(lab):
@@ -175,7 +170,7 @@ def test_breaker(lab):
     got = [lab.get(80)[0].status for _ in range(20)]
     assert got == [500] * 5 + [503] * 15 and state["asked"] == 5
     assert lab.get(81)[0].status == 500  # of another service
-    counters = lab.counters()
+    counters = lab.figures()
     assert counters["breaker_opened"] == 1 and counters["breaker_refused"] == 15
 
 
@@ -194,7 +189,7 @@ def test_breaker_tries_again(lab):
     assert [lab.get(80)[0].status for _ in range(5)] == [500] * 5
     # A trial that fails opens it again: one request of the servers, and no more.
     until(lambda: lab.get(80)[0].status == 500 and state["asked"] >= 8, "trials")
-    assert lab.counters()["breaker_opened"] == 1 + state["asked"] - 5
+    assert lab.figures()["breaker_opened"] == 1 + state["asked"] - 5
     state["status"] = "200 OK"
     until(lambda: lab.get(80)[0].status == 200, "a trial")
     until(lambda: [lab.get(80)[0].status for _ in range(10)] == [200] * 10, "it closes")
@@ -202,8 +197,7 @@ def test_breaker_tries_again(lab):
 
 def test_breaker_of_all_workers(tmp_path):
     """What its figures say holds for the process, whichever worker has a request."""
-    lab = Lab(tmp_path)
-    try:
+    with Lab(tmp_path) as lab:
         asked = []
 
         def script(stream, n):
@@ -219,8 +213,6 @@ def test_breaker_of_all_workers(tmp_path):
         assert got == [500] * 8 + [503] * 52 and len(asked) == 8
         blocks = json.loads(run(NINES, "top", "--once", "--json", "--run-dir", lab.run_dir))
         assert len(blocks["worker_requests_per_second"]) == 2
-    finally:
-        lab.close()
 
 
 def test_breaker_of_a_group(lab):
@@ -339,7 +331,7 @@ def test_least_connections_avoids_the_busy_one(lab):
             while True:
                 if stream.head().line.startswith("POST"):
                     taken.put(name)
-                    free.wait(proxylab.DEADLINE)
+                    free.wait(DEADLINE)
                 stream.send(f"HTTP/1.1 200 OK\r\nX-Server: {name}\r\nContent-Length: 0\r\n\r\n")
         return script
 
@@ -348,7 +340,7 @@ def test_least_connections_avoids_the_busy_one(lab):
     lab.start('  site: {listen: "lb1:80", check: none, balance: least-connections, '
               'servers: ["web1:8080", "web2:8080"]}\n')
     busy = ask(lab, A, "x")  # of equals, the first is chance
-    name = taken.get(timeout=proxylab.DEADLINE)
+    name = taken.get(timeout=DEADLINE)
     assert shares(lab, 10) == {{"web1": "web2", "web2": "web1"}[name]: 10}
     free.set()
     assert busy.answer()[0]["x-server"] == name

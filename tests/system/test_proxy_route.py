@@ -3,16 +3,13 @@
 
       client 10.9.0.9 ──> lb1 10.9.0.1:80..89 (nines) ──> web1..web3 (threads)
 """
-import json
 import os
 import re
 import signal
 
 import pytest
 
-from proxylab import CLIENT, LB, Lab, echo, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import CLIENT, Lab, echo, served, until
 
 SERVICES = """
   site:
@@ -56,22 +53,11 @@ SERVICES = """
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("route"))
-    try:
+    with Lab(tmp_path_factory.mktemp("route")) as made:
         for web in ("web1", "web2", "web3"):
             made.serve(web, 8080, echo(web))
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
-
-
-def seen(answer):
-    head, body = answer
-    assert head.status == 200
-    text = json.loads(body)
-    text["field"] = dict(text["fields"])
-    return text
 
 
 @pytest.mark.parametrize("host, path, server", [
@@ -79,19 +65,19 @@ def seen(answer):
     ("a", "/api/x", "web2"), ("img.test", "/api", "web3"), ("IMG.test:80", "/", "web3"),
     ("x.y.img.test", "/", "web3"), ("ximg.test", "/", "web1")])
 def test_groups(lab, host, path, server):
-    got = seen(lab.ask(80, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+    got = served(lab.ask(80, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
     assert got["server"] == server
 
 
 def test_method(lab):
-    got = seen(lab.ask(80, "POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"))
+    got = served(lab.ask(80, "POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"))
     assert got["server"] == "web3" and got["line"] == "POST /api HTTP/1.1"
 
 
 def test_absolute_target(lab):
-    got = seen(lab.ask(80, "GET http://img.test/api?x HTTP/1.1\r\nHost: img.test\r\n\r\n"))
+    got = served(lab.ask(80, "GET http://img.test/api?x HTTP/1.1\r\nHost: img.test\r\n\r\n"))
     assert got["server"] == "web3" and got["line"] == "GET /api?x HTTP/1.1"
-    got = seen(lab.ask(80, "GET http://a/api/b?x HTTP/1.1\r\nHost: a\r\n\r\n"))
+    got = served(lab.ask(80, "GET http://a/api/b?x HTTP/1.1\r\nHost: a\r\n\r\n"))
     assert got["server"] == "web2" and got["line"] == "GET /b?x HTTP/1.1"
     assert [v for n, v in got["fields"] if n == "host"] == ["inner"]
 
@@ -100,7 +86,7 @@ def test_absolute_target(lab):
     ("/api", "GET / HTTP/1.1"), ("/api?a=b", "GET /?a=b HTTP/1.1"),
     ("/api/x/y?z", "GET /x/y?z HTTP/1.1"), ("/api/", "GET / HTTP/1.1")])
 def test_rewriting(lab, path, line):
-    got = seen(lab.get(80, path))
+    got = served(lab.get(80, path))
     assert got["line"] == line
     assert got["field"]["host"] == "inner" and got["field"]["x-site"] == "api"
     assert [n for n, _ in got["fields"]].count("host") == 1
@@ -108,20 +94,20 @@ def test_rewriting(lab, path, line):
 
 
 def test_request_fields(lab):
-    got = seen(lab.get(80, "/", "X-Site: mine\r\nx-site: too\r\nX-Secret: s\r\n"))
+    got = served(lab.get(80, "/", "X-Site: mine\r\nx-site: too\r\nX-Secret: s\r\n"))
     names = [n for n, _ in got["fields"]]
     assert got["field"]["x-site"] == "a" and names.count("x-site") == 1
     assert got["field"]["x-secret"] == "s"
     assert re.fullmatch("[0-9a-f]{32}", got["field"]["x-request-id"])
-    again = seen(lab.get(80, "/"))
+    again = served(lab.get(80, "/"))
     assert again["field"]["x-request-id"] != got["field"]["x-request-id"]
-    got = seen(lab.get(80, "/add", "X-Added: 1\r\nX-Secret: s\r\nCookie: c\r\n"))
+    got = served(lab.get(80, "/add", "X-Added: 1\r\nX-Secret: s\r\nCookie: c\r\n"))
     assert [v for n, v in got["fields"] if n == "x-added"] == ["1", "/add"]
     assert not {"x-secret", "cookie"} & {n for n, _ in got["fields"]}
 
 
 def test_connection_cannot_take_our_fields_away(lab):
-    got = seen(lab.get(80, "/", "Connection: X-Site, X-Request-Id\r\nX-Site: mine\r\n"))
+    got = served(lab.get(80, "/", "Connection: X-Site, X-Request-Id\r\nX-Site: mine\r\n"))
     assert got["field"]["x-site"] == "a" and "x-request-id" in got["field"]
 
 
@@ -155,7 +141,7 @@ def test_own_answers(lab):
     head = stream.head()
     assert head.status == 204 and head["content-length"] is None
     stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert seen(stream.answer())["server"] == "web1"
+    assert served(stream.answer())["server"] == "web1"
     # A body that nobody reads ends the connection, but not before the answer is there.
     stream.send("POST /down HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + "x" * 100)
     head, body = stream.answer()
@@ -168,13 +154,13 @@ def test_canary(lab):
     got = set()
     for _ in range(64):
         stream.send("GET / HTTP/1.1\r\nHost: a\r\nX-Canary: 1\r\n\r\n")
-        got.add(seen(stream.answer())["server"])
+        got.add(served(stream.answer())["server"])
     stream.close()
     assert got == {"web2", "web3"}
 
 
 def test_tcp_by_source(lab):
-    assert seen(lab.get(81, "/"))["server"] == "web2"
+    assert served(lab.get(81, "/"))["server"] == "web2"
 
 
 def test_own_answer_is_logged(lab):
@@ -191,13 +177,13 @@ def reload(lab, services):
 def test_reload_changes_routes_and_closes_nothing(lab):
     stream = lab.connect(80)
     stream.send("GET /api HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert seen(stream.answer())["server"] == "web2"
+    assert served(stream.answer())["server"] == "web2"
     reload(lab, SERVICES.replace("- {prefix: /api, to: api, rewrite: /,",
                                 "- {prefix: /api, to: images, rewrite: /,"))
 
     def moved():
         stream.send("GET /api HTTP/1.1\r\nHost: a\r\n\r\n")
-        return seen(stream.answer())["server"] == "web3"
+        return served(stream.answer())["server"] == "web3"
     until(moved, "the new route")
     reload(lab, SERVICES)
     until(lambda: not moved(), "the old route")
@@ -213,7 +199,7 @@ def test_switch(lab):
 
     def ask():
         stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        got.append(seen(stream.answer())["server"])
+        got.append(served(stream.answer())["server"])
         return got[-1]
     assert ask() == "web2"
     wrong = lab.control("switch", "color", "red")
@@ -223,23 +209,23 @@ def test_switch(lab):
     until(lambda: ask() == "web3", "the switch")
     assert lab.fact("switch color") == "green"
     # A route that names a group goes there as before; one that says active does not.
-    assert seen(lab.get(83, "/blue"))["server"] == "web2"
-    assert seen(lab.get(83, "/active"))["server"] == "web3"
+    assert served(lab.get(83, "/blue"))["server"] == "web2"
+    assert served(lab.get(83, "/active"))["server"] == "web3"
     lab.order("reload")
     assert ask() == "web3"
     os.killpg(lab.nines.pid, signal.SIGKILL)
     lab.nines.wait()
     lab.start(SERVICES)
     assert lab.fact("switch color") == "green"
-    until(lambda: seen(lab.get(83, "/"))["server"] == "web3", "green again")
+    until(lambda: served(lab.get(83, "/"))["server"] == "web3", "green again")
     lab.order("switch", "color", "blue")
     assert lab.fact("switch color") == ""
-    until(lambda: seen(lab.get(83, "/"))["server"] == "web2", "blue again")
+    until(lambda: served(lab.get(83, "/"))["server"] == "web2", "blue again")
     assert set(got) == {"web2", "web3"}
 
 
 def test_log_of_rewriting(lab):
-    assert seen(lab.get(82, "/old/x?y"))["line"] == "GET /new/x?y HTTP/1.1"
+    assert served(lab.get(82, "/old/x?y"))["line"] == "GET /new/x?y HTTP/1.1"
     assert lab.get(82, "/other")[0].status == 200
     lines = until(lambda: "/other" in lab.log() and lab.log(), "the log")
     assert ' target="/old/x?y" rewritten="/new/x?y" version=1.1 status=200' in lines

@@ -20,8 +20,6 @@ import pytest
 
 from proxylab import DEADLINE, LB, NINES, WEB, Lab, Stream, echo, run, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 HOSTS = {"lb1": LB, "lb2": "10.9.0.2"}
 PORT = 3782
 GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -73,7 +71,7 @@ class PairLab(Lab):
         for host in self.hosts:
             until(lambda h=host: self.use(h).fact("proxy sources site") == "up", f"{host} agrees")
 
-    def counters(self, host):
+    def figures(self, host):
         words = ("status", "--json", "--run-dir", os.path.join(self.folder, "run-" + host))
         return json.loads(run(NINES, *words))["counters"]["proxy_sources service=site"]
 
@@ -126,9 +124,8 @@ def clients(n):
 
 @pytest.fixture
 def lab(tmp_path):
-    it = PairLab(tmp_path)
-    yield it
-    it.close()
+    with PairLab(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -145,7 +142,7 @@ def pair(lab):
 
 
 def known(lab, host, n):
-    until(lambda: lab.counters(host)["sources"] == n, f"{host} knows {n} sources")
+    until(lambda: lab.figures(host)["sources"] == n, f"{host} knows {n} sources")
 
 
 def test_failover_keeps_servers(pair):
@@ -217,7 +214,7 @@ def test_processes_come_and_go(pair):
     assert pair.same(pair.servers_of(sources, "lb1"), first)
     pair.write_for(("lb1",), site(pair, sticky=", size: 2000, expire: 20m"))
     pair.order("reload")
-    until(lambda: pair.counters("lb1")["size"] == 2000, "the other memory is there")
+    until(lambda: pair.figures("lb1")["size"] == 2000, "the other memory is there")
     known(pair, "lb1", 40)
     assert pair.same(pair.servers_of(sources, "lb1"), first)
 
@@ -232,14 +229,14 @@ def test_full(lab):
     lab.agreed()
     sources = clients(1100)
     first = lab.servers_of(sources, "lb1")
-    until(lambda: lab.counters("lb1")["evicted"] >= 100, "the first ones go")
-    assert lab.counters("lb1")["sources"] <= 1000
+    until(lambda: lab.figures("lb1")["evicted"] >= 100, "the first ones go")
+    assert lab.figures("lb1")["sources"] <= 1000
     # Of who was forgotten before it was told, lb2 hears nothing.
-    until(lambda: lab.counters("lb2")["heard"] >= 1000, "lb2 has heard of the others")
+    until(lambda: lab.figures("lb2")["heard"] >= 1000, "lb2 has heard of the others")
     lab.agreed()
     last = sources[-200:]
     assert lab.same(lab.servers_of(last, "lb2"), {s: first[s] for s in last})
-    assert lab.counters("lb2")["sources"] <= 1000
+    assert lab.figures("lb2")["sources"] <= 1000
 
 
 def forge(lab, n, data):
@@ -267,7 +264,7 @@ def test_forged(pair):
     assert refused("no message of nines") <= most
     assert refused("forged, or key_file is not the same") <= most
     assert pair.same(pair.servers_of(sources, "lb1"), first)
-    assert pair.counters("lb2")["sources"] == 0
+    assert pair.figures("lb2")["sources"] == 0
     pair.use("lb1").order("reload")  # the same key on both again
     pair.agreed()
     known(pair, "lb2", 10)

@@ -15,8 +15,6 @@ import pytest
 
 from proxylab import CLIENT, LB, WEB, Lab, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 SERVICES = """
   plain:  {mode: tcp, listen: "lb1:90", servers: ["web1:9000"], check: none}
   retry:  {mode: tcp, listen: "lb1:91", servers: ["web3:9", "web1:9000"], check: none}
@@ -42,29 +40,18 @@ SERVICES = """
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         for name in WEB:
             made.serve(name, 9001, lambda stream, n, name=name: stream.send(name))
         made.start(SERVICES)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def server(lab):
     """Sets what the server on web1:9000 does for the length of one test."""
-    made = []
-
-    def script(function):
-        made.append(lab.serve("web1", 9000, function))
-        return made[-1]
-    yield script
-    for s in made:
-        s.close()
-        lab.servers.remove(s)
-        assert not s.errors
+    with lab.scripted() as serve:
+        yield lambda function: serve("web1", 9000, function)
 
 
 def mirror(stream, _):

@@ -18,8 +18,6 @@ import pytest
 
 from proxylab import DEADLINE, LB, NINES, Lab, Stream, echo, run, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
-
 SERVICES = """
   site:
     listen: ["lb1:443", "lb1:80"]
@@ -155,8 +153,7 @@ def ends():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, folder, ends):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.serve("web1", 9000, echo("web1"))
         made.serve("web1", 9001, mirror(ends))
         with open(f"{made.folder}/nginx.conf", "w", encoding="utf-8") as f:
@@ -165,8 +162,6 @@ def lab(tmp_path_factory, folder, ends):
         made.start(SERVICES.replace("DIR", folder))
         until(lambda: "9443" in made.at("ss", "-ltn"), "nginx listens")
         yield made
-    finally:
-        made.close()
 
 
 NGINX = """
@@ -482,13 +477,10 @@ RELOADED = """
 def other(tmp_path_factory, folder):
     """A load balancer of its own, whose certificate changes."""
     make_certificate(folder, "r", ["r.test"])
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.serve("web1", 9000, echo("web1"))
         made.start(RELOADED.replace("DIR", folder))
         yield made
-    finally:
-        made.close()
 
 
 def test_new_certificate_without_a_closed_connection(other, folder):

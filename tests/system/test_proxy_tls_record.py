@@ -18,10 +18,8 @@ import threading
 
 import pytest
 
-from proxylab import DEADLINE, LB, NINES, Lab, echo, until
+from proxylab import DEADLINE, LB, Lab, echo, until
 from test_proxy_tls import ask, exchange, make_certificate, openssl, secure
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
 SERVICES = """
   site:
@@ -60,23 +58,17 @@ def mirror(stream, _):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, folder):
-    made = Lab(tmp_path_factory.mktemp("proxy"))
-    try:
+    with Lab(tmp_path_factory.mktemp("proxy")) as made:
         made.serve("web1", 9000, echo("web1"))
         made.serve("web1", 9001, mirror)
         made.start(SERVICES.replace("DIR", folder).replace(
             "plain: []}", "plain: [], ciphers: '" + ":".join([*SUITES, OTHER]) + "'}"))
         yield made
-    finally:
-        made.close()
 
 
 def counter(lab, what):
     """Of all services together."""
-    status = json.loads(lab.at(NINES, "status", "--json", "--run-dir", lab.run_dir,
-                               check=False))
-    return sum(status["counters"][f"proxy_service service={name}"][what]
-               for name in ("site", "raw"))
+    return sum(lab.counters(f"proxy_service service={name}")[what] for name in ("site", "raw"))
 
 
 def errors(lab):

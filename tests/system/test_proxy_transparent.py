@@ -5,15 +5,10 @@
 
 lb1 (nines) listens on 10.9.0.1:88; each is a namespace, and both others route through it.
 """
-import os
 import socket
 
-import pytest
-
-from proxylab import LB, Lab, Server, Stream, run
+from proxylab import LB, Lab, Server, Stream, bound, run
 from test_proxy_dial import GET, say_peer
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
 
 
 class Place:
@@ -45,7 +40,7 @@ def test_a_transparent_source_is_routed_back(tmp_path):
         places.append(client)
         back = Place(made, "back", "10.7.0.1", "10.7.0.2")
         places.append(back)
-        server = Server(back, "10.7.0.2", 8080, say_peer)
+        server = Server(bound(back, "10.7.0.2", 8080), say_peer)
         made.at("nft", "table inet nines_tp { chain in { type filter hook prerouting priority "
                 "mangle; socket transparent 1 meta mark set 1; }; }")
         made.at("ip", "rule", "add", "fwmark", "1", "lookup", "100")

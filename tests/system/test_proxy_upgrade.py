@@ -13,10 +13,7 @@ import time
 
 import pytest
 
-import proxylab
-from proxylab import Lab, echo, until
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+from proxylab import NINES, Lab, echo, until
 
 SERVICES = """
   site: {listen: "lb1:80", servers: ["web1:8080", "web2:8080"], check: {tcp: true, every: 100ms}, timeouts: {drain: 5s}}
@@ -30,7 +27,7 @@ class UpgradeLab(Lab):
 
     def begin(self):
         self.program = os.path.join(self.folder, "nines")
-        self.install(proxylab.NINES)
+        self.install(NINES)
         self.write(SERVICES)
         self.nines = self.spawn(self.program, "run", "--host", "lb1", "-f", self.file,
                                 "--run-dir", self.run_dir, log="nines.log")
@@ -66,7 +63,7 @@ class UpgradeLab(Lab):
 
     def upgrade(self):
         """The answer; it takes longer than other orders."""
-        run = subprocess.run([proxylab.NINES, "upgrade", "--run-dir", self.run_dir],
+        run = subprocess.run([NINES, "upgrade", "--run-dir", self.run_dir],
                              capture_output=True, text=True, timeout=120, check=False)
         return run.returncode, run.stdout + run.stderr
 
@@ -113,14 +110,11 @@ class Load:
 def lab(tmp_path):
     for part in [tmp_path, *tmp_path.parents][:3]:
         part.chmod(0o755)
-    made = UpgradeLab(tmp_path)
-    try:
+    with UpgradeLab(tmp_path) as made:
         for name in ("web1", "web2"):
             made.serve(name, 8080, echo(name))
         made.begin()
         yield made
-    finally:
-        made.close()
 
 
 def test_no_request_fails(lab):
@@ -131,7 +125,7 @@ def test_no_request_fails(lab):
     tunnel.answer()
     load = Load(lab)
     until(lambda: load.done > 100, "load")
-    lab.install(proxylab.NINES)
+    lab.install(NINES)
     new = os.stat(lab.program).st_ino
     assert lab.inode(lab.main()) != new
     status, said = lab.upgrade()
@@ -220,7 +214,7 @@ int main(int argc, char **argv)
 	return 127;
 }
 """)
-    subprocess.run(["cc", f'-DREAL="{proxylab.NINES}"', "-o", str(tmp_path / "bad"), str(source)],
+    subprocess.run(["cc", f'-DREAL="{NINES}"', "-o", str(tmp_path / "bad"), str(source)],
                    check=True)
     lab.install(str(tmp_path / "bad"))
     load = Load(lab)
@@ -238,7 +232,7 @@ int main(int argc, char **argv)
 def test_a_supervisor_that_crashes_is_taken_back(lab):
     load = Load(lab)
     old = lab.inode(lab.main())
-    lab.install(proxylab.NINES)
+    lab.install(NINES)
     answer = []
     asking = threading.Thread(target=lambda: answer.append(lab.upgrade()))
     asking.start()

@@ -17,9 +17,8 @@ import threading
 import time
 
 import pytest
+from kit import NINES, until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NINES = os.environ.get("NINES", str(ROOT / "build/dbg/nines"))
 FILE = """cluster: supervised
 network: 10.0.0.0/24
 hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21}
@@ -49,16 +48,6 @@ S(("10.0.0.21", 8080), H).serve_forever()
 
 def sh(line):
     subprocess.run(line.split(), check=True, capture_output=True)
-
-
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("waited in vain for " + getattr(what, "__name__", "it"))
 
 
 class Host:
@@ -157,7 +146,7 @@ def host(tmp_path):
 @pytest.fixture
 def lb(host):
     host.start()
-    wait_for(host.ready)
+    until(host.ready)
     return host
 
 
@@ -174,7 +163,7 @@ class Client:
 
     def __enter__(self):
         self.thread.start()
-        wait_for(lambda: len(self.results) > 2)
+        until(lambda: len(self.results) > 2)
         return self
 
     def __exit__(self, *a):
@@ -183,7 +172,7 @@ class Client:
 
     def some_more(self):
         n = len(self.results)
-        wait_for(lambda: len(self.results) > n + 5)
+        until(lambda: len(self.results) > n + 5)
 
 
 def proc(pid, key):
@@ -219,22 +208,22 @@ def test_spare_takes_over(lb, part, how):
     with Client(lb) as client:
         before = lb.part(part)
         os.kill(before["pid"], how)
-        wait_for(lambda: lb.part(part).get("pid") == before["spare_pid"])
+        until(lambda: lb.part(part).get("pid") == before["spare_pid"])
         client.some_more()
     # A request that was under way in the proxy may be lost, and only that.
     assert client.results.count(False) <= (1 if part == "proxy" else 0)
-    after = wait_for(lambda: (p := lb.part(part)).get("spare_pid") and p)
+    after = until(lambda: (p := lb.part(part)).get("spare_pid") and p)
     assert after["restarts"] == before["restarts"] + 1 and after["state"] == "up"
     assert not pathlib.Path(f"/proc/{before['pid']}").exists()
     assert lb.has_address()
 
 
 def test_health_keeps_its_verdicts(lb):
-    wait_for(lambda: lb.facts().get("server site web1:8080") == "up")
+    until(lambda: lb.facts().get("server site web1:8080") == "up")
     old = lb.part("health")["pid"]
     with Client(lb) as client:
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: (lb.part("health") or {}).get("pid") not in (None, old))
+        until(lambda: (lb.part("health") or {}).get("pid") not in (None, old))
         assert lb.facts()["server site web1:8080"] == "up"
         client.some_more()
     assert all(client.results)
@@ -247,11 +236,11 @@ def test_crash_loop_gives_the_address_up(lb):
             os.kill(pid, signal.SIGKILL)
         return lb.facts().get("part vip", "").startswith("down")
 
-    wait_for(kill_next)
-    wait_for(lambda: not lb.has_address())
+    until(kill_next)
+    until(lambda: not lb.has_address())
     assert 'event=part-release part=vip result="ok"' in lb.log.read_text()
     # It is tried on, and trusted again once it lives.
-    wait_for(lb.ready, 30)
+    until(lb.ready)
     assert lb.nines("status").returncode == 0
 
 
@@ -264,7 +253,7 @@ def test_reload(lb):
     assert re.search(r"cluster.yaml:7:\d+: error: .*web4", refused.stderr)
     assert lb.status()["generation"] == 1 and "web4" in lb.status()["refused"]
     os.kill(lb.run.pid, signal.SIGHUP)
-    wait_for(lambda: lb.log.read_text().count("result=refused") == 2)
+    until(lambda: lb.log.read_text().count("result=refused") == 2)
     # A good one is in use when the order returns.
     with Client(lb) as client:
         lb.file.write_text(FILE + "  api: {listen: www:81, servers: [web1:8080]}\n")
@@ -285,13 +274,13 @@ def test_reload(lb):
 def test_parts_come_and_go_with_the_file(lb):
     lb.file.write_text(FILE[:FILE.index("services:")])
     assert lb.nines("reload").returncode == 0
-    wait_for(lambda: lb.part("proxy") is None)
+    until(lambda: lb.part("proxy") is None)
     facts = lb.facts()
     assert not [k for k in facts if k.startswith(("server ", "service ", "proxy "))]
     assert facts["part vip"] == "up"
     lb.file.write_text(FILE)
     assert lb.nines("reload").returncode == 0
-    wait_for(lb.ready)
+    until(lb.ready)
 
 
 def test_drain_survives_the_supervisor(lb):
@@ -302,22 +291,22 @@ def test_drain_survives_the_supervisor(lb):
     os.kill(lb.run.pid, signal.SIGKILL)
     lb.run.wait()
     lb.start()
-    wait_for(lambda: lb.facts().get("admin web1:8080") == "drain")
+    until(lambda: lb.facts().get("admin web1:8080") == "drain")
     assert lb.nines("enable", "web1:8080").returncode == 0
     assert "admin web1:8080" not in lb.facts()
-    wait_for(lb.ready)
+    until(lb.ready)
     assert (lb.dir / "drained").read_text() == ""
 
 
 def test_nothing_outlives_the_supervisor(lb):
     os.kill(lb.run.pid, signal.SIGKILL)
     lb.run.wait()
-    wait_for(lambda: not lb.pids())
+    until(lambda: not lb.pids())
     assert not lb.has_address()
     # What it left in the run directory does not keep the next one from starting.
     assert (lb.dir / "control.sock").exists()
     lb.start()
-    wait_for(lb.ready)
+    until(lb.ready)
 
 
 def test_new_supervisor_at_once(lb):
@@ -325,7 +314,7 @@ def test_new_supervisor_at_once(lb):
     os.kill(lb.run.pid, signal.SIGKILL)
     lb.run.wait()
     lb.start()
-    wait_for(lb.ready)
+    until(lb.ready)
     with Client(lb) as client:
         client.some_more()
     assert all(client.results)
@@ -338,7 +327,7 @@ def test_pause_of_the_whole_host(lb):
             os.kill(pid, sig)
         if sig == signal.SIGSTOP:
             time.sleep(2)  # the pause itself, longer than any patience
-    wait_for(lb.ready)
+    until(lb.ready)
     assert all(p["restarts"] == 0 for p in lb.status()["parts"])
     assert "part-kill" not in lb.log.read_text()
 
@@ -348,7 +337,7 @@ def test_stop_in_good_order(lb):
     slow = subprocess.Popen(
         ["ip", "netns", "exec", lb.web, "curl", "-sS", "http://10.0.0.11:8000/slow"],
         stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: ":8080" in subprocess.run(
+    until(lambda: ":8080" in subprocess.run(
         ["ip", "netns", "exec", lb.lb, "ss", "-Htn", "state", "established", "dst",
          "10.0.0.21:8080"], capture_output=True, text=True).stdout)
     stopped = lb.nines("stop")
@@ -366,10 +355,10 @@ def test_stop_at_once(lb):
     for pid in (proxy["pid"], lb.part("vip")["pid"]):
         os.kill(pid, signal.SIGSTOP)
     lb.run.terminate()
-    wait_for(lambda: "host stopping" in lb.log.read_text())
+    until(lambda: "host stopping" in lb.log.read_text())
     lb.run.terminate()
     assert lb.run.wait(30) == 0
-    wait_for(lambda: not lb.pids())
+    until(lambda: not lb.pids())
     assert not lb.has_address()
 
 
@@ -399,7 +388,7 @@ def test_control_socket_bears_rubbish(lb):
         s.connect(str(lb.dir / "control.sock"))
     for s in idle:
         s.close()
-    assert wait_for(lb.status)["ok"]
+    assert until(lb.status)["ok"]
     assert lb.get()
 
 
@@ -420,7 +409,7 @@ def test_service_manager_is_told(host):
         s.settimeout(30)
         host.start(env={**os.environ, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"})
         assert [s.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
-        wait_for(host.ready)
+        until(host.ready)
         env = pathlib.Path(f"/proc/{host.part('proxy')['pid']}/environ").read_bytes()
         assert b"NOTIFY_SOCKET" not in env
         s.setblocking(False)
@@ -440,7 +429,7 @@ def test_an_upgrade_moves_no_address_and_keeps_the_service_manager(host, tmp_pat
         s.bind(path)
         s.settimeout(30)
         host.start(env={**os.environ, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"})
-        wait_for(host.ready)
+        until(host.ready)
         host.nines("drain", "web1")
         before = {p["name"]: p["pid"] for p in host.status()["parts"]}
         watch = subprocess.Popen(["ip", "-n", host.lb, "monitor", "address"], stdout=out)
@@ -450,7 +439,7 @@ def test_an_upgrade_moves_no_address_and_keeps_the_service_manager(host, tmp_pat
             after = {p["name"]: p["pid"] for p in host.status()["parts"]}
             assert all(after[name] != pid for name, pid in before.items())
             host.nines("enable", "web1")
-            wait_for(host.ready)
+            until(host.ready)
         finally:
             watch.kill()
             watch.wait()
@@ -485,5 +474,5 @@ def test_finds_itself_by_address(host):
         host.run = subprocess.Popen(
             ["ip", "netns", "exec", host.lb, NINES, "run", "-f", str(host.file),
              "--run-dir", str(host.dir)], stderr=log)
-    wait_for(host.ready)
+    until(host.ready)
     assert host.status()["host"] == "lb1"

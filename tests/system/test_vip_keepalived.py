@@ -11,16 +11,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 30
+from kit import NINES, kill, run, until
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces"),
     pytest.mark.skipif(shutil.which("keepalived") is None, reason="needs keepalived"),
 ]
 
@@ -29,21 +24,6 @@ NET = {4: "10.9.0.0/24", 6: "fd00:9::/64"}
 OURS = {4: "10.9.0.1", 6: "fd00:9::1"}
 THEIRS = {4: "10.9.0.2", 6: "fd00:9::2"}
 HOSTS = {"ours": 1, "theirs": 2, "watch": 9}
-
-
-def run(*words, check=True):
-    r = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert not check or r.returncode == 0, f"{words}: {r.stderr}"
-    return r.stdout
-
-
-def until(what, why):
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        if what():
-            return
-        time.sleep(0.01)
-    pytest.fail(f"not within {DEADLINE} s: {why}")
 
 
 class Lab:
@@ -88,14 +68,6 @@ class Lab:
         self.procs.append(p)
         return p
 
-    def kill(self, p):
-        """The whole session that we started, and nothing else."""
-        try:
-            os.killpg(p.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        p.wait()
-
     def owns(self, name, family):
         text = run("ip", "-n", self.prefix + name, "-o", "addr", "show", "dev", "eth0")
         return f" {VIP[family]}/" in text
@@ -112,7 +84,7 @@ class Lab:
 
     def close(self):
         for p in self.procs:
-            self.kill(p)
+            kill(p)
         for s in self.spaces:
             run("ip", "netns", "del", s, check=False)
 
@@ -206,7 +178,7 @@ def test_keepalived_first(lab, family, version, unicast, password):
     theirs = start_keepalived(lab, family, version, unicast, 200, password)
     until(lambda: lab.owner_is("theirs", family), "keepalived owns it")
     start_nines(lab, family, version, unicast, False, password)
-    lab.kill(theirs)  # it leaves its address behind, as a dead host would not
+    kill(theirs)  # it leaves its address behind, as a dead host would not
     lab.at("theirs", "ip", "addr", "flush", "dev", "eth0", "to", VIP[family], check=False)
     until(lambda: lab.owner_is("ours", family), "nines takes over")
     until(lambda: lab.believes("ours", family), "the client was told")

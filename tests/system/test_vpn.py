@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 import vpnlab
-from vpnlab import NINES, OUT, run, until
+from kit import DEADLINE, NINES, run, until
+from vpnlab import OUT
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("wireguard-go") is None, reason="needs wireguard-go"),
@@ -227,7 +228,7 @@ def test_stop_leaves_nothing(tunnel):
     lab = tunnel
     until(lambda: "ann" in known(lab, "gw2"), "gw2 knows the client")
     lab.nines("gw1", "stop")
-    lab.gateway["gw1"].wait(vpnlab.DEADLINE)
+    lab.gateway["gw1"].wait(DEADLINE)
     until(lambda: wireguard_of(lab, "gw1") == 0, "wireguard-go has ended")
     assert "wg-office" not in lab.at("gw1", "ip", "link")
     assert "nines_vpn" not in lab.at("gw1", "nft", "list", "tables")

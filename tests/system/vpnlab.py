@@ -19,11 +19,8 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NINES = os.environ.get("NINES", os.path.join(ROOT, "build/dbg/nines"))
-DEADLINE = 30
+from kit import NINES, kill, run, until
 
 NETS = {"internet": "198.51.100", "private": "10.0.3", "secret": "10.0.4"}
 HOSTS = {
@@ -33,21 +30,6 @@ HOSTS = {
     "server": {"private": 80, "secret": 80},
 }
 OUT = "198.51.100.4"
-
-
-def run(*words, check=True, stdin=None):
-    r = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
-    assert not check or r.returncode == 0, f"{words}: {r.stdout}{r.stderr}"
-    return r.stdout
-
-
-def until(what, why, deadline=DEADLINE):
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        if what():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not within {deadline} s: {why}")
 
 
 def genkey():
@@ -241,11 +223,7 @@ vpn:
         for name in self.gateway:
             self.kill_all(name)
         for p in self.procs:
-            try:
-                os.killpg(p.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            p.wait()
+            kill(p)
         for s in self.spaces:
             self.kill_all(s.removeprefix(self.prefix))
             run("ip", "netns", "del", s, check=False)
