@@ -274,12 +274,15 @@ adopt_service(struct health_shell *sh, const struct service *service)
 	s->service = service;
 	s->seen = true;
 	want_ping(sh, &service->check);
-	for (size_t i = 0; i < service->n_servers; i++) {
+	for (size_t i = 0, g = 0; i < service->n_servers; i++) {
 		struct target_plan plan = {.site = s,
 		    .server = &service->server[i],
 		    .check = &service->check,
 		    .at = service->server[i].at};
 
+		while (i >= service->group[g].first + service->group[g].n_servers)
+			g++;
+		plan.group = g;
 		if (service->check.port != 0)
 			plan.at.port = service->check.port;
 		adopt(sh, &s->targets, &plan);
@@ -365,10 +368,23 @@ hear_passive(struct health_shell *sh, const char *key, const char *value)
 }
 
 static void
+hear_switch(struct health_shell *sh, const char *key, const char *value)
+{
+	struct site *s = find_site(sh, key + strlen("switch "));
+
+	if (heard_note(&sh->switched, key, value) != NULL && s != NULL && sh->acting)
+		site_judge(s);
+}
+
+static void
 op_fact(void *self, const char *key, const char *value)
 {
 	struct health_shell *sh = self;
 
+	if (fact_is(key, "switch")) {
+		hear_switch(sh, key, value);
+		return;
+	}
 	if (!sh->acting) {
 		/* Passive failures replayed are old, and in the verdict already. */
 		if (is_ours(key))
@@ -394,6 +410,7 @@ op_start(void *self, struct part *p)
 	list_init(&sh->sites);
 	list_init(&sh->targets);
 	list_init(&sh->replayed);
+	list_init(&sh->switched);
 	if (getrandom(&sh->rng.state, sizeof(sh->rng.state), 0) < 0)
 		return -errno;
 	probe_env_init(&sh->env, sh->loop);
@@ -447,6 +464,7 @@ op_stop(void *self)
 	site_free(s);
 	free_targets(&sh->targets);
 	forget_rest(sh, false);
+	heard_clear(&sh->switched);
 	probe_env_done(&sh->env);
 	cluster_unref(sh->cluster);
 	sh->cluster = NULL;

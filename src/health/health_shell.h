@@ -18,6 +18,7 @@
 #include "health/health_core.h"
 #include "health/health_probe.h"
 #include "health/health_reach.h"
+#include "part/heard.h"
 #include "part/part.h"
 
 struct health_shell {
@@ -30,6 +31,7 @@ struct health_shell {
 	struct list sites;    /* struct site: the services of this host */
 	struct list targets;  /* struct target: checks of its floating addresses */
 	struct list replayed; /* facts of an earlier process, until activate */
+	struct list switched; /* struct heard: which group an operator chose */
 	bool acting;
 	bool gathering; /* many targets change at once: sites are judged afterwards */
 	bool ping4, ping6; /* sockets asked for */
@@ -50,6 +52,7 @@ struct target {
 	struct health_shell *shell;
 	struct site *site; /* NULL: a floating address's own check */
 	const struct server *server;
+	size_t group; /* of its service */
 	const struct floating_ip *floating_ip;
 	const struct check_conf *check;
 	struct ip_endpoint at; /* asked */
@@ -69,6 +72,7 @@ struct target {
 struct target_plan {
 	struct site *site;
 	const struct server *server;
+	size_t group; /* of its service */
 	const struct floating_ip *floating_ip;
 	const struct check_conf *check;
 	struct ip_endpoint at;
@@ -101,7 +105,7 @@ void target_adopt(struct target *t, const struct target_plan *plan);
 void target_passive(struct target *t, const char *why);
 void target_doubt(struct target *t);
 
-/* Publishes what the servers of a site make of it, if that changed. */
+/* Publishes what the servers of a site's active group make of it, if that changed. */
 void site_judge(struct site *s);
 
 #endif /* NINES_HEALTH_HEALTH_SHELL_H */

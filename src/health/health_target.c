@@ -182,13 +182,33 @@ struct tally {
 	const struct target *down; /* the first */
 };
 
+/* Whose servers answer what no route sends elsewhere: by the file, or by an order. */
+static size_t
+active_group(const struct site *s)
+{
+	char key[FACT_KEY_LEN];
+	const char *name;
+
+	(void)snprintf(key, sizeof(key), "switch %s", s->service->name);
+	name = heard_value(&s->shell->switched, key);
+	for (size_t i = 0; i < s->service->n_groups; i++) {
+		if (strcmp(s->service->group[i].name, name) == 0)
+			return i;
+	}
+	return s->service->active;
+}
+
 static void
 tally_up(struct tally *k, const struct site *s)
 {
+	const size_t active = active_group(s);
+
 	LIST_EACH(l, tmp, &s->targets)
 	{
 		const struct target *t = CONTAINER(l, struct target, link);
 
+		if (t->group != active)
+			continue;
 		k->n++;
 		k->up += state_of(t) == HEALTH_UP;
 		k->unknown += state_of(t) == HEALTH_UNKNOWN;
@@ -402,6 +422,7 @@ take_plan(struct target *t, const struct target_plan *plan)
 {
 	t->site = plan->site;
 	t->server = plan->server;
+	t->group = plan->group;
 	t->floating_ip = plan->floating_ip;
 	t->check = plan->check;
 	t->at = plan->at;

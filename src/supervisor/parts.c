@@ -197,7 +197,7 @@ const struct part_row parts[PARTS_MAX] = {
 	.user = "nobody",
 	.nice = -5,
 	.subscribe = LIST("server ", "service ", "check ", "passive ", "admin ",
-	    "agent ", "connect "),
+	    "agent ", "connect ", "switch "),
 	.publish = LIST("server ", "service ", "check ", "agent ", "connect "),
 	.sockets = LIST("ping/"),
 	.stop_order = 2},

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `nines status` and the orders say when something is not as the file wants it."""
+import os
 import socket
 import subprocess
 
@@ -88,3 +89,18 @@ def test_nobody_takes_new_work(lab):
     lab.order("drain", "web1")
     until(lambda: lab.get(80)[0].status == 503, "nobody takes work")
     assert b"takes new work" in lab.get(80)[1]
+
+
+def test_a_service_is_as_well_as_its_active_group(lab):
+    """What follows it leaves when requests fail, whatever the other group has."""
+    lab.start('  site: {listen: "lb1:80", groups: {blue: {servers: ["web1:8080"]}, '
+              'green: {servers: ["web2:8080"]}}, active: blue, check: {every: 100ms}}\n')
+    until(lambda: lab.fact("server site web2:8080").startswith("down"), "green is down")
+    until(lambda: lab.fact("service site") == "up 1/1", "that is not blue's trouble")
+    lab.order("switch", "site", "green")
+    until(lambda: lab.fact("service site").startswith("down 0/1"), "now it is")
+    os.kill(lab.part("health")["pid"], 9)
+    until(lambda: lab.part("health").get("restarts") and lab.fact("part health") == "up", "anew")
+    assert lab.fact("service site").startswith("down 0/1")
+    lab.order("switch", "site", "blue")
+    until(lambda: lab.fact("service site") == "up 1/1", "blue answers")
