@@ -95,7 +95,8 @@ const struct verb verbs[] = {
     {"status", cli_status, "[--json] [--run-dir DIR]",
 	"show this host's parts, addresses, services and servers",
 	"  --json         everything, for programs\n" RUN_DIR
-	"\nSays of anything that is not healthy why, and exits with 1 then.\n",
+	"\nSays of anything that is not healthy why, and exits with 1 then; with\n"
+	"--json it exits with 0 whenever `nines run` answers.\n",
 	false},
     {"top", cli_top, "[--once] [--json] [--run-dir DIR]",
 	"watch what services, servers and workers do each second",
