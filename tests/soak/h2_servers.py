@@ -65,7 +65,7 @@ class Connection:
 
     def blame(self, what):
         for s in self.streams.values():
-            self.servers.faults.setdefault(s.number, what)
+            self.servers.faults[s.number].add(what)
 
     def end(self, abort):
         """Whatever is under way here ends as well."""
@@ -202,7 +202,7 @@ class Connection:
         mood = self.servers.mood[self.address]
         self.servers.served["h2 " + mood] += 1
         if mood != "good":
-            self.servers.faults[s.number] = mood
+            self.servers.faults[s.number].add(mood)
         if self.refuse(s, mood):
             return
         s.begun = True
@@ -286,7 +286,7 @@ class Connection:
         finally:
             for s in self.streams.values():
                 if s.begun:
-                    self.servers.faults.setdefault(s.number, "lost")
+                    self.servers.faults[s.number].add("lost")
             self.streams.clear()
             self.end(abort=True)
 

@@ -116,7 +116,8 @@ class Servers:
         self.mood = {a: "good" for a in SERVERS}
         # By server: its connections, and the last request on each, or what knows all.
         self.listener, self.writers = {}, {a: {} for a in SERVERS}
-        self.faults, self.posts = {}, collections.Counter()
+        # A repeated request may be with two servers, each of which does wrong to it.
+        self.faults, self.posts = collections.defaultdict(set), collections.Counter()
         self.served = collections.Counter()
 
     async def open(self, address):
@@ -139,7 +140,7 @@ class Servers:
                 if self.http2:
                     number.end(abort=True)
                 else:
-                    self.faults.setdefault(number, "aborted")
+                    self.faults[number].add("aborted")
                     writer.transport.abort()
 
     async def moods(self):
@@ -173,13 +174,13 @@ class Servers:
                 mood = self.mood[address]
                 self.served[mood] += 1
                 if mood != "good":
-                    self.faults[number] = mood
+                    self.faults[number].add(mood)
                 if not await self.answer(address, mood, writer, number, size, body):
                     return
         except (asyncio.IncompleteReadError, ConnectionError, OSError,
                 asyncio.LimitOverrunError):
-            if number is not None and number not in self.faults:
-                self.faults[number] = "lost"
+            if number is not None:
+                self.faults[number].add("lost")
         finally:
             self.writers[address].pop(writer, None)
             writer.transport.abort()
@@ -668,7 +669,7 @@ def fault(log, upgrades, number, what, did):
     if what in ("cut", "idle"):
         return None if did else "was cut, and no server did it"
     if what == 500:
-        return None if did == "error" else "got 500, which no server sent"
+        return None if "error" in did else "got 500, which no server sent"
     if what not in OWN:
         return f"got {what}"
     if log.complete and (number, what) not in log.bad:
@@ -689,9 +690,11 @@ def judge(nines, said, servers, memory):
         results += more
         failed |= lost
         wrong += bad
-    faults, posts, served = {}, collections.Counter(), collections.Counter()
+    faults = collections.defaultdict(set)
+    posts, served = collections.Counter(), collections.Counter()
     for some, carried, how in servers:
-        faults |= some
+        for number, what in some.items():
+            faults[number] |= what
         posts += carried
         served += how
     log = nines.log
@@ -699,7 +702,7 @@ def judge(nines, said, servers, memory):
     bad += [f"POST {n} was carried out {k} times" for n, k in posts.items()
             if k > 1 and n < RUDE]
     for number, what in failed.items():
-        found = fault(log, nines.upgrades, number, what, faults.get(number))
+        found = fault(log, nines.upgrades, number, what, faults.get(number, set()))
         if found:
             bad.append(f"request {number} {found}")
     bad += [f"request {n} was logged {k} times" for n, k in enumerate(log.times) if k > 1]
