@@ -824,12 +824,12 @@ drill_main(int argc, char **argv)
 	c = file_load(o.file);
 	if (c == NULL)
 		return 1;
-	if (!only_known(c, &o) || !report_readable(o.resume) ||
-	    !report_readable(o.before))
+	if (!only_known(c, &o))
 		status = EXIT_USAGE;
 	else if (listing)
 		status = list_mishaps(c, &o);
-	else if (file_ready("drill", o.engine == ENGINE_KEEPALIVED))
+	else if (report_readable(o.resume) && report_readable(o.before) &&
+		 file_ready("drill", o.engine == ENGINE_KEEPALIVED))
 		status = perform(c, &o, argc, argv);
 	cluster_unref(c);
 	return status;
