@@ -27,8 +27,8 @@ sed -i -e 's/sleep 0.15; kill -0/sleep 2; kill -0/' \
 	-e 's/^for n in c l b; do ip netns exec $P$n sysctl/ip -n ${P}b route add local 10.93.0.0\/16 dev lo; ip -n ${P}l route add 10.93.0.0\/16 via 10.92.0.11 congctl cubic\n&/' \
 	"$work/bench.sh"
 # The floor has room for 8 servers as it is.
-sed -i -e "s/pool\[8\]\[FDS\]/pool[$((many + 8))][160]/" -e "s/B\[8\]/B[$((many + 8))]/" \
-	-e 's/ && i < 8//' "$work/floor/floor.c"
+sed -i -e "s/pool\[8\]\[FDS\]/pool[$((many + 8))][160]/" -e "s/np\[8\]/np[$((many + 8))]/" \
+	-e "s/B\[8\]/B[$((many + 8))]/" -e 's/ && i < 8//' "$work/floor/floor.c"
 servers() {
 	i=0
 	while [ $i -lt "$1" ]; do
