@@ -84,36 +84,6 @@ work_init(struct work *w, const struct options *o, const char *vpn)
 	return source_load(&w->source, o->file) && choose(w, vpn);
 }
 
-/* The whole file or nothing of it, with owner and mode of the old one. */
-static int
-replace_file(const char *path, const struct sbuf *text)
-{
-	char draft[4096];
-	struct stat st;
-	int fd, err = 0;
-
-	if (stat(path, &st) != 0)
-		return -errno;
-	(void)snprintf(draft, sizeof(draft), "%s.new", path);
-	fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = whole_write(fd, sbuf_text(text), text->len);
-	if (err == 0 && fchmod(fd, st.st_mode & 07777) != 0)
-		err = -errno;
-	if (err == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
-		err = -errno;
-	if (err == 0 && fsync(fd) != 0)
-		err = -errno;
-	if (close(fd) != 0 && err == 0)
-		err = -errno;
-	if (err == 0 && rename(draft, path) != 0)
-		err = -errno;
-	if (err != 0)
-		(void)unlink(draft);
-	return err;
-}
-
 static int
 explain_edit(const struct work *w, int err, const char *name)
 {
@@ -358,7 +328,7 @@ add_to(const struct work *w)
 	sbuf_init(&text, TEXT_MAX);
 	err = vpn_edit_add(sbuf_text(&w->source.text), w->vpn->name, &p, &after);
 	if (err == 0)
-		err = replace_file(w->o->file, &after);
+		err = whole_replace(w->o->file, &after);
 	if (err == 0) {
 		client_text(w->vpn, &p, private_key, gateway, &text);
 		hand_out(w, &text);
@@ -408,7 +378,7 @@ vpn_revoke(const struct options *o)
 		err = vpn_edit_remove(
 		    sbuf_text(&w.source.text), w.vpn->name, o->word, &after);
 		if (err == 0)
-			err = replace_file(o->file, &after);
+			err = whole_replace(o->file, &after);
 		status = err == 0 ? 0 : explain_edit(&w, err, o->word);
 		if (err == 0)
 			say_next(&w);

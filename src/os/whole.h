@@ -21,4 +21,8 @@ int whole_write(int fd, const char *text, size_t len) MUST_CHECK;
  */
 int whole_file(const char *path, mode_t mode, const struct sbuf *text) MUST_CHECK;
 
+/* The same in the place of a file that is there: its owner and mode stay, and the text
+ * is on the disk before the old one goes. */
+int whole_replace(const char *path, const struct sbuf *text) MUST_CHECK;
+
 #endif /* NINES_OS_WHOLE_H */

@@ -153,44 +153,43 @@ def test_who_gives_up_leaves_the_queue(lab):
     waiting(lab, 0)
 
 
-def test_breaker(lab):
-    state = {"status": "500 No", "asked": 0}
+class Failing:
+    """A server that answers with its status, and counts."""
 
-    def script(stream, _n):
+    def __init__(self):
+        self.status, self.asked = "500 No", 0
+
+    def script(self, stream, _n):
         while True:
             stream.head()
-            state["asked"] += 1
-            stream.send(f"HTTP/1.1 {state['status']}\r\nX-Server: s\r\nContent-Length: 0\r\n\r\n")
+            self.asked += 1
+            stream.send(f"HTTP/1.1 {self.status}\r\nX-Server: s\r\nContent-Length: 0\r\n\r\n")
 
+
+def test_breaker(lab):
+    server = Failing()
     for web in ("web1", "web2"):
-        lab.serve(web, 8080, script)
+        lab.serve(web, 8080, server.script)
     lab.start('  site: {listen: "lb1:80", check: none, servers: ["web1:8080", "web2:8080"], '
               'breaker: {requests: 5, window: 1h, open: 1h}}\n'
               '  none: {listen: "lb1:81", check: none, servers: ["web1:8080"]}\n')
     got = [lab.get(80)[0].status for _ in range(20)]
-    assert got == [500] * 5 + [503] * 15 and state["asked"] == 5
+    assert got == [500] * 5 + [503] * 15 and server.asked == 5
     assert lab.get(81)[0].status == 500  # of another service
     counters = lab.figures()
     assert counters["breaker_opened"] == 1 and counters["breaker_refused"] == 15
 
 
 def test_breaker_tries_again(lab):
-    state = {"status": "500 No", "asked": 0}
-
-    def script(stream, _n):
-        while True:
-            stream.head()
-            state["asked"] += 1
-            stream.send(f"HTTP/1.1 {state['status']}\r\nX-Server: s\r\nContent-Length: 0\r\n\r\n")
-
-    lab.serve("web1", 8080, script)
+    server = Failing()
+    lab.serve("web1", 8080, server.script)
     lab.start('  site: {listen: "lb1:80", check: none, servers: ["web1:8080"], '
               'breaker: {requests: 5, window: 1h, open: 100ms, trials: 2}}\n')
     assert [lab.get(80)[0].status for _ in range(5)] == [500] * 5
     # A trial that fails opens it again: one request of the servers, and no more.
-    until(lambda: lab.get(80)[0].status == 500 and state["asked"] >= 8, "trials")
-    assert lab.figures()["breaker_opened"] == 1 + state["asked"] - 5
-    state["status"] = "200 OK"
+    until(lambda: lab.get(80)[0].status == 500 and server.asked >= 8, "trials")
+    assert lab.figures()["breaker_opened"] == 1 + server.asked - 5
+    server.status = "200 OK"
     until(lambda: lab.get(80)[0].status == 200, "a trial")
     until(lambda: [lab.get(80)[0].status for _ in range(10)] == [200] * 10, "it closes")
 
