@@ -22,6 +22,7 @@ help:
 	@echo 'make demo       a whole site in a lab, broken and measured [ROUNDS=$(ROUNDS) FILE=$(FILE)]'
 	@echo 'make test       every test, under sanitizers where it matters'
 	@echo 'make lint       every check of the sources'
+	@echo 'make late       the system tests with nines held up at random [WORD=one of the tests]'
 	@echo 'make sim        the simulators on many schedules [SEEDS=$(SEEDS)]'
 	@echo 'make fuzz       every fuzz target [FUZZ_SECONDS=$(FUZZ_SECONDS) each]'
 	@echo 'make soak       false alarms under load [SOAK_SECONDS=$(SOAK_SECONDS)]'
@@ -52,6 +53,14 @@ demo:
 	scripts/build.sh release
 	scripts/sandbox.sh build/release/nines drill --only $(DEMO) --rounds $(ROUNDS) \
 		--html build/demo.html $(FILE)
+
+late:
+	@scripts/deps.sh build test
+	scripts/build.sh dbg
+	$(CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -shared -fPIC \
+		-o build/late.so tests/late/late.c
+	NINES=$(CURDIR)/build/dbg/nines LD_PRELOAD=$(CURDIR)/build/late.so \
+		scripts/test.py system $(if $(WORD),--keyword '$(WORD)')
 
 sim:
 	@scripts/deps.sh build test
@@ -87,4 +96,4 @@ install: release
 clean:
 	rm -rf build
 
-.PHONY: all help release debug test lint demo sim fuzz soak proxy-soak bench fmt install clean
+.PHONY: all help release debug test lint demo late sim fuzz soak proxy-soak bench fmt install clean
