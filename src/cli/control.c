@@ -111,6 +111,23 @@ cli_run_dir(void)
 	return given != NULL && given[0] == '/' ? given : "/run/nines";
 }
 
+const char *
+control_fact(const json_t *answer, const char *key)
+{
+	const json_t *fact;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "facts"), i, fact)
+	{
+		const char *k = json_string_value(json_object_get(fact, "key"));
+		const char *v = json_string_value(json_object_get(fact, "value"));
+
+		if (k != NULL && v != NULL && strcmp(k, key) == 0)
+			return v;
+	}
+	return "";
+}
+
 int
 control_explain(const char *run_dir, int err)
 {

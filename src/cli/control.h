@@ -23,6 +23,9 @@ struct stats;
  */
 int control_ask(const char *run_dir, int argc, char **argv, json_t **answer) MUST_CHECK;
 
+/* The value of a fact in an answer to `status`; "" if there is none. */
+const char *control_fact(const json_t *answer, const char *key);
+
 /* Says on stderr what `err` of control_ask() means and what to do; returns the exit
  * status for it. */
 int control_explain(const char *run_dir, int err);

@@ -502,6 +502,16 @@ listener_on_host(const struct listener *l, const struct host *h)
 	return l->host == h;
 }
 
+size_t
+service_group(const struct service *s, const char *name)
+{
+	size_t i = 0;
+
+	while (i < s->n_groups && strcmp(s->group[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 bool
 service_on_host(const struct service *s, const struct host *h)
 {

@@ -229,6 +229,7 @@ const struct floating_ip *cluster_floating_ip(
 const struct host *cluster_host_by_address(
     const struct cluster *c, const struct ip *ip, size_t n);
 
+size_t service_group(const struct service *s, const char *name); /* or n_groups */
 /* Where `h` connects to servers from; false: the kernel chooses. */
 bool service_source(const struct service *s, const struct host *h, struct ip *source);
 

@@ -668,11 +668,9 @@ plan_heads(struct reader *r, const struct service *s, const struct route *route,
 static size_t
 group_index(const struct service *s, const char *name)
 {
-	for (size_t i = 0; i < s->n_groups; i++) {
-		if (strcmp(s->group[i].name, name) == 0)
-			return i;
-	}
-	return ROUTE_GROUP_ANY;
+	size_t i = service_group(s, name);
+
+	return i < s->n_groups ? i : ROUTE_GROUP_ANY;
 }
 
 /* In mode tcp nothing is known of a connection but where it comes from and its name. */

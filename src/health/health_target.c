@@ -187,15 +187,11 @@ static size_t
 active_group(const struct site *s)
 {
 	char key[FACT_KEY_LEN];
-	const char *name;
+	size_t chosen;
 
 	(void)snprintf(key, sizeof(key), "switch %s", s->service->name);
-	name = heard_value(&s->shell->switched, key);
-	for (size_t i = 0; i < s->service->n_groups; i++) {
-		if (strcmp(s->service->group[i].name, name) == 0)
-			return i;
-	}
-	return s->service->active;
+	chosen = service_group(s->service, heard_value(&s->shell->switched, key));
+	return chosen < s->service->n_groups ? chosen : s->service->active;
 }
 
 static void

@@ -89,20 +89,10 @@ order(const struct live *l, const char *verb, const char *what)
 static void
 fact_of(const json_t *status, const char *prefix, const char *name, char *value)
 {
-	char key[2 * NAME_LEN];
-	const json_t *fact;
-	size_t i;
+	char key[sizeof("server ") + 2 * NAME_LEN];
 
 	(void)snprintf(key, sizeof(key), "%s %s", prefix, name);
-	value[0] = '\0';
-	json_array_foreach(json_object_get(status, "facts"), i, fact)
-	{
-		const char *is = json_string_value(json_object_get(fact, "key"));
-		const char *v = json_string_value(json_object_get(fact, "value"));
-
-		if (is != NULL && v != NULL && strcmp(is, key) == 0)
-			(void)snprintf(value, NAME_LEN, "%s", v);
-	}
+	(void)snprintf(value, NAME_LEN, "%s", control_fact(status, key));
 }
 
 static bool

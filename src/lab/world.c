@@ -504,31 +504,15 @@ world_part(struct world *w, size_t host, const char *part, char *state, size_t s
 	return pid;
 }
 
-static const char *
-fact_of(const json_t *status, const char *key)
-{
-	const json_t *f;
-	size_t i;
-
-	json_array_foreach(json_object_get(status, "facts"), i, f)
-	{
-		const char *k = json_string_value(json_object_get(f, "key"));
-
-		if (k != NULL && strcmp(k, key) == 0)
-			return json_string_value(json_object_get(f, "value"));
-	}
-	return NULL;
-}
-
 /* What the hosts tell one another has arrived: the next failure finds it there. */
 static bool
 in_step(const struct world *w, size_t host, const json_t *status)
 {
 	const struct host *me = w->host[host].host;
-	const char *state = fact_of(status, "sync state");
+	const char *state = control_fact(status, "sync state");
 	char key[FACT_KEY_LEN];
 
-	if (state != NULL && strcmp(state, "up") != 0)
+	if (state[0] != '\0' && strcmp(state, "up") != 0)
 		return false;
 	for (size_t i = 0; i < w->cluster->n_vpns; i++) {
 		const struct vpn *v = &w->cluster->vpn[i];
@@ -536,8 +520,7 @@ in_step(const struct world *w, size_t host, const json_t *status)
 		if (v->sync == NULL || !vpn_on_host(v, me))
 			continue;
 		(void)snprintf(key, sizeof(key), "vpn %s sync", v->name);
-		state = fact_of(status, key);
-		if (state == NULL || strcmp(state, "up") != 0)
+		if (strcmp(control_fact(status, key), "up") != 0)
 			return false;
 	}
 	return true;

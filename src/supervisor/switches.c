@@ -26,30 +26,23 @@ switches_unknown(const struct cluster *c, const char *service, const char *group
 
 	if (s == NULL)
 		return "service";
-	for (size_t i = 0; i < s->n_groups; i++) {
-		if (strcmp(s->group[i].name, group) == 0)
-			return NULL;
-	}
-	return "group";
+	return service_group(s, group) < s->n_groups ? NULL : "group";
 }
 
 bool
 switches_served(const struct tree *t, const char *service, const char *group)
 {
 	const struct service *s = cluster_service(t->cluster, service);
+	size_t g = s != NULL ? service_group(s, group) : 0;
 	char key[FACT_KEY_LEN];
 
-	for (size_t i = 0; s != NULL && i < s->n_groups; i++) {
-		const struct server_group *g = &s->group[i];
-
-		if (strcmp(g->name, group) != 0)
-			continue;
-		for (size_t k = 0; k < g->n_servers; k++) {
-			(void)snprintf(key, sizeof(key), "server %s %s", service,
-			    g->server[k].name);
-			if (strcmp(facts_get(&t->facts, key), "up") == 0)
-				return true;
-		}
+	if (s == NULL || g == s->n_groups)
+		return false;
+	for (size_t k = 0; k < s->group[g].n_servers; k++) {
+		(void)snprintf(key, sizeof(key), "server %s %s", service,
+		    s->group[g].server[k].name);
+		if (strcmp(facts_get(&t->facts, key), "up") == 0)
+			return true;
 	}
 	return false;
 }

@@ -109,12 +109,12 @@ build_servers(struct builder *b, struct gen_service *gs, const struct gen_servic
 static const struct gen_group *
 old_group(const struct gen_service *s, const char *name)
 {
-	for (size_t i = 0; s != NULL && s->group != NULL && i < s->conf->n_groups;
-	     i++) {
-		if (strcmp(s->conf->group[i].name, name) == 0)
-			return &s->group[i];
-	}
-	return NULL;
+	size_t i;
+
+	if (s == NULL || s->group == NULL)
+		return NULL;
+	i = service_group(s->conf, name);
+	return i < s->conf->n_groups ? &s->group[i] : NULL;
 }
 
 /* Without memory there is no breaker. */
