@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-os.environ.setdefault("NINES", str(ROOT / "build/dbg/nines"))
+from kit import NINES
+
 
 
 def namespaces():
@@ -25,8 +25,8 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, interrupted)  # fixtures clean up, as after Ctrl-C
     if os.geteuid() != 0:
         pytest.exit("system tests build network namespaces: run them as root", 2)
-    if not os.access(os.environ["NINES"], os.X_OK):
-        pytest.exit(f"no program {os.environ['NINES']}: make debug, or set NINES", 2)
+    if not os.access(NINES, os.X_OK):
+        pytest.exit(f"no program {NINES}: make debug, or set NINES", 2)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,6 +16,7 @@ import sys
 import time
 
 ECHO, PUSH = 9000, 9100
+FIRST_PORT = 10000
 SMALL = 4096
 
 
@@ -100,8 +101,12 @@ class Server:
 
 
 class Client:
+    """Each of its sockets has a port that no other had: the kernel gives away again what
+    was just closed, and a new connection would be taken for the old one."""
+
     def __init__(self):
         self.flows = []  # (socket, kind)
+        self.port = FIRST_PORT
 
     def open(self, kind, address, port, n):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -109,6 +114,8 @@ class Client:
         for _ in range(n):
             s = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
             s.settimeout(30)
+            s.bind(("", self.port))
+            self.port += 1
             s.connect((address, port))
             if stream:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
