@@ -513,6 +513,19 @@ service_group(const struct service *s, const char *name)
 }
 
 bool
+service_listens_at(const struct service *s, const struct ip_endpoint *at)
+{
+	for (size_t i = 0; i < s->n_listen; i++) {
+		const struct ip_endpoint *own = &s->listen[i].at;
+
+		if (at->ip.family != 0 && at->port == own->port &&
+		    ip_equal(&at->ip, &own->ip))
+			return true;
+	}
+	return false;
+}
+
+bool
 service_on_host(const struct service *s, const struct host *h)
 {
 	for (size_t i = 0; i < s->n_listen; i++) {

@@ -45,18 +45,12 @@ static void
 warn_of_circles(struct reader *r, const struct yaml *node, const struct service *s)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
-		for (size_t k = 0; k < s->n_listen; k++) {
-			const struct ip_endpoint *a = &s->server[i].at,
-						 *b = &s->listen[k].at;
-
-			if (s->server[i].unix_path != NULL || a->ip.family == 0 ||
-			    a->port != b->port || !ip_equal(&a->ip, &b->ip))
-				continue;
-			(void)reader_warning(r, yaml_get(node, "listen")->key, "circle",
-			    "server \"%s\" is where service \"%s\" itself listens",
-			    s->server[i].name, s->name);
-			return;
-		}
+		if (!service_listens_at(s, &s->server[i].at))
+			continue;
+		(void)reader_warning(r, yaml_get(node, "listen")->key, "circle",
+		    "server \"%s\" is where service \"%s\" itself listens",
+		    s->server[i].name, s->name);
+		return;
 	}
 }
 

@@ -63,8 +63,16 @@ advise_backups(struct drafts *d, const struct service *s, const struct server_gr
 static void
 advise_service(struct drafts *d, const struct service *s)
 {
+	struct cause cause = {.change = NULL};
+
 	for (size_t k = 0; k < s->n_groups; k++)
 		advise_backups(d, s, &s->group[k]);
+	for (size_t i = 0; i < s->n_servers; i++) {
+		if (!topology_in_circle(d->t, s, &s->server[i]))
+			continue;
+		cause_of_circle(d, s, &s->server[i], &cause);
+		(void)draft_add(d, &cause, FINDING_WARNING);
+	}
 	if (s->mode == MODE_HTTP && s->check.type == CHECK_TCP)
 		draft_say(d, FINDING_NOTE, N212, AT(s),
 		    draft_text(d,

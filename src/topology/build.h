@@ -31,10 +31,10 @@ struct build {
 	uint32_t *external;		       /* what each needs; 0: not built yet */
 	struct build_certificate *certificate; /* by file; each once */
 	size_t n_certificates;
-	size_t *first_server;  /* of each service, in `server` */
+	/* By t->first_server: */
 	uint32_t *server_base; /* what a server needs but for the way to it */
 	uint32_t *twin_base;
-	uint32_t *group_base; /* of each service's groups, from first_server on */
+	uint32_t *group_base; /* of each service's groups */
 };
 
 /* A place in which a host serves: the file's own, or the twin that might be added. */
@@ -82,6 +82,9 @@ uint32_t build_failure(struct build *b, struct failure f, const char *name);
 /* certificates.c: the leaves of all of them, and what service `s` needs of them. */
 void build_certificates(struct build *b);
 void build_push_certificates(struct build *b, const struct service *s);
+
+/* circles.c: which servers are of no use. */
+void build_circles(struct build *b);
 
 /* Those that are found later; the node. */
 uint32_t build_server_leaf(struct build *b, const struct service *s,

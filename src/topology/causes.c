@@ -282,7 +282,8 @@ takes_server(
 
 struct strength {
 	size_t all, taken; /* servers that are counted, and those of them gone */
-	const struct server *first;
+	size_t round;	   /* that would be counted if they were others */
+	const struct server *first, *first_round;
 };
 
 static struct strength
@@ -297,6 +298,11 @@ strength_of(struct drafts *d, const struct service *s, const struct server_group
 
 		if (server->weight == 0 || (server->backup && !backups))
 			continue;
+		if (topology_in_circle(d->t, s, server)) {
+			n.round++;
+			n.first_round = server;
+			continue;
+		}
 		n.all++;
 		n.taken += takes_server(d, f, server);
 		if (n.first == NULL)
@@ -327,6 +333,10 @@ cause_in_group(struct drafts *d, const struct service *s, const struct server_gr
 	}
 	if (n.all - n.taken >= needs)
 		return false;
+	if (n.all - n.taken + n.round >= needs) {
+		cause_of_circle(d, s, n.first_round, out);
+		return true;
+	}
 	cause_put(out, N206, s->place, s->name);
 	if (n.all == 1) {
 		out->code = N205;
@@ -509,6 +519,10 @@ cause_of_loss(struct drafts *d, const struct goal *goal, struct cause *out)
 	n = strength_of(d, s, &s->group[s->active], s->needs, &none);
 	if (n.all >= s->needs)
 		return;
+	if (n.all + n.round >= s->needs) {
+		cause_of_circle(d, s, n.first_round, out);
+		return;
+	}
 	out->reason = draft_text(d,
 	    "%s is down: it needs %u servers, of those that it has "
 	    "%zu count",

@@ -53,6 +53,10 @@ void cause_of_loss(struct drafts *d, const struct goal *goal, struct cause *out)
 /* The same for a certificate (certificates.c). */
 void cause_of_certificate(struct drafts *d, const struct failure *f, struct cause *out);
 
+/* Why `server`, one of those of `s`, does not count (circles.c). */
+void cause_of_circle(struct drafts *d, const struct service *s,
+    const struct server *server, struct cause *out);
+
 /* What its makers share: what it is called and where it stands. */
 void cause_put(
     struct cause *out, enum finding_code code, struct place place, const char *name);

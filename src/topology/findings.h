@@ -58,6 +58,7 @@
 	    "The delayed copies share the primary's zone.")                         \
 	X(N222, "address-misses-host",                                              \
 	    "A host may become the primary, and cannot have the address.")          \
+	X(N223, "circle", "A server that is its own service.")                      \
 	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
 	X(N302, "heartbeat-path",                                                   \
 	    "The heartbeat has one path, shared with the traffic.")                 \

@@ -350,7 +350,7 @@ add_servers(struct build *b, const struct service *s)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
-		uint32_t *node = &b->server[b->first_server[s->index] + i];
+		uint32_t *node = &b->server[b->t->first_server[s->index] + i];
 
 		*node = GRAPH_NONE;
 		if (server->unix_path != NULL) {
@@ -409,7 +409,7 @@ add_outside(struct build *b, const struct service *s)
 
 		if (server->host == NULL && server->unix_path == NULL &&
 		    topology_server_floating_ip(b->c, server) == NULL)
-			b->server[b->first_server[s->index] + i] =
+			b->server[b->t->first_server[s->index] + i] =
 			    build_outside_leaf(b, &server->at.ip, SURVIVE_HOST);
 	}
 }

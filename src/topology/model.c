@@ -583,15 +583,18 @@ allocate(struct build *b)
 	const struct cluster *c = b->c;
 	size_t n = 0;
 
-	b->first_server = arena_array(a, c->n_services + 1, sizeof(*b->first_server));
-	if (b->first_server == NULL)
+	b->t->first_server =
+	    arena_array(a, c->n_services + 1, sizeof(*b->t->first_server));
+	if (b->t->first_server == NULL)
 		return false;
 	for (size_t i = 0; i < c->n_services; i++) {
 		const struct service *s = &c->service[i];
 
-		b->first_server[i] = n; /* groups may be empty, and more than servers */
+		b->t->first_server[i] =
+		    n; /* groups may be empty, and more than servers */
 		n += s->n_servers > s->n_groups ? s->n_servers : s->n_groups;
 	}
+	b->t->circle = arena_array(a, n + 1, sizeof(*b->t->circle));
 	b->zone = arena_array(a, c->n_zones + 1, sizeof(*b->zone));
 	b->network = arena_array(a, c->n_networks + 1, sizeof(*b->network));
 	b->host = arena_array(a, c->n_hosts + 1, sizeof(*b->host));
@@ -627,6 +630,7 @@ topology_new_with(const struct cluster *c, const struct host *twin)
 	graph_init(&t->graph, a);
 	b.g = &t->graph;
 	if (allocate(&b)) {
+		build_circles(&b);
 		build_leaves(&b);
 		build_data(&b);
 		add_goals(&b);

@@ -35,6 +35,8 @@ struct topology {
 	size_t n_failures, cap_failures;
 	struct goal_node *goal;
 	size_t n_goals;
+	size_t *first_server;	/* of each service, in what is kept of servers */
+	bool *circle;		/* of each server: it is its own service */
 	uint64_t *leaf, *value; /* of topology_survives() */
 };
 
@@ -57,6 +59,10 @@ bool topology_group_used(const struct service *s, size_t g);
 /* Whether the backups of `g` join in time to be counted among `needs` servers. */
 bool topology_backups_count(
     const struct service *s, const struct server_group *g, unsigned needs);
+
+/* True if what `s` sends to `server`, one of its own, only comes back (circles.c). */
+bool topology_in_circle(
+    const struct topology *t, const struct service *s, const struct server *server);
 
 /* The network over which the load balancers reach `server`; NULL: not one of the file.
  */

@@ -40,7 +40,7 @@ build_push_floating_ip(struct build *b, const struct floating_ip *f)
 static uint32_t
 server_base(struct build *b, const struct service *s, size_t i)
 {
-	size_t at = b->first_server[s->index] + i;
+	size_t at = b->t->first_server[s->index] + i;
 	const struct server *server = &s->server[i];
 	const struct floating_ip *f = topology_server_floating_ip(b->c, server);
 	const struct network *net = topology_network_of(b->c, server);
@@ -67,7 +67,7 @@ twin_server(struct build *b, const struct service *s, size_t i)
 {
 	const struct server *server = &s->server[i];
 	const struct network *net = topology_network_of(b->c, server);
-	size_t at = b->first_server[s->index] + i;
+	size_t at = b->t->first_server[s->index] + i;
 	uint32_t mark;
 
 	if (b->twin_base[at] != 0)
@@ -93,7 +93,7 @@ push_server(struct build *b, struct seat seat, const struct service *s, size_t i
 	if (server->unix_path != NULL) {
 		graph_push(b->g, unix_server(b, server, seat.host));
 	} else if (server->host == seat.host && !seat.twin) {
-		graph_push(b->g, b->server[b->first_server[s->index] + i]);
+		graph_push(b->g, b->server[b->t->first_server[s->index] + i]);
 	} else {
 		graph_push(b->g, server_base(b, s, i));
 		if (net != NULL && net != own &&
@@ -105,11 +105,12 @@ push_server(struct build *b, struct seat seat, const struct service *s, size_t i
 
 /* Whether server `i` of `s` is counted in its group. */
 static bool
-counts(const struct service *s, const struct server_group *g, size_t i, unsigned needs)
+counts(const struct build *b, const struct service *s, const struct server_group *g,
+    size_t i, unsigned needs)
 {
 	const struct server *server = &s->server[i];
 
-	return server->weight > 0 &&
+	return server->weight > 0 && !topology_in_circle(b->t, s, server) &&
 	       (!server->backup || topology_backups_count(s, g, needs));
 }
 
@@ -134,7 +135,7 @@ enough(struct build *b, const struct service *s, const struct server_group *g,
 		const struct server *server = &s->server[i];
 		struct seat seat = {.host = server->host};
 
-		if (!counts(s, g, i, needs) || server->unix_path != NULL)
+		if (!counts(b, s, g, i, needs) || server->unix_path != NULL)
 			continue;
 		if (server->host == NULL) {
 			graph_push(b->g, server_base(b, s, i));
@@ -169,14 +170,14 @@ static uint32_t
 shared_group(struct build *b, const struct service *s, size_t k, unsigned needs)
 {
 	const struct server_group *g = &s->group[k];
-	size_t at = b->first_server[s->index] + k;
+	size_t at = b->t->first_server[s->index] + k;
 	uint32_t mark;
 
 	if (b->group_base[at] != 0)
 		return b->group_base[at] - 1;
 	mark = graph_open(b->g);
 	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
-		if (!counts(s, g, i, needs))
+		if (!counts(b, s, g, i, needs))
 			continue;
 		graph_push(b->g, server_base(b, s, i));
 		if (b->twin != NULL && s->server[i].host == b->twin)
@@ -203,7 +204,7 @@ push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
 	}
 	mark = graph_open(b->g);
 	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
-		if (!counts(s, g, i, needs))
+		if (!counts(b, s, g, i, needs))
 			continue;
 		push_server(b, seat, s, i, own);
 		if (b->twin != NULL && s->server[i].host == b->twin)

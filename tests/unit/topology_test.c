@@ -155,6 +155,22 @@ static const struct row rows[] = {
 	"services:\n  site: {listen: lb1:80, servers: [web1:80, web2:80]}\n",
 	"zone a, network front, network back, host lb1, link lb1 front, link lb1 back, "
 	"part lb1 proxy"},
+    {"a server that is the service itself does not count",
+	HEAD FOLLOWED SITE "    servers: [web1:80, 10.0.1.10:80]\n",
+	"zone a, network front, network back, host web1, link web1 back, "
+	"server site web1:80"},
+    {"nor one that another service sends back",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [web1:80, 10.0.1.10:81]}\n"
+		      "  other: {listen: www:81, servers: [10.0.1.10:82]}\n"
+		      "  third: {listen: www:82, servers: [10.0.1.10:80]}\n",
+	"zone a, network front, network back, host web1, link web1 back, "
+	"server site web1:80"},
+    {"one that sends some elsewhere does",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [web1:80, 10.0.1.10:81]}\n"
+		      "  other: {listen: www:81, servers: [10.0.1.10:80, web2:80]}\n",
+	"network front"},
     {"servers on the balancers themselves",
 	HEAD FOLLOWED SITE "    servers: [lb1:8080, lb2:8080]\n", "network front"},
     {"a server that the file knows by its address only",
