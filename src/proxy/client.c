@@ -108,16 +108,29 @@ left_queue(struct client *c)
 	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
 }
 
+/* True if it was called to a server: it has tried, or will not. */
+static bool
+call_over(struct client *c)
+{
+	if (c->group->called != c)
+		return false;
+	c->group->called = NULL;
+	left_queue(c);
+	return true;
+}
+
 static void
-leave_queue(struct client *c)
+leave_queue(struct worker *w, struct client *c)
 {
 	c->ready = false;
-	if (c->state != CLIENT_QUEUED) {
-		list_remove(&c->ready_link);
+	if (c->state == CLIENT_QUEUED) {
+		fair_remove(&c->group->queue, c->line, &c->ready_link);
+		left_queue(c);
 		return;
 	}
-	fair_remove(&c->group->queue, c->line, &c->ready_link);
-	left_queue(c);
+	list_remove(&c->ready_link);
+	if (call_over(c))
+		client_requeue(w, c->group);
 }
 
 void
@@ -127,7 +140,7 @@ client_close(struct worker *w, struct client *c)
 
 	if (c->state == CLIENT_DEAD)
 		return;
-	leave_queue(c);
+	leave_queue(w, c);
 	c->state = CLIENT_DEAD;
 	log_end(w, c, c->up.shut && c->down.shut ? "ok" : "client-abort");
 	if (c->session != NULL)
@@ -172,21 +185,43 @@ client_make_ready(struct worker *w, struct client *c)
 	list_append(&w->ready, &c->ready_link);
 }
 
-/* A server of `g` may have room: the next who waits for one tries. */
-void
-client_requeue(struct worker *w, struct wgroup *g)
+/* The next in the queue of `g` goes on; NULL if nobody waits. */
+static struct client *
+wake_next(struct worker *w, struct wgroup *g)
 {
 	struct list *next = fair_pop(&g->queue);
 	struct client *c;
 
 	if (next == NULL)
-		return;
+		return NULL;
 	c = CONTAINER(next, struct client, ready_link);
-	left_queue(c);
-	c->called = true;
 	c->state = CLIENT_CONNECTING;
 	c->ready = true;
 	list_append(&w->ready, &c->ready_link);
+	return c;
+}
+
+/*
+ * A server of `g` may have room: the next who waits for one tries, and keeps his place
+ * in the queue until he has found it. Then he calls the next, so that the last who is
+ * called finds none, and with it whose limit wakes this worker again. Whoever is called
+ * already will see the room that this is about.
+ */
+void
+client_requeue(struct worker *w, struct wgroup *g)
+{
+	if (g->called == NULL)
+		g->called = wake_next(w, g);
+}
+
+/* Nobody is to wait for `g` any more. */
+void
+client_requeue_all(struct worker *w, struct wgroup *g)
+{
+	struct client *c;
+
+	while ((c = wake_next(w, g)) != NULL)
+		left_queue(c);
 }
 
 /* If its turn was too short for what it has to move, it gets another one. */
@@ -203,16 +238,20 @@ client_ready(struct worker *w, struct client *c)
 {
 	list_remove(&c->ready_link);
 	c->ready = false;
-	if (c->state == CLIENT_CONNECTING && c->peer == NULL)
+	if (c->state == CLIENT_CONNECTING && c->peer == NULL) {
 		client_dispatch(w, c);
-	else
-		client_event(w, c);
+		return;
+	}
+	if (call_over(c))
+		client_requeue(w, c->group);
+	client_event(w, c);
 }
 
 /* Nobody can be asked (any more), unless an attempt to connect goes on. */
 static void
 unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 {
+	(void)call_over(c); /* what is true of him may be so of the next */
 	if (race_stands_in(w, c))
 		return;
 	count(c->service->counter, SVC_UNSERVED);
@@ -227,7 +266,7 @@ unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 static void
 queue_is_full(struct worker *w, struct client *c)
 {
-	leave_queue(c);
+	leave_queue(w, c);
 	c->state = CLIENT_CONNECTING;
 	unserved(w, c, 503, "every server is at its limit of connections");
 }
@@ -263,21 +302,20 @@ static void
 enqueue(struct worker *w, struct client *c)
 {
 	uint64_t source = meter_source(&c->source);
-	struct fair *q = &c->group->queue;
-	bool called = c->called;
+	struct wgroup *g = c->group;
 
-	c->called = false;
-	if (!find_place(w, c)) {
+	/* Who was called up in vain waits on, but not for longer. */
+	if (g->called == c) {
+		g->called = NULL;
+		c->line = fair_push_first(&g->queue, source, &c->ready_link);
+	} else if (find_place(w, c)) {
+		c->line = fair_push(&g->queue, source, &c->ready_link);
+		stats_add(&c->service->counter[SVC_QUEUE], 1);
+	} else {
 		queue_is_full(w, c);
 		return;
 	}
-	/* Who was called up in vain waits on, but not for longer. */
 	c->state = CLIENT_QUEUED;
-	if (called)
-		c->line = fair_push_first(q, source, &c->ready_link);
-	else
-		c->line = fair_push(q, source, &c->ready_link);
-	stats_add(&c->service->counter[SVC_QUEUE], 1);
 	wheel_set(&w->wheel, &c->timer,
 	    mono_add(c->started, c->service->conf->queue_timeout_ns));
 }
@@ -393,7 +431,8 @@ client_dispatch(struct worker *w, struct client *c)
 		count(up->counter, SRV_RETRIES);
 		c->repeats++;
 	}
-	c->called = false;
+	if (call_over(c))
+		client_requeue(w, c->group);
 	if (c->peer->connected)
 		connected(w, c->peer);
 	else
@@ -692,7 +731,7 @@ client_timeout(struct worker *w, struct client *c)
 		return;
 	case CLIENT_QUEUED:
 		count(counter, SVC_QUEUE_TIMEOUTS);
-		leave_queue(c);
+		leave_queue(w, c);
 		c->state = CLIENT_CONNECTING;
 		unserved(w, c, 503, "no server had room in time");
 		return;

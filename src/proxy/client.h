@@ -72,7 +72,6 @@ struct client {
 	bool unclean;  /* close after the answer whatever it says */
 	bool log;      /* it is to leave a line in the access log */
 	bool ready;    /* on the worker's list `ready` */
-	bool called;   /* it waited for a server and may try now */
 	bool apart;    /* it asks on a connection of its own (lane.h) */
 	bool known;    /* the table of sources has `stuck`, and was told lately */
 	bool trusted;  /* the connection is a trusted proxy's */
@@ -119,6 +118,7 @@ uint64_t client_hash(const void *bytes, size_t len);
 void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
 void client_requeue(struct worker *w, struct wgroup *g);
+void client_requeue_all(struct worker *w, struct wgroup *g);
 void client_make_ready(struct worker *w, struct client *c);
 void client_ready(struct worker *w, struct client *c);
 void client_take_turns(struct worker *w, struct client *c);

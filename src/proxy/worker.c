@@ -461,8 +461,7 @@ woken(struct worker *w)
 	v = atomic_exchange(&w->next, NULL);
 	if (v != NULL)
 		adopt(w, v);
-	/* Perhaps something of a limit was given back: one tries, and wakes the next.
-	 */
+	/* Perhaps something of a limit was given back. */
 	LIST_EACH(i, tmp, &w->services)
 	{
 		struct wservice *s = CONTAINER(i, struct wservice, link);

@@ -370,8 +370,9 @@ class TwoWorkers(OneWorker):
     write = Lab.write
 
 
-def bounded(lab, limit, n):
-    """`n` requests at once, of which `limit` are with the servers at a time."""
+def bounded(lab, limit, n, at_once):
+    """`n` requests at once, of which `limit` are with the servers at a time; `at_once` of
+    them end together, and as many others have their places before another one ends."""
     gate = Gate("any")
     for web in ("web1", "web2"):
         lab.serve(web, 8080, gate.script)
@@ -381,25 +382,26 @@ def bounded(lab, limit, n):
     waiting(lab, n - limit)
     for _ in range(limit):
         gate.next()
-    for i in range(n):
+    for i in range(0, n, at_once):
         assert gate.asked.empty(), "one too many"
-        gate.free.release()
-        if i < n - limit:
+        gate.free.release(at_once)
+        for _ in range(min(at_once, n - limit - i)):
             gate.next()
     assert all(s.answer()[0].status == 200 for s in streams)
     waiting(lab, 0)
 
 
-def test_limit_of_a_group(workers):
+@pytest.mark.parametrize("at_once", (1, 2, 4))
+def test_limit_of_a_group(workers, at_once):
     workers.start('  site: {listen: "lb1:80", check: none, active: both, groups: {both: '
-                  '{servers: ["web1:8080", "web2:8080"], max_connections: 3}}}\n')
-    bounded(workers, 3, 12)
+                  '{servers: ["web1:8080", "web2:8080"], max_connections: 4}}}\n')
+    bounded(workers, 4, 16, at_once)
 
 
 def test_limit_of_all_servers(workers):
     workers.start('  site: {listen: "lb1:80", check: none, max_server_connections: 2, '
                   'servers: [{at: "web1:8080", max_connections: 2}, "web2:8080"]}\n')
-    bounded(workers, 2, 12)
+    bounded(workers, 2, 12, 2)
     # Another limit holds for those who come, and what is under way ends well.
     gate = Gate("any")
     workers.serve("web3", 8080, gate.script)

@@ -208,8 +208,7 @@ sweep_groups(struct worker *w, struct wservice *s)
 	{
 		struct wgroup *g = CONTAINER(n, struct wgroup, link);
 
-		while (g->queue.n > 0)
-			client_requeue(w, g);
+		client_requeue_all(w, g);
 		if (!group_needed(s, g))
 			group_free(g);
 	}
@@ -421,7 +420,7 @@ service_order(struct upstream *up, const struct view_order *order)
 		patience_learn(&up->connects, order->reach_ms * MS_NS);
 }
 
-/* Perhaps something of a limit was given back: one tries, and wakes the next. */
+/* Perhaps something of a limit was given back. */
 void
 service_room(struct worker *w, struct wservice *s)
 {

@@ -53,6 +53,7 @@ struct wgroup {
 	uint32_t *heap;			/* the balancer's memory */
 	struct balance_point *ring;	/* the same */
 	struct fair queue;		/* clients waiting for one of its servers */
+	struct client *called;		/* the next of them, whose turn it is */
 	struct shared_breaker *breaker; /* NULL: none */
 	struct limit *limit;		/* of work of all its servers */
 	unsigned max;			/* of it */
