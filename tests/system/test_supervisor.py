@@ -28,12 +28,14 @@ services:
   site: {listen: [www:80, lb1:8000], servers: [web1:8080], check: {path: /health, every: 100ms}}
 """
 SERVER = """
-import http.server, time
+import http.server, os, sys, time
 class H(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         if self.path == "/slow":
-            time.sleep(1)
+            open(sys.argv[1], "w").close()
+            while os.path.exists(sys.argv[1]):
+                time.sleep(0.01)
         self.send_response(200)
         self.send_header("Content-Length", "3")
         self.end_headers()
@@ -57,6 +59,7 @@ class Host:
         tag = f"sup-{os.getpid()}"
         self.lb, self.web = tag + "-lb1", tag + "-web1"
         self.file, self.dir, self.log = tmp / "cluster.yaml", tmp / "run", tmp / "log"
+        self.slow = tmp / "slow"  # there while somebody waits for /slow
         self.file.write_text(FILE)
         self.run = self.server = None
 
@@ -69,7 +72,7 @@ class Host:
             sh(f"ip -n {ns} link set lo up")
             sh(f"ip -n {ns} link set e0 up")
         self.server = subprocess.Popen(
-            ["ip", "netns", "exec", self.web, "/usr/bin/python3", "-c", SERVER])
+            ["ip", "netns", "exec", self.web, "/usr/bin/python3", "-c", SERVER, str(self.slow)])
 
     def tear_down(self):
         if self.run is not None and self.run.poll() is None:
@@ -233,12 +236,13 @@ def test_crash_loop_gives_the_address_up(lb):
     def kill_next():
         pid = (lb.part("vip") or {}).get("pid")
         if pid:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the last one, just reaped
+                os.kill(pid, signal.SIGKILL)
         return lb.facts().get("part vip", "").startswith("down")
 
     until(kill_next)
     until(lambda: not lb.has_address())
-    assert 'event=part-release part=vip result="ok"' in lb.log.read_text()
+    until(lambda: 'event=part-release part=vip result="ok"' in lb.log.read_text())
     # It is tried on, and trusted again once it lives.
     until(lb.ready)
     assert lb.nines("status").returncode == 0
@@ -274,10 +278,10 @@ def test_reload(lb):
 def test_parts_come_and_go_with_the_file(lb):
     lb.file.write_text(FILE[:FILE.index("services:")])
     assert lb.nines("reload").returncode == 0
-    until(lambda: lb.part("proxy") is None)
-    facts = lb.facts()
-    assert not [k for k in facts if k.startswith(("server ", "service ", "proxy "))]
-    assert facts["part vip"] == "up"
+    until(lambda: (s := lb.status()) and "proxy" not in [p["name"] for p in s["parts"]])
+    until(lambda: (facts := lb.facts()) and not [
+        k for k in facts if k.startswith(("server ", "service ", "proxy "))])
+    assert lb.facts()["part vip"] == "up"
     lb.file.write_text(FILE)
     assert lb.nines("reload").returncode == 0
     until(lb.ready)
@@ -320,11 +324,21 @@ def test_new_supervisor_at_once(lb):
     assert all(client.results)
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """No other program has this processor meanwhile, where the machine allows that."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(os.sched_get_priority_max(os.SCHED_FIFO)))
+    yield
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def test_pause_of_the_whole_host(lb):
-    pids = lb.pids()
+    pids = sorted(lb.pids())
     for sig in (signal.SIGSTOP, signal.SIGCONT):
-        for pid in pids:
-            os.kill(pid, sig)
+        with undisturbed():
+            for pid in pids:
+                os.kill(pid, sig)
         if sig == signal.SIGSTOP:
             time.sleep(2)  # the pause itself, longer than any patience
     until(lb.ready)
@@ -337,10 +351,10 @@ def test_stop_in_good_order(lb):
     slow = subprocess.Popen(
         ["ip", "netns", "exec", lb.web, "curl", "-sS", "http://10.0.0.11:8000/slow"],
         stdout=subprocess.PIPE, text=True)
-    until(lambda: ":8080" in subprocess.run(
-        ["ip", "netns", "exec", lb.lb, "ss", "-Htn", "state", "established", "dst",
-         "10.0.0.21:8080"], capture_output=True, text=True).stdout)
-    stopped = lb.nines("stop")
+    until(lb.slow.exists)
+    with subprocess.Popen([NINES, "stop", "--run-dir", str(lb.dir)]) as stopped:
+        until(lambda: "host stopping" in lb.log.read_text())
+        lb.slow.unlink()
     assert stopped.returncode == 0
     assert lb.run.wait(30) == 0
     assert slow.communicate(timeout=300)[0] == "ok\n"
