@@ -72,7 +72,7 @@ def test_down(lab, says, word, fact):
     says["web2"] = word
     until(lambda: lab.fact("server site web2:8080") == fact, "it is told")
     until(lambda: lab.fact("service site") == "up 1/2", "and of the service")
-    assert shares(lab, 10) == {"web1": 10}
+    until(lambda: shares(lab, 10) == {"web1": 10}, "nothing new goes there")
     says["web2"] = None  # and whoever said that has to end it
     until(lambda: "agent_silent at=10.9.0.12:9999" in lab.log(), "it is silent")
     assert lab.fact("server site web2:8080") == fact

@@ -31,6 +31,11 @@ SERVICES = """
     listen: lb1:85
     servers: ["web3:9"]
     check: {tcp: true, every: 20ms, fall: 1}
+  patient:
+    listen: lb1:74
+    servers: [{at: "web1:8084", max_connections: 1}]
+    check: none
+    queue: {size: 1, timeout: 1m}
   raw:    {listen: "lb1:86", servers: ["web1:8086"], check: none}
   hasty:
     listen: lb1:87
@@ -489,6 +494,7 @@ def test_502_when_no_server_can_be_reached(lab):
 
 def test_503_when_no_server_is_healthy(lab):
     until(lambda: lab.fact("server sick web3:9").startswith("down"), "the check fails")
+    until(lambda: lab.get(85)[0].status == 503, "the proxy knows it, too")
     head, body = lab.get(85)
     assert head.status == 503 and b"503 Service Unavailable" in body
     # It is a complete answer: the connection goes on.
@@ -628,10 +634,11 @@ def test_idle_connection_is_closed_silently(lab):
 
 
 def test_client_abort_ends_the_servers_work(lab, raw):
-    seen_end = threading.Event()
+    asked, seen_end = threading.Event(), threading.Event()
 
     def script(stream, _):
         stream.head()
+        asked.set()
         try:
             stream.rest()
         except ConnectionResetError:
@@ -640,7 +647,7 @@ def test_client_abort_ends_the_servers_work(lab, raw):
     raw(script)
     stream = lab.connect(86)
     stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    until(lambda: lab.servers[-1].connections == 1, "the server has it")
+    assert asked.wait(30), "the server has it"
     stream.reset()
     assert seen_end.wait(30)
 
@@ -690,12 +697,13 @@ def test_queued_request_is_served(lab, raw):
             go.wait(30)
             stream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     raw(script, 8084)
-    request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-    first, second = lab.connect(84), lab.connect(84)
+    request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    first, second = lab.connect(74), lab.connect(74)
     first.send(request)
     until(lambda: count, "the first is being served")
     second.send(request)
-    threading.Timer(0.1, go.set).start()
+    until(lambda: lab.counters("proxy_service service=patient")["queue"] == 1, "the second waits")
+    go.set()
     assert first.answer()[1] == b"ok"
     assert second.answer()[1] == b"ok"
     first.close()
