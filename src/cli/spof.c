@@ -11,10 +11,12 @@
 #include "cli/cli.h"
 #include "cli/source.h"
 #include "cli/verbs.h"
+#include "firewall/passage.h"
 #include "os/whole.h"
 #include "topology/picture.h"
 
 #define DEFAULT_FILE "/etc/nines/cluster.yaml"
+#define PASSAGES_MAX ((size_t)1 << 30)
 
 enum form { FORM_TEXT, FORM_JSON, FORM_SARIF };
 
@@ -136,13 +138,31 @@ find_pairs(struct spof *s)
 }
 
 static int
-work_out(struct spof *s)
+find(struct spof *s)
 {
-	int err;
+	struct arena *a = arena_new(PASSAGES_MAX);
+	struct findings_input in = {.failed = s->without, .n_failed = s->n_without};
+	struct passage *passage;
+	int err = -ENOMEM;
 
 	certificates_read(s->cluster, &s->certificates);
-	err = findings_collect(s->topology, s->without, s->n_without,
-	    s->certificates.item, s->certificates.n, &s->findings);
+	in.certificate = s->certificates.item;
+	in.n_certificates = s->certificates.n;
+	if (a != NULL)
+		err = passages_find(s->cluster, a, &passage, &in.n_passages);
+	if (err == 0) {
+		in.passage = passage;
+		err = findings_collect(s->topology, &in, &s->findings);
+	}
+	arena_free(a);
+	return err;
+}
+
+static int
+work_out(struct spof *s)
+{
+	int err = find(s);
+
 	if (err == 0 && s->order >= 2)
 		err = find_pairs(s);
 	s->avail = calloc(topology_n_goals(s->topology) + 1, sizeof(*s->avail));

@@ -243,10 +243,7 @@ int floating_ip_rank(const struct floating_ip *f, const struct host *h);
 /* True if `h` is to accept connections on `l` (owner or candidate of its address). */
 bool listener_on_host(const struct listener *l, const struct host *h);
 bool service_on_host(const struct service *s, const struct host *h);
-
-/* True if `s` listens at `at`, which may be none (family 0). */
 bool service_listens_at(const struct service *s, const struct ip_endpoint *at);
-
 /* True if a server of any service is at `h`. */
 bool cluster_has_server_at(const struct cluster *c, const struct host *h);
 

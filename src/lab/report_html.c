@@ -425,10 +425,11 @@ embed(FILE *f, const char *svg)
 static void
 topology_picture(FILE *f, const struct topology *t)
 {
+	const struct findings_input nothing = {.n_failed = 0};
 	struct findings findings = {0};
 	struct sbuf svg;
 
-	if (t == NULL || findings_collect(t, NULL, 0, NULL, 0, &findings) != 0)
+	if (t == NULL || findings_collect(t, &nothing, &findings) != 0)
 		return;
 	sbuf_init(&svg, PICTURE_MAX);
 	if (picture_svg(t, &findings, NULL, 0, &svg) == 0 && !svg.bad)

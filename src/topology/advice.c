@@ -314,24 +314,9 @@ advise_zones(struct drafts *d)
 		    "say their zone");
 }
 
-void
-advise(struct drafts *d)
-{
-	const struct cluster *c = d->t->cluster;
+/* ---- certificates ------------------------------------------------------------- */
 
-	for (size_t i = 0; i < c->n_services; i++)
-		advise_service(d, &c->service[i]);
-	for (size_t i = 0; i < c->n_floating_ips; i++) {
-		advise_follow(d, &c->floating_ip[i]);
-	}
-	advise_paths(d);
-	advise_witnesses(d);
-	advise_zones(d);
-	advise_data(d);
-	advise_closed(d);
-}
-
-void
+static void
 advise_certificate(struct drafts *d, const struct certificate *c)
 {
 	const struct service *s = c->service;
@@ -377,7 +362,7 @@ has_day(const struct certificate *list, size_t n, const char *day)
 	return false;
 }
 
-void
+static void
 advise_renewals(struct drafts *d, const struct certificate *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -402,4 +387,26 @@ advise_renewals(struct drafts *d, const struct certificate *list, size_t n)
 			first->service->name, more, first->until),
 		    "renew them on different days");
 	}
+}
+
+/* ---- all of it ----------------------------------------------------------------- */
+
+void
+advise(struct drafts *d)
+{
+	const struct cluster *c = d->t->cluster;
+
+	for (size_t i = 0; i < c->n_services; i++)
+		advise_service(d, &c->service[i]);
+	for (size_t i = 0; i < c->n_floating_ips; i++) {
+		advise_follow(d, &c->floating_ip[i]);
+	}
+	advise_paths(d);
+	advise_witnesses(d);
+	advise_zones(d);
+	advise_data(d);
+	advise_closed(d);
+	for (size_t i = 0; i < d->in->n_certificates; i++)
+		advise_certificate(d, &d->in->certificate[i]);
+	advise_renewals(d, d->in->certificate, d->in->n_certificates);
 }

@@ -30,6 +30,7 @@ struct draft {
 /* Findings of the same cause are one draft. */
 struct drafts {
 	const struct topology *t;
+	const struct findings_input *in;
 	struct arena *arena;
 	struct draft *item;
 	size_t n, cap;
@@ -84,7 +85,5 @@ void draft_say(struct drafts *d, enum finding_level level, enum finding_code cod
 void advise_data(struct drafts *d);   /* data_advice.c */
 void advise_closed(struct drafts *d); /* closed.c */
 void advise(struct drafts *d);
-void advise_certificate(struct drafts *d, const struct certificate *c);
-void advise_renewals(struct drafts *d, const struct certificate *list, size_t n);
 
 #endif /* NINES_TOPOLOGY_CAUSES_H */

@@ -316,10 +316,10 @@ finish(struct drafts *d, struct findings *out)
 }
 
 int
-findings_collect(const struct topology *t, const size_t *failed, size_t n_failed,
-    const struct certificate *certificate, size_t n_certificates, struct findings *out)
+findings_collect(
+    const struct topology *t, const struct findings_input *in, struct findings *out)
 {
-	struct drafts d = {.t = t};
+	struct drafts d = {.t = t, .in = in};
 	uint8_t *down;
 	int err = -ENOMEM;
 
@@ -329,15 +329,12 @@ findings_collect(const struct topology *t, const size_t *failed, size_t n_failed
 		return -ENOMEM;
 	down = arena_alloc(d.arena, t->n_failures + 1);
 	if (down != NULL) {
-		for (size_t i = 0; i < n_failed; i++)
-			down[failed[i]] = 1;
+		for (size_t i = 0; i < in->n_failed; i++)
+			down[in->failed[i]] = 1;
 		err = find_singles(&d, down);
 	}
 	if (err == 0) {
 		advise(&d);
-		for (size_t i = 0; i < n_certificates; i++)
-			advise_certificate(&d, &certificate[i]);
-		advise_renewals(&d, certificate, n_certificates);
 		err = finish(&d, out);
 	}
 	if (err != 0) {

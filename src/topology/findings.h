@@ -115,18 +115,39 @@ struct certificate {
 	char until[11]; /* the day, in UTC: "2026-12-31" */
 };
 
+/* Of whom the firewall lets somebody come to a listener; the most that holds. */
+enum passage_who {
+	PASSAGE_NOBODY,
+	PASSAGE_INSIDE, /* who is in this file */
+	PASSAGE_OUTSIDE
+};
+
+struct passage {
+	const struct service *service;
+	const struct listener *listener;
+	enum passage_who who, undenied; /* with all rows; without those of deny */
+	struct place deny; /* if that differs: a row of them that is to blame */
+};
+
+/* What findings are made of beside the topology; zeroes where nothing is known. */
+struct findings_input {
+	const size_t *failed; /* indices of failures: what is gone already */
+	size_t n_failed;
+	const struct certificate *certificate;
+	size_t n_certificates;
+	const struct passage *passage; /* through the firewall */
+	size_t n_passages;
+};
+
 struct findings {
 	struct arena *arena;
 	const struct finding *item; /* the gravest first, then in order of the file */
 	size_t n, errors, warnings;
 };
 
-/*
- * `failed` (indices of failures, may be NULL): what has failed already; findings are
- * then about what is left. -ENOMEM. Freed by findings_done().
- */
-int findings_collect(const struct topology *t, const size_t *failed, size_t n_failed,
-    const struct certificate *certificate, size_t n_certificates,
+/* With `in.failed` gone, findings are about what is left. -ENOMEM. Freed by
+ * findings_done(). */
+int findings_collect(const struct topology *t, const struct findings_input *in,
     struct findings *out) MUST_CHECK;
 void findings_done(struct findings *f);
 
