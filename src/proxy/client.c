@@ -20,6 +20,7 @@
 #include "proxy/request/http.h"
 #include "proxy/request/shape.h"
 #include "proxy/request_log.h"
+#include "proxy/servers/balance.h"
 #include "proxy/servers/care.h"
 #include "proxy/servers/doubt.h"
 #include "proxy/servers/fair.h"
@@ -82,23 +83,13 @@ client_stream(struct worker *w, const struct client *conn)
 	if (c == NULL)
 		return NULL;
 	c->stream = true;
+	c->conn = conn;
 	c->secure = conn->secure;
 	c->s.readable = false;
 	c->from = conn->from;
 	c->source = conn->from.ip;
 	memcpy(c->address, conn->address, sizeof(c->address));
 	return c;
-}
-
-uint64_t
-client_hash(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-	uint64_t h = len;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return rng_mix(h);
 }
 
 static void
@@ -544,7 +535,7 @@ client_begin(struct worker *w, struct client *c, const char *name)
 	if (c->service->routing != NULL)
 		shape_choose_connection(w, c, name);
 	if (c->service->conf->balance == BALANCE_HASH)
-		c->hash = client_hash(c->source.byte, ip_len(&c->source));
+		c->hash = balance_hash(c->source.byte, ip_len(&c->source));
 	if (c->service->sticky != NULL)
 		stick_connection(w, c);
 	count(c->service->counter, SVC_REQUESTS);

@@ -87,6 +87,7 @@ struct client {
 	struct server_conn *beside; /* other attempts to connect (race.h) */
 	struct hedge *hedge; /* a second server may be asked (hedge.h); or NULL */
 	struct h2_session *session; /* CLIENT_SESSION */
+	const struct client *conn;  /* that a stream is one of; or NULL */
 	struct limit *limit;	    /* that it counts in; or NULL */
 	struct shape shape;
 	struct meter *meter; /* that it counts in as `counted_as`; or NULL */
@@ -114,7 +115,6 @@ struct client *client_new(struct worker *w, struct wlistener *l, int fd);
 struct client *client_stream(struct worker *w, const struct client *conn);
 void client_start(struct worker *w, struct client *c);
 void client_begin(struct worker *w, struct client *c, const char *name);
-uint64_t client_hash(const void *bytes, size_t len);
 void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
 void client_requeue(struct worker *w, struct wgroup *g);
@@ -129,5 +129,12 @@ void client_lost_server(struct worker *w, struct client *c, int error);
 void client_progress(struct worker *w, struct client *c);
 void client_drain(struct worker *w, struct client *c);
 bool client_replayable(const struct client *c);
+
+/* The side with the socket, and TLS, that it came by. */
+static inline const struct side *
+client_wire(const struct client *c)
+{
+	return c->stream ? &c->conn->s : &c->s;
+}
 
 #endif /* NINES_PROXY_CLIENT_H */

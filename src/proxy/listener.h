@@ -13,6 +13,7 @@
 #include "proxy/wheel.h"
 
 struct lsock;
+struct view_listener;
 struct worker;
 struct wservice;
 
@@ -32,7 +33,20 @@ struct wlistener {
 	struct wheel_timer pause;
 };
 
+struct wlistener *listener_find(struct worker *w, const struct ip_endpoint *at);
+/* It is not watched yet, and has no service. */
+struct wlistener *listener_open(
+    struct worker *w, const struct view_listener *vl, struct lsock *sock);
+/* The socket stays its owner's; `l` lives on for the clients that came by it. */
+void listener_close(struct worker *w, struct wlistener *l);
 void listener_unref(struct worker *w, struct wlistener *l);
+
+/* Whether epoll reports it. */
+void listener_watch(struct worker *w, struct wlistener *l, bool watch);
+/* Not for a while, for want of descriptors; then its timer is due. */
+void listener_pause(struct worker *w, struct wlistener *l);
+void listener_rested(struct worker *w, struct wlistener *l);
+/* The service has room for clients again. */
 void listener_resume(struct worker *w, struct wservice *s);
 
 #endif /* NINES_PROXY_LISTENER_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker.c - a worker's thread: events, timers, accepting, and taking over a new view.
+ * worker.c - a worker's thread: its loop, timers, and taking over a new view.
  */
 #include "proxy/worker.h"
 
@@ -10,20 +10,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "config/cluster_files.h"
+#include "proxy/accept.h"
 #include "proxy/access_log.h"
 #include "proxy/client.h"
 #include "proxy/counters.h"
-#include "proxy/guard.h"
 #include "proxy/h2/h2.h"
 #include "proxy/listener.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/dial.h"
 #include "proxy/servers/doubt.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/lane.h"
@@ -37,11 +34,8 @@
 #include "proxy/worker_inside.h"
 
 #define EVENTS	  256		       /* of one round */
-#define ACCEPTS	  64		       /* of one listener in one round */
-#define BACKLOG	  4096		       /* of a listener that is about to close */
 #define BUFFERS	  4096		       /* large ones of a worker: 256 MiB */
 #define RING_SIZE ((size_t)256 * 1024) /* of the access log: about 1,000 lines */
-#define PAUSE_NS  (50 * MS_NS)	       /* no accepting when out of descriptors */
 
 static mono_t
 clock_now(void)
@@ -50,40 +44,6 @@ clock_now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (mono_t){(int64_t)t.tv_sec * SEC_NS + t.tv_nsec};
-}
-
-int64_t
-worker_wall_us(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-void
-worker_notify(struct worker *w)
-{
-	uint64_t one = 1;
-
-	(void)!write(w->conf.notify, &one, sizeof(one));
-}
-
-void
-worker_poke(struct worker *w)
-{
-	uint64_t one = 1;
-
-	(void)!write(w->wake.fd, &one, sizeof(one));
-}
-
-void
-worker_poke_set(struct worker *w, uint64_t set)
-{
-	for (unsigned i = 0; set != 0; i++, set >>= 1) {
-		if ((set & 1) != 0 && i < w->conf.n_all && w->conf.all[i] != NULL)
-			worker_poke(w->conf.all[i]);
-	}
 }
 
 void
@@ -118,14 +78,6 @@ worker_sources(struct worker *w)
 	return atomic_load(&w->shared_sources);
 }
 
-struct source_ring *
-worker_want_sources(struct worker *w)
-{
-	w->sources = source_ring_new();
-	atomic_store(&w->shared_sources, w->sources);
-	return w->sources;
-}
-
 bool
 worker_idle(const struct worker *w, uint64_t *turns)
 {
@@ -144,177 +96,6 @@ worker_thread(const struct worker *w, int64_t *cpu_ns)
 		(void)clock_gettime(clock, &ts);
 	*cpu_ns = ts.tv_sec * SEC_NS + ts.tv_nsec;
 	return tid;
-}
-
-/* Listeners */
-
-static void
-watch_listener(struct worker *w, struct wlistener *l, bool watch)
-{
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->s};
-
-	if (watch == l->watched || l->sock == NULL)
-		return;
-	if (epoll_ctl(w->epfd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, l->s.fd, &e) != 0)
-		log_event(LOG_ERR, "listen", "errno=%d watch=%d", errno, watch);
-	else
-		l->watched = watch;
-}
-
-void
-listener_unref(struct worker *w, struct wlistener *l)
-{
-	if (--l->refs == 0) /* epoll may have reported it in this round */
-		list_append(&w->dead_listeners, &l->link);
-}
-
-/* The service has room for clients again. */
-void
-listener_resume(struct worker *w, struct wservice *s)
-{
-	LIST_EACH(n, tmp, &w->listeners)
-	{
-		struct wlistener *l = CONTAINER(n, struct wlistener, link);
-
-		if (l->service != s || !l->full)
-			continue;
-		l->full = false;
-		watch_listener(w, l, w->view->accepting);
-	}
-}
-
-static void
-pause_listener(struct worker *w, struct wlistener *l)
-{
-	watch_listener(w, l, false);
-	wheel_set(&w->wheel, &l->pause, mono_add(w->now, PAUSE_NS));
-}
-
-/*
- * No descriptor is left: the one in reserve takes a client and closes it, so that it
- * learns at once, and the others wait in the backlog for a while.
- */
-static void
-out_of_descriptors(struct worker *w, struct wlistener *l)
-{
-	int fd;
-
-	log_event(LOG_WARN, "accept", "error=\"out of descriptors\" service=%s",
-	    l->service->conf->name);
-	(void)close(w->reserve);
-	fd = accept4(l->s.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		(void)close(fd);
-	w->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	pause_listener(w, l);
-}
-
-/* False: no more for now. */
-static bool
-accept_one(struct worker *w, struct wlistener *l)
-{
-	struct wservice *s = l->service;
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct client *c;
-	int fd;
-
-	if (s->limit != NULL &&
-	    !limit_take(s->limit, s->conf->max_connections, w->conf.index)) {
-		l->full = true;
-		watch_listener(w, l, false);
-		return false;
-	}
-	fd = accept4(
-	    l->s.fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	c = fd >= 0 ? client_new(w, l, fd) : NULL;
-	if (c == NULL) {
-		int error = errno;
-
-		if (s->limit != NULL)
-			worker_poke_set(w, limit_put(s->limit));
-		if (fd >= 0)
-			(void)close(fd);
-		else if (error == EMFILE || error == ENFILE)
-			out_of_descriptors(w, l);
-		else if (error == ECONNABORTED || error == EINTR)
-			return true;
-		else if (error != EAGAIN)
-			pause_listener(w, l);
-		return false;
-	}
-	c->from = ip_from_sockaddr(&ss);
-	c->limit = limit_ref(s->limit);
-	if (side_watch(w, &c->s) != 0)
-		client_close(w, c);
-	else
-		guard_accept(w, c);
-	return true;
-}
-
-static void
-accept_clients(struct worker *w, struct wlistener *l)
-{
-	for (int i = 0; i < ACCEPTS && l->watched; i++) {
-		if (!accept_one(w, l))
-			return;
-	}
-}
-
-/*
- * It is gone for good: who got as far as the backlog is served, later ones are refused.
- * Not close() but shutdown(), for the supervisor and the spare have the socket too, and
- * as long as one of them did clients would go on to connect and then be reset.
- */
-static void
-retire_listener(struct worker *w, struct wlistener *l)
-{
-	for (int i = 0; i < BACKLOG && l->watched; i++) {
-		if (!accept_one(w, l))
-			break;
-	}
-	(void)shutdown(l->s.fd, SHUT_RD);
-}
-
-static struct wlistener *
-find_listener(struct worker *w, const struct ip_endpoint *at)
-{
-	LIST_EACH(n, tmp, &w->listeners)
-	{
-		struct wlistener *l = CONTAINER(n, struct wlistener, link);
-
-		if (l->at.port == at->port && ip_equal(&l->at.ip, &at->ip))
-			return l;
-	}
-	return NULL;
-}
-
-static void
-close_listener(struct worker *w, struct wlistener *l)
-{
-	watch_listener(w, l, false);
-	wheel_clear(&w->wheel, &l->pause);
-	list_remove(&l->link);
-	lsock_unref(l->sock);
-	l->sock = NULL;
-	l->leaving = true;
-	listener_unref(w, l);
-}
-
-static struct wlistener *
-open_listener(struct worker *w, const struct view_listener *vl, struct lsock *sock)
-{
-	struct wlistener *l = calloc(1, sizeof(*l));
-
-	ASSERT(l != NULL);
-	l->s = (struct side){.fd = sock->fd, .kind = SIDE_LISTENER};
-	l->refs = 1;
-	l->at = vl->at;
-	l->sock = lsock_ref(sock);
-	wheel_timer_init(&l->pause, TIMER_LISTENER);
-	list_init(&l->link);
-	list_append(&w->listeners, &l->link);
-	return l;
 }
 
 /* Views */
@@ -378,50 +159,6 @@ adopt_services(struct worker *w, const struct view *v)
 }
 
 static void
-adopt_listeners(struct worker *w, const struct view *v, bool fresh)
-{
-	LIST_EACH(n, tmp, &w->listeners)
-	{
-		CONTAINER(n, struct wlistener, link)->s.eof = true; /* not seen yet */
-	}
-	for (size_t i = 0; i < v->n_listeners; i++) {
-		const struct view_listener *vl = &v->listener[i];
-		struct lsock *sock = vl->sock[w->conf.index];
-		struct wlistener *l = find_listener(w, &vl->at);
-		bool is_new;
-
-		if (l != NULL && l->sock != sock) {
-			close_listener(w, l);
-			l = NULL;
-		}
-		if (sock == NULL)
-			continue;
-		is_new = l == NULL;
-		if (is_new)
-			l = open_listener(w, vl, sock);
-		l->service = service_find(w, v->gen->service[vl->service].conf->name);
-		ASSERT(l->service != NULL);
-		if (fresh || is_new)
-			dial_tune_listener(sock->fd, l->service->conf);
-		l->leaving = vl->leaving;
-		l->tls = service_port_has_tls(l->service->conf, l->at.port);
-		l->redirect = l->service->conf->tls.redirect && !l->tls;
-		l->s.eof = false;
-		watch_listener(
-		    w, l, v->accepting && !l->full && mono_is_never(l->pause.due));
-	}
-	LIST_EACH(n, tmp, &w->listeners)
-	{
-		struct wlistener *l = CONTAINER(n, struct wlistener, link);
-
-		if (!l->s.eof)
-			continue;
-		retire_listener(w, l);
-		close_listener(w, l);
-	}
-}
-
-static void
 adopt(struct worker *w, struct view *v)
 {
 	struct view *old = w->view;
@@ -429,7 +166,7 @@ adopt(struct worker *w, struct view *v)
 
 	adopt_services(w, v);
 	w->view = v;
-	adopt_listeners(w, v, fresh);
+	accept_adopt(w, v, fresh);
 	LIST_EACH(n, tmp, &w->services)
 	{
 		struct wservice *s = CONTAINER(n, struct wservice, link);
@@ -514,8 +251,6 @@ expire(struct worker *w)
 	struct wheel_timer *t;
 
 	while ((t = wheel_expired(&w->wheel, w->now)) != NULL) {
-		struct wlistener *l;
-
 		stats_add(&w->turns, 1);
 		switch ((enum timer_kind)t->kind) {
 		case TIMER_CLIENT:
@@ -541,8 +276,7 @@ expire(struct worker *w)
 			break;
 		case TIMER_LISTENER:
 		default:
-			l = CONTAINER(t, struct wlistener, pause);
-			watch_listener(w, l, w->view->accepting && !l->full);
+			listener_rested(w, CONTAINER(t, struct wlistener, pause));
 			break;
 		}
 	}
@@ -648,7 +382,7 @@ close_all(struct worker *w)
 {
 	LIST_EACH(n, tmp, &w->listeners)
 	{
-		close_listener(w, CONTAINER(n, struct wlistener, link));
+		listener_close(w, CONTAINER(n, struct wlistener, link));
 	}
 	LIST_EACH(n, tmp, &w->services)
 	{

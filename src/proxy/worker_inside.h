@@ -79,12 +79,14 @@ struct worker {
 	char lines[SHAPE_MAX]; /* what routes add to a head */
 };
 
+/* worker_signal.c; so are worker_poke() and worker_wall_us(). */
 void worker_poke_set(struct worker *w, uint64_t set);
 void worker_notify(struct worker *w);
+struct source_ring *worker_want_sources(struct worker *w);
+/* worker.c */
 /* What events leave to do in a round; then who died in it. Fuzz targets do it too. */
 void worker_init(struct worker *w);
 void worker_turn(struct worker *w);
 void worker_bury(struct worker *w);
-struct source_ring *worker_want_sources(struct worker *w);
 
 #endif /* NINES_PROXY_WORKER_INSIDE_H */

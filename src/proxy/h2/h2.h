@@ -31,9 +31,6 @@ struct upstream;
 struct wheel_timer;
 struct worker;
 
-/* The side with the socket, and TLS, that a stream's client came by. */
-const struct side *h2_wire(const struct client *c);
-
 /* True if `p` may be, or is, the beginning of the preface of HTTP/2. */
 bool h2_preface(const char *p, size_t len);
 

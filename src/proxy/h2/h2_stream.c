@@ -170,14 +170,6 @@ h2_stream_data(struct h2_stream *st, const uint8_t *p, size_t len)
 	wake_reader(st);
 }
 
-const struct side *
-h2_wire(const struct client *c)
-{
-	const struct h2_stream *st = c->s.layer;
-
-	return &st->session->conn->s;
-}
-
 static ssize_t
 stream_recv(struct side *s, void *p, size_t n)
 {

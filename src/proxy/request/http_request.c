@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "proxy/client.h"
-#include "proxy/h2/h2.h"
 #include "proxy/listener.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/request/http.h"
 #include "proxy/request/shape.h"
+#include "proxy/servers/balance.h"
 #include "proxy/servers/service.h"
 #include "proxy/tls/tls.h"
 #include "proxy/tls/tls_client.h"
@@ -24,7 +24,7 @@ http_hash_request(struct worker *w, struct client *c, const char *p)
 	const char *query;
 
 	if (conf->hash_key == HASH_SOURCE) {
-		c->hash = client_hash(c->source.byte, ip_len(&c->source));
+		c->hash = balance_hash(c->source.byte, ip_len(&c->source));
 		return;
 	}
 	if (conf->hash_key == HASH_HEADER)
@@ -36,7 +36,7 @@ http_hash_request(struct worker *w, struct client *c, const char *p)
 		if (query != NULL)
 			v.len = (uint32_t)(query - (p + v.off));
 	}
-	c->hash = client_hash(p + v.off, v.len);
+	c->hash = balance_hash(p + v.off, v.len);
 }
 
 /* What the service changes; `lines` is room for what is said of a certificate. */
@@ -44,7 +44,7 @@ static int
 edit_request(struct worker *w, struct client *c, const char *p, struct http1_edit *edit,
     char lines[static TLS_CLIENT_LINES_MAX])
 {
-	const struct side *wire = c->stream ? h2_wire(c) : &c->s;
+	const struct side *wire = client_wire(c);
 	int r;
 
 	*edit = (struct http1_edit){.extra = ""};

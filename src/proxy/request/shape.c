@@ -9,7 +9,6 @@
 
 #include "proxy/client.h"
 #include "proxy/control/gen.h"
-#include "proxy/h2/h2.h"
 #include "proxy/http1/http1_sense.h"
 #include "proxy/request/coding.h"
 #include "proxy/request/https.h"
@@ -171,7 +170,7 @@ shape_choose(struct worker *w, struct client *c, const char *p)
 {
 	const struct http1_head *h = &w->head;
 	struct route_query q = {.source = &c->source, .head = h, .bytes = p};
-	const struct side *wire = c->stream ? h2_wire(c) : &c->s;
+	const struct side *wire = client_wire(c);
 	struct parts parts;
 
 	read_parts(h, p, &parts);

@@ -20,6 +20,17 @@
 #define WALK_MAX   32 /* points passed before servers are asked instead */
 #define GOLDEN	   UINT64_C(0x9e3779b97f4a7c15)
 
+uint64_t
+balance_hash(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	uint64_t h = len;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return rng_mix(h);
+}
+
 static bool
 counts(const struct balance_server *s) /* towards its tier being able to serve */
 {

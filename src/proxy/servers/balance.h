@@ -63,6 +63,9 @@ struct balancer {
 	size_t n_ring;
 };
 
+/* What a request is hashed by, or a server's name; the same on all load balancers. */
+uint64_t balance_hash(const void *bytes, size_t len);
+
 /* Points that the ring of these servers needs; 0 unless `kind` is BALANCE_HASH. */
 size_t balance_ring_size(
     enum balance kind, const struct balance_server *server, size_t n);

@@ -119,7 +119,7 @@ build_balancer(
 
 		server[i].weight = up[i]->weight;
 		server[i].backup = sc->backup;
-		server[i].id = client_hash(sc->name, strlen(sc->name));
+		server[i].id = balance_hash(sc->name, strlen(sc->name));
 		server[i].active = up[i]->kept_active;
 	}
 	points = balance_ring_size(kind, server, n);

@@ -549,12 +549,3 @@ tls_name(const struct side *s)
 		return tls_channel_name(s);
 	return name != NULL ? name : "";
 }
-
-const char *
-tls_why(void)
-{
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
-
-	ERR_clear_error();
-	return why != NULL ? why : "OpenSSL does not say why";
-}

@@ -55,7 +55,4 @@ const char *tls_wrong(const struct side *s);
 /* A worker's memory for all of this; NULL is fine. */
 void tls_io_free(struct tls_io *io);
 
-/* Why OpenSSL did not do what it was told, for people; forgets it. */
-const char *tls_why(void);
-
 #endif /* NINES_PROXY_TLS_H */

@@ -11,7 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy/tls/tls.h"
+const char *
+tls_why(void)
+{
+	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+	ERR_clear_error();
+	return why != NULL ? why : "OpenSSL does not say why";
+}
 
 static int
 explain(char why[static TLS_WHY_LEN], const char *path, const char *what, int err)

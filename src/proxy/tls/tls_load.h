@@ -49,6 +49,9 @@ void tls_pair_done(struct tls_pair *p);
 int tls_trust(SSL_CTX *ctx, const struct tls_bytes *b, bool server, const char *path,
     char why[static TLS_WHY_LEN]) MUST_CHECK;
 
+/* Why OpenSSL did not do what it was told, for people; forgets it. */
+const char *tls_why(void);
+
 /* Seconds since the epoch; 0 if that cannot be told. */
 int64_t tls_expires(const X509 *cert);
 
