@@ -95,8 +95,9 @@ const struct verb verbs[] = {
     {"status", cli_status, "[--json] [--run-dir DIR]",
 	"show this host's parts, addresses, services and servers",
 	"  --json         everything, for programs\n" RUN_DIR
-	"\nSays of anything that is not healthy why, and exits with 1 then; with\n"
-	"--json it exits with 0 whenever `nines run` answers.\n",
+	"\nSays of anything that is not healthy why, and exits with 1 then, with "
+	"--json\n"
+	"as well, where `healthy` says the same and `why` lists the reasons.\n",
 	false},
     {"top", cli_top, "[--once] [--json] [--run-dir DIR]",
 	"watch what services, servers and workers do each second",
@@ -106,8 +107,10 @@ const struct verb verbs[] = {
     {"reload", cli_order, "[--json] [--run-dir DIR]", "apply the changed cluster file",
 	RUN_DIR
 	"\nChanges only what changed and closes no connection. A file with errors\n"
-	"changes nothing; all its errors are shown. A certificate or a page that\n"
-	"cannot be used is named, and the exit status is 1, but all else holds.\n",
+	"changes nothing; all its errors are shown. What the file asks for and cannot\n"
+	"be had (a port, a certificate, a page) is named, and so are rules, a part or\n"
+	"an address that was well before; the exit status is 1, but all else holds.\n"
+	"What checks find takes them a while: `nines status` tells.\n",
 	false},
     {"drain", cli_order, "[--json] [--run-dir DIR] HOST|SERVER",
 	"send no new work to a host or server",

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/verbs.h"
+#include "part/mood.h"
 
 #define SERVICE_LEN 64 /* of its name, with the NUL */
 
@@ -23,10 +24,7 @@ struct view {
 	struct stats *stats; /* the proxy's counters; NULL: none to be had */
 	struct stats *sync;  /* those of the state sync */
 	bool colour;
-	bool unhealthy; /* something printed was not well */
 };
-
-enum mood { GOOD, WAITING, BAD };
 
 static const char *
 text_of(const json_t *o, const char *key)
@@ -42,50 +40,12 @@ number_of(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-/* What the first word of a fact's value says of it. */
-static enum mood
-mood_of(const char *value)
-{
-	static const struct {
-		const char *word;
-		enum mood mood;
-	} words[] = {
-	    {"up", GOOD},
-	    {"active", GOOD},
-	    {"backup", GOOD},
-	    {"standby", GOOD},
-	    {"syncing", WAITING},
-	    {"behind", WAITING},
-	    {"unknown", WAITING},
-	    {"init", WAITING},
-	    {"leaving", WAITING},
-	    {"restarting", WAITING},
-	    {"starting", WAITING},
-	    {"drain", WAITING},
-	    {"yes", WAITING},
-	    {"trial", WAITING},
-	    {"off", WAITING},
-	    {"ok", GOOD},
-	    {"note", WAITING},
-	};
-	size_t n = strcspn(value, " ");
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		if (strlen(words[i].word) == n && strncmp(words[i].word, value, n) == 0)
-			return words[i].mood;
-	}
-	return BAD;
-}
-
 static void
-say(struct view *v, const char *value, int width)
+say(const struct view *v, const char *value, int width)
 {
 	static const char *const shade[] = {"\033[32m", "\033[33m", "\033[31m"};
-	enum mood mood = mood_of(value);
 
-	if (mood == BAD)
-		v->unhealthy = true;
-	(void)printf("%s%-*s%s", v->colour ? shade[mood] : "", width, value,
+	(void)printf("%s%-*s%s", v->colour ? shade[mood_of(value)] : "", width, value,
 	    v->colour ? "\033[0m" : "");
 }
 
@@ -180,7 +140,7 @@ show_ports(struct view *v)
 {
 	const json_t *fact = find_fact(v, "proxy listen", "");
 
-	if (fact == NULL || mood_of(text_of(fact, "value")) == GOOD)
+	if (fact == NULL || mood_of(text_of(fact, "value")) == MOOD_GOOD)
 		return;
 	(void)printf("  %-14s ", "ports");
 	say(v, text_of(fact, "value"), 0);
@@ -459,54 +419,48 @@ show_service(struct view *v, const char *name, const char *value)
 	show_files(v, name);
 }
 
-/* The service of which `fact` shows the first server, if nothing is said of that
- * service itself: no check has come to a verdict. */
+/* The service that a fact is about, or false. */
 static bool
-is_unheard(const struct view *v, const json_t *fact, char service[static SERVICE_LEN])
+service_of(const json_t *fact, char service[static SERVICE_LEN])
 {
-	const json_t *other;
-	const char *name = after(fact, "server ");
-	size_t i, n = name != NULL ? strcspn(name, " ") + 1 : 0;
+	static const char *const about[] = {
+	    "service ", "server ", "proxy tls ", "proxy page ", "proxy sticky "};
 
-	if (name == NULL)
-		return false;
-	(void)snprintf(service, SERVICE_LEN, "%.*s", (int)n - 1, name);
-	if (find_fact(v, "service ", service) != NULL)
-		return false;
-	json_array_foreach(json_object_get(v->answer, "facts"), i, other)
-	{
-		const char *first = after(other, "server ");
+	for (size_t i = 0; i < ARRAY_LEN(about); i++) {
+		const char *name = after(fact, about[i]);
 
-		if (first != NULL && strncmp(first, name, n) == 0)
-			return other == fact;
+		if (name == NULL)
+			continue;
+		(void)snprintf(
+		    service, SERVICE_LEN, "%.*s", (int)strcspn(name, " "), name);
+		return true;
 	}
 	return false;
 }
 
+/* In the order in which they were first heard of. Nothing is said of a service itself
+ * before its checks come to a verdict. */
 static void
 show_services(struct view *v)
 {
 	const json_t *facts = json_object_get(v->answer, "facts"), *fact;
-	char unheard[SERVICE_LEN];
-	bool any = false;
+	json_t *shown = json_object();
+	char name[SERVICE_LEN];
 	size_t i;
 
 	json_array_foreach(facts, i, fact)
 	{
-		const char *name = after(fact, "service "),
-			   *value = text_of(fact, "value");
+		const json_t *own;
 
-		if (name == NULL && is_unheard(v, fact, unheard)) {
-			name = unheard;
-			value = "unknown";
-		}
-		if (name == NULL)
+		if (!service_of(fact, name) || json_object_get(shown, name) != NULL)
 			continue;
-		if (!any)
+		if (json_object_size(shown) == 0)
 			title(v, "services");
-		any = true;
-		show_service(v, name, value);
+		(void)json_object_set_new(shown, name, json_true());
+		own = find_fact(v, "service ", name);
+		show_service(v, name, own != NULL ? text_of(own, "value") : "unknown");
 	}
+	json_decref(shown);
 }
 
 static void
@@ -554,12 +508,10 @@ show(struct view *v)
 	    number_of(v->answer, "generation"));
 	age(number_of(v->answer, "uptime_ms"));
 	(void)printf("\n");
-	if (error[0] != '\0') {
-		v->unhealthy = true;
+	if (error[0] != '\0')
 		(void)printf(
 		    "\nthe cluster file on disk has errors and is not in use:\n%s",
 		    error);
-	}
 	show_parts(v);
 	show_vips(v);
 	show_firewall(v);
@@ -607,6 +559,19 @@ add_counters(json_t *answer, const char *run_dir)
 	(void)json_object_set_new(answer, "counters", all);
 }
 
+/* The supervisor judges; programs and people get the same exit status. */
+static int
+verdict(const json_t *answer)
+{
+	const json_t *healthy = json_object_get(answer, "healthy");
+
+	if (healthy == NULL)
+		(void)fprintf(stderr,
+		    "nines status: `nines run` is of an older version and does not say "
+		    "whether all is well; `nines upgrade` changes that\n");
+	return json_is_true(healthy) ? 0 : EXIT_NEGATIVE;
+}
+
 int
 cli_status(int argc, char **argv)
 {
@@ -619,7 +584,7 @@ cli_status(int argc, char **argv)
 	const char *run_dir = cli_run_dir();
 	bool as_json = false;
 	json_t *answer;
-	int c, err;
+	int c, err, status;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'r')
@@ -634,12 +599,13 @@ cli_status(int argc, char **argv)
 	err = control_ask(run_dir, 1, argv, &answer);
 	if (err != 0)
 		return control_explain(run_dir, err);
+	status = verdict(answer);
 	if (as_json) {
 		add_counters(answer, run_dir);
 		(void)json_dumpf(answer, stdout, JSON_INDENT(2));
 		(void)printf("\n");
 		json_decref(answer);
-		return 0;
+		return status;
 	}
 	v.answer = answer;
 	v.stats = control_stats(run_dir, "proxy");
@@ -648,5 +614,5 @@ cli_status(int argc, char **argv)
 	stats_close(v.stats);
 	stats_close(v.sync);
 	json_decref(answer);
-	return v.unhealthy ? EXIT_NEGATIVE : 0;
+	return status;
 }

@@ -35,6 +35,7 @@ struct client {
 	bool for_stop;	     /* waits for the end */
 	bool for_upgrade;    /* the same, of the program */
 	char *text;	     /* what to say when the wait is over */
+	char *before;	     /* of a reload: judge_before() */
 	struct sbuf out;
 	size_t sent;
 };
@@ -60,6 +61,7 @@ client_free(struct client *c)
 	loop_unwatch(c->watch);
 	(void)close(c->fd);
 	free(c->text);
+	free(c->before);
 	sbuf_done(&c->out);
 	free(c);
 }
@@ -182,6 +184,7 @@ do_status(struct client *c)
 		sbuf_puts(&c->out, ",\"refused\":");
 		sbuf_json(&c->out, t->refused);
 	}
+	judge_json(t, &c->out);
 	say_parts(t, &c->out);
 	say_facts(t, &c->out);
 	sbuf_puts(&c->out, "}\n");
@@ -192,7 +195,10 @@ static void
 do_reload(struct client *c)
 {
 	char *report = NULL;
-	int err = tree_reload(c->tree, &report);
+	int err;
+
+	c->before = judge_before(c->tree);
+	err = tree_reload(c->tree, &report);
 
 	if (err != 0) {
 		answer(c, false, report, NULL, 0);
@@ -518,35 +524,6 @@ all_current(const struct tree *t)
 	return true;
 }
 
-/* What parts could not make use of, though the file is right: each on a line. */
-static void
-list_troubles(const struct tree *t, struct sbuf *out)
-{
-	static const struct {
-		const char *key, *what;
-	} told[] = {{"proxy tls ", "TLS of service"},
-	    {"proxy page ", "a page of service"},
-	    {"proxy sticky ", "the sticky secret of service"}};
-
-	LIST_EACH(n, tmp, &t->facts.all)
-	{
-		const struct fact *f = CONTAINER(n, struct fact, node);
-		bool kept = strncmp(f->value, "warn ", 5) == 0;
-
-		if (!kept && strncmp(f->value, "down ", 5) != 0)
-			continue;
-		for (size_t i = 0; i < ARRAY_LEN(told); i++) {
-			size_t len = strlen(told[i].key);
-
-			if (strncmp(f->key, told[i].key, len) == 0)
-				sbuf_printf(out, "\n%s %s: %s (%s)", told[i].what,
-				    f->key + len, f->value + 5,
-				    kept ? "what was there before stays in use"
-					 : "there is nothing to use instead");
-		}
-	}
-}
-
 /* The generation is in force; whether all that it names can be used is another thing.
  */
 static void
@@ -555,7 +532,7 @@ answer_reload(struct client *c)
 	struct sbuf text;
 
 	sbuf_init(&text, ANSWER_MAX);
-	list_troubles(c->tree, &text);
+	judge_reload(c->tree, c->before, &text);
 	if (text.len == 0) {
 		answer(c, true, c->text, NULL, 0);
 	} else {

@@ -55,10 +55,10 @@ child_is_current(const struct child *c)
 {
 	for (unsigned i = 0; i < SUP_SLOTS; i++) {
 		if (c->core.proc[i].state == SUP_PROC_READY &&
-		    c->process[i].generation != c->tree->generation)
+		    c->process[i].told != c->tree->generation)
 			return false;
 	}
-	return true;
+	return c->core.status != SUP_STARTING;
 }
 
 static void
@@ -106,7 +106,7 @@ on_exit_of(void *arg, unsigned events)
 	forget_link(p);
 	p->pid = 0;
 	p->starved = (struct starved){0};
-	p->generation = 0;
+	p->generation = p->told = 0;
 	feed(c, SUP_EV_DIED, slot_of(p));
 	if (lost)
 		upgrade_lost(c->tree, c->row->name, &info);
@@ -154,6 +154,19 @@ on_publish(struct process *p, const struct part_msg *m)
 		    LOG_ERR, "fact-refused", "by=%s key=\"%s\"", c->row->name, m->key);
 }
 
+/*
+ * It answers after all that was sent to it before: the sockets that it asked for, the
+ * order to act. What it says of them is here by then.
+ */
+static void
+ask_told(struct process *p)
+{
+	struct part_msg m = {.type = PART_PING, .id = p->generation};
+
+	if (p->link != NULL)
+		link_send(p->link, &m, -1);
+}
+
 static void
 on_message(void *arg, const struct part_msg *m, int fd)
 {
@@ -165,6 +178,7 @@ on_message(void *arg, const struct part_msg *m, int fd)
 	case PART_READY:
 		p->generation = m->id;
 		feed(c, SUP_EV_READY, slot_of(p));
+		ask_told(p);
 		tree_progress(c->tree);
 		break;
 	case PART_PUBLISH:
@@ -181,7 +195,12 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		control_reply(c->tree, m);
 		break;
 	case PART_PONG:
-		feed(c, SUP_EV_PONG, slot_of(p));
+		if (m->id == 0) {
+			feed(c, SUP_EV_PONG, slot_of(p));
+		} else {
+			p->told = m->id;
+			tree_progress(c->tree);
+		}
 		break;
 	case PART_YIELDED:
 		feed(c, SUP_EV_YIELDED, slot_of(p));
@@ -657,7 +676,7 @@ child_resume_process(struct child *c, unsigned slot, const struct process *from,
 		return -EBADMSG;
 	p->pid = from->pid;
 	p->pidfd = from->pidfd;
-	p->generation = from->generation;
+	p->generation = p->told = from->generation;
 	p->exit_watch = loop_watch(c->tree->loop, p->pidfd, LOOP_IN, on_exit_of, p);
 	p->link = link_open(c->tree->loop, link_fd, false, &link_ops, p);
 	if (p->exit_watch == NULL || p->link == NULL)

@@ -10,6 +10,7 @@
  *	drains.c	what an operator has drained
  *	switches.c	to which groups he has switched services
  *	weights.c	and which weights he has given servers
+ *	judge.c		is all well?
  *	upgrade.h	giving way to the program that lies at our path now
  *	handover.h	the state that goes with it
  */
@@ -28,6 +29,7 @@
 #include "supervisor/sockets.h"
 #include "supervisor/supervisor_core.h"
 
+struct sbuf;
 struct tree;
 struct upgrade;
 
@@ -38,6 +40,7 @@ struct process {
 	int pidfd;
 	pid_t pid;	     /* 0: none */
 	uint64_t generation; /* adopted; 0: none yet */
+	uint64_t told;	     /* it has said what it found out about this one */
 	bool fresh;	     /* of the program that an upgrade tries */
 	struct starved starved;
 };
@@ -110,7 +113,8 @@ void child_kill(struct child *c);
 void child_release(struct child *c);
 /* The acting process's link, or NULL. */
 struct link *child_acting_link(const struct child *c);
-/* True when every living process has adopted the current generation. */
+/* True when its processes have adopted the current generation, and what they found out
+ * at once is among the facts. */
 bool child_is_current(const struct child *c);
 const char *child_status(const struct child *c);
 
@@ -170,6 +174,15 @@ bool weights_set(
     struct tree *t, const char *service, const char *server, const char *weight);
 void weights_load(struct tree *t);
 void weights_adopt(struct tree *t);
+
+/* judge.c: what facts say of anything that is not well; `nines status` exits by it */
+/* ,"healthy":BOOL,"why":["KEY: VALUE", ...] */
+void judge_json(const struct tree *t, struct sbuf *out);
+/* What judge_reload() will compare with: heap text. NULL: no memory. */
+char *judge_before(const struct tree *t) MUST_CHECK;
+/* What a reload answers: what the file asks for and cannot be had, and what was well
+ * before; each begins a line. What only time shows, such as checks, is left out. */
+void judge_reload(const struct tree *t, const char *before, struct sbuf *out);
 
 /* control.c */
 int control_open(struct tree *t) MUST_CHECK;

@@ -325,10 +325,13 @@ class Lab:
         with open(self.file, "w", encoding="utf-8") as f:
             f.write(HEAD + services)
 
-    def start(self, services):
+    def begin(self, services):
         self.write(services)
         self.nines = self.spawn(NINES, "run", "--host", "lb1", "-f", self.file,
                                 "--run-dir", self.run_dir, log="nines.log")
+
+    def start(self, services):
+        self.begin(services)
         until(lambda: self.fact("proxy listen") == "up", "nines accepts")
 
     def log(self, name="nines.log"):

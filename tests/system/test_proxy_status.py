@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `nines status` and the orders say when something is not as the file wants it."""
+import json
 import os
 import socket
 import subprocess
@@ -19,10 +20,14 @@ def lab(tmp_path):
         lab.close()
 
 
-def nines(lab, verb, *words):
+def order(lab, verb, *words):
     r = subprocess.run([NINES, verb, "--run-dir", lab.run_dir, *words], capture_output=True,
                        text=True, check=False)
-    return r.returncode, r.stdout
+    return r.returncode, r.stdout, r.stderr
+
+
+def nines(lab, verb, *words):
+    return order(lab, verb, *words)[:2]
 
 
 def line(lab, begins):
@@ -41,9 +46,59 @@ def test_a_port_that_somebody_else_has(lab):
     until(lambda: nines(lab, "status")[0] == 0, "all is well")
     assert line(lab, "ports") == (0, "")
     lab.write("  site: {listen: [lb1:80, lb1:81], servers: [web1:8080], check: none}\n")
-    lab.order("reload")
-    until(lambda: line(lab, "ports") == (1, f"down {LB}:81: Address already in use"), "status tells")
+    said = f"listening at {LB}:81: Address already in use"
+    for _ in range(2):  # as long as it is so
+        code, _, complaint = order(lab, "reload")
+        assert code == 1 and said in complaint and "(nobody is served there" in complaint
+        assert line(lab, "ports") == (1, f"down {LB}:81: Address already in use")
     other.close()
+    assert order(lab, "reload")[0] == 0  # it was asked for again
+    assert line(lab, "ports") == (0, "")
+    with lab.inside():
+        other = socket.create_connection((LB, 81))
+    other.close()
+
+
+def test_a_port_of_the_first_service(lab):
+    """The part that asks for it starts because of the reload."""
+    with lab.inside():
+        other = socket.socket()
+    other.bind((LB, 80))
+    other.listen(1)
+    lab.begin("  site: {listen: web1:80, servers: [web1:8080], check: none}\n")
+    until(lambda: lab.control("status").get("ok"), "nines answers")
+    assert lab.part("proxy") is None
+    lab.write("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
+    code, _, complaint = order(lab, "reload")
+    assert code == 1 and f"listening at {LB}:80: Address already in use" in complaint
+    other.close()
+    assert order(lab, "reload")[0] == 0
+
+
+def test_programs_hear_what_people_hear(lab):
+    """The same judgement for `status`, its --json, and what a reload finds."""
+    lab.start("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
+    until(lambda: nines(lab, "status")[0] == 0, "all is well")
+    code, out = nines(lab, "status", "--json")
+    assert (code, json.loads(out)["healthy"], json.loads(out)["why"]) == (0, True, [])
+    lab.write("""
+  site:
+    {listen: lb1:80, servers: [web1:8080], check: none,
+     routes: [{path: /away, answer: {status: 503, body_file: /nowhere/page.html}}]}
+  secret: {listen: lb1:443, tls: /nowhere/site.pem, servers: [web1:8080], check: none}
+""")
+    code, _, complaint = order(lab, "reload")
+    assert code == 1 and "a page of service site: /nowhere/page.html: No such file" in complaint
+    assert "TLS of service secret: /nowhere/site.pem: No such file" in complaint
+    code, out = nines(lab, "status", "--json")
+    assert code == 1 and json.loads(out)["healthy"] is False
+    why = sorted(w.split(": ")[0] for w in json.loads(out)["why"])
+    assert why == ["proxy page site", "proxy tls secret"]
+    assert line(lab, "TLS") == (1, "down /nowhere/site.pem: No such file or directory")
+    lab.write("  site: {listen: lb1:80\n")
+    assert order(lab, "reload")[0] == 1
+    code, out = nines(lab, "status", "--json")
+    assert "the cluster file on disk has errors and is not in use" in json.loads(out)["why"]
 
 
 def test_files_that_are_not_there(lab):

@@ -27,11 +27,26 @@ find_want(struct listening *ls, const struct ip_endpoint *at)
 	return NULL;
 }
 
+/* For those it has not. */
+static void
+ask(struct listening *ls, struct want *want)
+{
+	char name[IP_ENDPOINT_LEN + 16];
+
+	want->error = 0;
+	for (unsigned w = 0; w < ls->n_workers; w++) {
+		if (want->sock[w] != NULL)
+			continue;
+		socket_name(want, w, name, sizeof(name));
+		part_socket(ls->part, name);
+		want->asked++;
+	}
+}
+
 static void
 want_listener(struct listening *ls, const struct listener *l, size_t service)
 {
 	struct want *want = find_want(ls, &l->at);
-	char name[IP_ENDPOINT_LEN + 16];
 
 	if (want == NULL && ls->n == LISTENERS_MAX) {
 		log_event(LOG_ERR, "listen", "error=\"more than %d\"", LISTENERS_MAX);
@@ -40,10 +55,9 @@ want_listener(struct listening *ls, const struct listener *l, size_t service)
 	if (want == NULL) {
 		want = &ls->want[ls->n++];
 		*want = (struct want){.at = l->at};
-		for (unsigned w = 0; w < ls->n_workers; w++) {
-			socket_name(want, w, name, sizeof(name));
-			part_socket(ls->part, name);
-		}
+		ask(ls, want);
+	} else if (want->error != 0) {
+		ask(ls, want);
 	}
 	want->service = service;
 	want->floating_ip = l->floating_ip != NULL ? l->floating_ip->name : NULL;
@@ -108,7 +122,10 @@ listening_put(struct listening *ls, const char *name, int fd)
 
 	if (want == NULL)
 		return false;
-	want->error = fd < 0 ? -fd : 0;
+	if (want->asked > 0)
+		want->asked--;
+	if (fd < 0)
+		want->error = -fd;
 	if (fd >= 0) {
 		lsock_unref(want->sock[w]);
 		want->sock[w] = lsock_new(fd);
@@ -145,17 +162,17 @@ listening_publish(const struct listening *ls)
 	char at[IP_ENDPOINT_LEN];
 
 	for (size_t i = 0; i < ls->n; i++) {
+		if (ls->want[i].asked > 0)
+			return;
+	}
+	for (size_t i = 0; i < ls->n; i++) {
 		const struct want *want = &ls->want[i];
 
-		for (unsigned w = 0; w < ls->n_workers; w++) {
-			if (want->sock[w] != NULL)
-				continue;
-			if (want->error != 0)
-				part_publish(ls->part, "proxy listen", "down %s: %s",
-				    ip_endpoint_format(&want->at, at),
-				    strerror(want->error));
-			return;
-		}
+		if (want->error == 0)
+			continue;
+		part_publish(ls->part, "proxy listen", "down %s: %s",
+		    ip_endpoint_format(&want->at, at), strerror(want->error));
+		return;
 	}
 	part_publish(ls->part, "proxy listen", "up");
 }

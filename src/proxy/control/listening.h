@@ -22,8 +22,9 @@ struct want {
 	size_t service;
 	const char *floating_ip; /* name, or NULL */
 	struct lsock *sock[WORKERS_CAP];
-	int error; /* why one is missing; 0: none is known to be */
-	bool used; /* by the present file */
+	int error;	/* why one is missing; 0: none is known to be */
+	unsigned asked; /* answers that are still to come */
+	bool used;	/* by the present file */
 };
 
 struct listening {
@@ -33,7 +34,8 @@ struct listening {
 	size_t n;
 };
 
-/* Asks for what `c` names for the host `me`, and gives back what it does not. */
+/* Asks for what `c` names for the host `me`, again for what could not be had, and gives
+ * back what it does not name. */
 void listening_config(
     struct listening *ls, const struct cluster *c, const struct host *me);
 /* One arrived, or -errno says why there is none. False: it is no such socket, or one
@@ -41,7 +43,7 @@ void listening_config(
 bool listening_put(struct listening *ls, const char *name, int fd);
 /* The listeners of a view, which was made for ls->n of them. */
 void listening_fill(const struct listening *ls, const struct known *k, struct view *v);
-/* Says by a fact whether all are there. */
+/* Says by a fact whether all are there, once all have been heard of. */
 void listening_publish(const struct listening *ls);
 /* Gives all of them back. */
 void listening_leave(struct listening *ls);

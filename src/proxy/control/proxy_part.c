@@ -83,6 +83,13 @@ publish_advice(struct proxy *p)
 	part_publish(p->part, "proxy advice", "%s", text);
 }
 
+static void
+tell_listening(const struct proxy *p)
+{
+	if (p->active && !p->stopping)
+		listening_publish(&p->listening);
+}
+
 /* Tells the workers all that is known now. */
 static void
 show(void *arg)
@@ -107,8 +114,7 @@ show(void *arg)
 	for (unsigned w = 0; w < p->n_workers; w++)
 		worker_show(p->worker[w], view_ref(v));
 	view_unref(v);
-	if (p->active && !p->stopping)
-		listening_publish(&p->listening);
+	tell_listening(p);
 }
 
 static void
@@ -434,6 +440,7 @@ on_config(void *self, const struct cluster *c, const struct host *me)
 	source_sync_config(p->sources, c, me);
 	if (!p->stopping)
 		listening_config(&p->listening, c, me);
+	tell_listening(p); /* at once: a reload's answer waits for what is said here */
 	want_log(p);
 	publish_advice(p);
 	cluster_unref(old);
@@ -460,10 +467,12 @@ on_socket(void *self, const char *name, int fd)
 
 	if (source_sync_socket(p->sources, name, fd))
 		return;
-	if (listening_put(&p->listening, name, fd))
+	if (listening_put(&p->listening, name, fd)) {
+		tell_listening(p);
 		show_soon(p);
-	else if (fd >= 0) /* the file does not name it any more */
+	} else if (fd >= 0) { /* the file does not name it any more */
 		(void)close(fd);
+	}
 }
 
 static void
