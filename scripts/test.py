@@ -31,7 +31,7 @@ SANDBOX = str(ROOT / "scripts/sandbox.sh")
 MESON_SUITES = ["unit", "sim", "fuzz", "config"]
 SUITES = MESON_SUITES + ["thread", "system"]
 THREADED = [f"tests/system/test_proxy_{name}.py"
-            for name in ("drain", "h2_trunk", "hedge", "tls", "upgrade")]
+            for name in ("drain", "h2_trunk", "hedge", "queue", "tls", "upgrade")]
 TAP = re.compile(r"^(not )?ok \d+(?: - )?(.*)$", re.MULTILINE)
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
