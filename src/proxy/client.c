@@ -22,7 +22,6 @@
 #include "proxy/request_log.h"
 #include "proxy/servers/balance.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/fair.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/race.h"
@@ -31,6 +30,7 @@
 #include "proxy/servers/shared_breaker.h"
 #include "proxy/servers/stick.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/timers.h"
 #include "proxy/tls/client_tls.h"
 #include "proxy/tls/tls.h"
@@ -92,38 +92,6 @@ client_stream(struct worker *w, const struct client *conn)
 	return c;
 }
 
-static void
-left_queue(struct client *c)
-{
-	(void)limit_put(c->service->waiting); /* nobody waits to wait */
-	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
-}
-
-/* True if it was called to a server: it has tried, or will not. */
-static bool
-call_over(struct client *c)
-{
-	if (c->group->called != c)
-		return false;
-	c->group->called = NULL;
-	left_queue(c);
-	return true;
-}
-
-static void
-leave_queue(struct worker *w, struct client *c)
-{
-	c->ready = false;
-	if (c->state == CLIENT_QUEUED) {
-		fair_remove(&c->group->queue, c->line, &c->ready_link);
-		left_queue(c);
-		return;
-	}
-	list_remove(&c->ready_link);
-	if (call_over(c))
-		client_requeue(w, c->group);
-}
-
 void
 client_close(struct worker *w, struct client *c)
 {
@@ -131,7 +99,7 @@ client_close(struct worker *w, struct client *c)
 
 	if (c->state == CLIENT_DEAD)
 		return;
-	leave_queue(w, c);
+	client_leave_queue(w, c);
 	c->state = CLIENT_DEAD;
 	log_end(w, c, c->up.shut && c->down.shut ? "ok" : "client-abort");
 	if (c->session != NULL)
@@ -167,62 +135,6 @@ client_close(struct worker *w, struct client *c)
 		worker_notify(w);
 }
 
-void
-client_make_ready(struct worker *w, struct client *c)
-{
-	if (c->ready || c->state == CLIENT_QUEUED)
-		return;
-	c->ready = true;
-	list_append(&w->ready, &c->ready_link);
-}
-
-/* The next in the queue of `g` goes on; NULL if nobody waits. */
-static struct client *
-wake_next(struct worker *w, struct wgroup *g)
-{
-	struct list *next = fair_pop(&g->queue);
-	struct client *c;
-
-	if (next == NULL)
-		return NULL;
-	c = CONTAINER(next, struct client, ready_link);
-	c->state = CLIENT_CONNECTING;
-	c->ready = true;
-	list_append(&w->ready, &c->ready_link);
-	return c;
-}
-
-/*
- * A server of `g` may have room: the next who waits for one tries, and keeps his place
- * in the queue until he has found it. Then he calls the next, so that the last who is
- * called finds none, and with it whose limit wakes this worker again. Whoever is called
- * already will see the room that this is about.
- */
-void
-client_requeue(struct worker *w, struct wgroup *g)
-{
-	if (g->called == NULL)
-		g->called = wake_next(w, g);
-}
-
-/* Nobody is to wait for `g` any more. */
-void
-client_requeue_all(struct worker *w, struct wgroup *g)
-{
-	struct client *c;
-
-	while ((c = wake_next(w, g)) != NULL)
-		left_queue(c);
-}
-
-/* If its turn was too short for what it has to move, it gets another one. */
-void
-client_take_turns(struct worker *w, struct client *c)
-{
-	if ((c->up.more || c->down.more) && c->state != CLIENT_DEAD)
-		client_make_ready(w, c);
-}
-
 /* It was put on the list of those who can go on without an event. */
 void
 client_ready(struct worker *w, struct client *c)
@@ -233,7 +145,7 @@ client_ready(struct worker *w, struct client *c)
 		client_dispatch(w, c);
 		return;
 	}
-	if (call_over(c))
+	if (client_call_over(c))
 		client_requeue(w, c->group);
 	client_event(w, c);
 }
@@ -242,7 +154,7 @@ client_ready(struct worker *w, struct client *c)
 static void
 unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 {
-	(void)call_over(c); /* what is true of him may be so of the next */
+	(void)client_call_over(c); /* what is true of him may be so of the next */
 	if (race_stands_in(w, c))
 		return;
 	count(c->service->counter, SVC_UNSERVED);
@@ -257,58 +169,26 @@ unserved(struct worker *w, struct client *c, unsigned status, const char *why)
 static void
 queue_is_full(struct worker *w, struct client *c)
 {
-	leave_queue(w, c);
+	client_leave_queue(w, c);
 	c->state = CLIENT_CONNECTING;
 	unserved(w, c, 503, "every server is at its limit of connections");
 }
 
-/* A place in the queue of its group: one that is free, or that of somebody whose source
- * has more of them. */
-static bool
-find_place(struct worker *w, struct client *c)
-{
-	struct wservice *s = c->service;
-	struct fair *q = &c->group->queue;
-	struct fair_line *lines;
-	struct list *victim;
-
-	if (s->conf->queue_size == 0)
-		return false;
-	if (q->line == NULL) {
-		lines = calloc(FAIR_LINES, sizeof(*lines));
-		if (lines == NULL)
-			return false;
-		fair_init(q, lines, rng_next(&w->rng));
-	}
-	if (limit_take(s->waiting, s->conf->queue_size, w->conf.index))
-		return true;
-	victim = fair_victim(q, meter_source(&c->source));
-	if (victim == NULL)
-		return false;
-	queue_is_full(w, CONTAINER(victim, struct client, ready_link));
-	return limit_take(s->waiting, s->conf->queue_size, w->conf.index);
-}
-
+/* It waits for a server of its group, if it gets a place there; perhaps somebody's
+ * whose source has more of them. */
 static void
 enqueue(struct worker *w, struct client *c)
 {
-	uint64_t source = meter_source(&c->source);
-	struct wgroup *g = c->group;
+	struct client *victim;
 
-	/* Who was called up in vain waits on, but not for longer. */
-	if (g->called == c) {
-		g->called = NULL;
-		c->line = fair_push_first(&g->queue, source, &c->ready_link);
-	} else if (find_place(w, c)) {
-		c->line = fair_push(&g->queue, source, &c->ready_link);
-		stats_add(&c->service->counter[SVC_QUEUE], 1);
-	} else {
-		queue_is_full(w, c);
+	if (client_enqueue(w, c, &victim))
 		return;
+	if (victim != NULL) {
+		queue_is_full(w, victim);
+		if (client_enqueue(w, c, &victim))
+			return;
 	}
-	c->state = CLIENT_QUEUED;
-	wheel_set(&w->wheel, &c->timer,
-	    mono_add(c->started, c->service->conf->queue_timeout_ns));
+	queue_is_full(w, c);
 }
 
 /* In tcp mode the PROXY header goes first (in http mode it stands before the head). */
@@ -422,23 +302,12 @@ client_dispatch(struct worker *w, struct client *c)
 		count(up->counter, SRV_RETRIES);
 		c->repeats++;
 	}
-	if (call_over(c))
+	if (client_call_over(c))
 		client_requeue(w, c->group);
 	if (c->peer->connected)
 		connected(w, c->peer);
 	else
 		race_wait(w, c);
-}
-
-/* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
- * still here, and either nothing was sent or it may be sent twice. */
-bool
-client_replayable(const struct client *c)
-{
-	if (c->tcp)
-		return c->state == CLIENT_CONNECTING;
-	return c->req != NULL && !c->streamed &&
-	       (c->req_sent == 0 || http1_idempotent(c->method));
 }
 
 /* Its server connection failed before the first byte of an answer. */
@@ -480,7 +349,7 @@ client_lost_server(struct worker *w, struct client *c, int error)
 void
 server_lost(struct worker *w, struct server_conn *sc, int error)
 {
-	if (hedge_is(sc))
+	if (server_is_second(sc))
 		hedge_lost(w, sc, error);
 	else if (sc->beside)
 		race_lost(w, sc, error);
@@ -645,14 +514,14 @@ client_event(struct worker *w, struct client *c)
 void
 server_connected(struct worker *w, struct server_conn *sc)
 {
-	if (hedge_is(sc)) {
+	if (server_is_second(sc)) {
 		hedge_connected(w, sc);
 		return;
 	}
 	sc->connected = true;
 	if (!sc->shared)
 		patience_learn(&sc->up->connects, mono_sub(w->now, sc->since));
-	doubt_reached(w, sc->up);
+	wait_reached(w, sc->up);
 	connected(w, sc);
 }
 
@@ -669,7 +538,7 @@ server_event(struct worker *w, struct server_conn *sc)
 			server_close(w, sc);
 		return;
 	}
-	if (hedge_is(sc)) {
+	if (server_is_second(sc)) {
 		hedge_event(w, sc);
 		return;
 	}
@@ -697,12 +566,16 @@ not_connected(struct worker *w, struct client *c)
 	const struct server_conn *sc = c->peer;
 	int64_t waited = mono_sub(w->now, sc->since);
 
-	if (waited >= c->service->conf->connect_timeout_ns)
+	if (waited >= c->service->conf->connect_timeout_ns) {
 		client_lost_server(w, c, ETIMEDOUT);
-	else if (waited >= doubt_patience(sc) && race_may(c) && doubt_others(c))
-		race_begin(w, c);
-	else
+		return;
+	}
+	if (waited < wait_patience(sc) || !race_may(c) || !wait_others(c)) {
 		race_wait(w, c);
+		return;
+	}
+	race_begin(c);
+	client_dispatch(w, c);
 }
 
 void
@@ -722,7 +595,7 @@ client_timeout(struct worker *w, struct client *c)
 		return;
 	case CLIENT_QUEUED:
 		count(counter, SVC_QUEUE_TIMEOUTS);
-		leave_queue(w, c);
+		client_leave_queue(w, c);
 		c->state = CLIENT_CONNECTING;
 		unserved(w, c, 503, "no server had room in time");
 		return;

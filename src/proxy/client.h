@@ -86,6 +86,7 @@ struct client {
 	struct server_conn *peer;
 	struct server_conn *beside; /* other attempts to connect (race.h) */
 	struct hedge *hedge; /* a second server may be asked (hedge.h); or NULL */
+	struct server_conn *second; /* that it was; or NULL */
 	struct h2_session *session; /* CLIENT_SESSION */
 	const struct client *conn;  /* that a stream is one of; or NULL */
 	struct limit *limit;	    /* that it counts in; or NULL */
@@ -117,6 +118,14 @@ void client_start(struct worker *w, struct client *c);
 void client_begin(struct worker *w, struct client *c, const char *name);
 void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
+/* client_queue.c */
+/* A place in its group's queue. False: there is none; if `*victim` is set, one more
+ * when that client has left it. */
+bool client_enqueue(struct worker *w, struct client *c, struct client **victim);
+/* It waits no more, neither there nor to be made ready. */
+void client_leave_queue(struct worker *w, struct client *c);
+/* True if it was called to a server: it has tried, or will not. */
+bool client_call_over(struct client *c);
 void client_requeue(struct worker *w, struct wgroup *g);
 void client_requeue_all(struct worker *w, struct wgroup *g);
 void client_make_ready(struct worker *w, struct client *c);

@@ -8,10 +8,10 @@
 #include <cmocka.h>
 
 #include "proxy/client.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/patience.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
+#include "proxy/servers/wait.h"
 #include "proxy/side.h"
 
 enum { OWN = 1, HASHED = 2, TLS = 4, SHAKES_HANDS = 8, KNOWN = 16, FAR = 32 };
@@ -54,7 +54,7 @@ test_patience(void **state)
 		if ((what & TLS) != 0)
 			sc.s.via = &tls;
 		sc.s.writable = (what & SHAKES_HANDS) != 0;
-		ms = doubt_patience(&sc) / MS_NS;
+		ms = wait_patience(&sc) / MS_NS;
 		if (ms < rows[i].least_ms || ms > rows[i].most_ms)
 			fail_msg("row %zu: %lld ms", i, (long long)ms);
 	}

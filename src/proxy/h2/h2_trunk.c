@@ -22,11 +22,11 @@
 #include "proxy/counters.h"
 #include "proxy/h2/h2_trunk.h"
 #include "proxy/servers/dial.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/race.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/timers.h"
 #include "proxy/tls/tls.h"
 #include "proxy/worker_inside.h"
@@ -532,7 +532,7 @@ give_up(struct h2_trunk *t)
 	{
 		struct server_conn *sc = CONTAINER(n, struct h2_place, link)->sc;
 
-		if (sc != NULL && doubt_may_move(sc->client, t->up))
+		if (sc != NULL && wait_may_move(sc->client, t->up))
 			server_lost(w, sc, EHOSTDOWN);
 	}
 	h2_trunk_dirty(t);

@@ -27,12 +27,12 @@
 #include "proxy/request/shape.h"
 #include "proxy/request_log.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/stick.h"
 #include "proxy/servers/sticky.h"
+#include "proxy/servers/wait.h"
 #include "proxy/worker_inside.h"
 
 #define LINGER_NS (2 * SEC_NS)
@@ -507,7 +507,7 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	c->state = h->framing == HTTP1_TUNNEL ? CLIENT_TUNNEL : CLIENT_ANSWERING;
 	used = send_first(w, c, b, head);
 	c->first = w->now;
-	doubt_heard(sc->up, w->now);
+	wait_heard(sc->up, w->now);
 	if (!http_kept_waits(c)) {
 		buf_put(&w->bufs, c->kept);
 		c->kept = NULL;

@@ -23,12 +23,11 @@
 #include "config/cluster.h"
 #include "proxy/client.h"
 #include "proxy/counters.h"
-#include "proxy/h2/h2.h"
-#include "proxy/servers/care.h"
 #include "proxy/servers/race.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/worker_inside.h"
 
 #define PATIENCE_NS PATIENCE_LEAST
@@ -46,31 +45,6 @@ waits(const struct client *c)
 		return true;
 	return c->state == CLIENT_WAITING && c->req != NULL &&
 	       c->req_sent == c->req->len && c->up.body.done && !flow_pending(&c->up);
-}
-
-/* Its own server is worth a longer wait: there it has its data, or what is cached. */
-static bool
-stays(const struct client *c)
-{
-	return c->stuck != 0 || c->service->conf->balance == BALANCE_HASH;
-}
-
-/* What follows the network's part, a handshake, is work of the server's. */
-static bool
-at_work(const struct server_conn *sc)
-{
-	if (sc->shared)
-		return h2_server_greets(sc);
-	return sc->s.via != NULL && sc->s.writable;
-}
-
-int64_t
-doubt_patience(const struct server_conn *sc)
-{
-	bool early = !stays(sc->client) && !at_work(sc);
-
-	return patience_ns(&sc->up->connects, early ? PATIENCE_HOP : PATIENCE_LEAST,
-	    sc->up->service->conf->connect_timeout_ns);
 }
 
 /* Who waits for so long doubts its server. */
@@ -110,32 +84,6 @@ silent(const struct worker *w, struct upstream *up)
 			return true;
 	}
 	return false;
-}
-
-static bool
-others(const struct upstream *up, const struct client *c)
-{
-	const struct wgroup *g = up->group;
-
-	for (size_t i = 0; i < g->n_up; i++) {
-		if (g->up[i] != up && upstream_takes(g->up[i]) &&
-		    (c == NULL || !upstream_tried(c, i)))
-			return true;
-	}
-	return false;
-}
-
-bool
-doubt_others(const struct client *c)
-{
-	return others(c->peer->up, c);
-}
-
-bool
-doubt_may_move(const struct client *c, const struct upstream *up)
-{
-	return c->state == CLIENT_WAITING && client_replayable(c) &&
-	       care_affords(c->service) && others(up, c);
 }
 
 /* How long its answers take; one that has never answered is as the others. */
@@ -185,9 +133,11 @@ move_on(struct worker *w, struct upstream *up)
 
 		if (!overdue(w, sc) || sc->beside)
 			continue;
-		if (c->state == CLIENT_CONNECTING && race_may(c) && others(up, c))
-			race_begin(w, c);
-		else if (all && doubt_may_move(c, up))
+		if (c->state == CLIENT_CONNECTING && race_may(c) &&
+		    wait_elsewhere(up, c)) {
+			race_begin(c);
+			client_dispatch(w, c);
+		} else if (all && wait_may_move(c, up))
 			server_lost(w, sc, EHOSTDOWN);
 	}
 }
@@ -211,49 +161,12 @@ doubt(struct worker *w, struct upstream *up)
 	move_on(w, up);
 }
 
-/* Who has yet to send a body may be the one who is waited for. */
-void
-doubt_begin(struct worker *w, struct server_conn *sc)
-{
-	struct upstream *up = sc->up;
-
-	sc->counted = (sc->client->tcp || sc->client->up.body.done) &&
-		      mono_before(up->heard, w->now);
-	if (sc->counted)
-		silence_wait(&up->silence, w->now);
-	if (mono_is_never(up->watch.due))
-		wheel_set(&w->wheel, &up->watch, mono_add(w->now, PATIENCE_NS));
-}
-
-void
-doubt_end(struct worker *w, struct server_conn *sc)
-{
-	if (sc->counted && mono_before(sc->up->heard, sc->since))
-		silence_leave(&sc->up->silence, w->now);
-	sc->counted = false;
-}
-
-void
-doubt_heard(struct upstream *up, mono_t now)
-{
-	up->heard = now;
-	silence_end(&up->silence);
-}
-
-void
-doubt_reached(struct worker *w, struct upstream *up)
-{
-	up->reached = w->now;
-	if (up->service->conf->mode == MODE_TCP) /* there is nothing else to hear */
-		doubt_heard(up, w->now);
-}
-
 void
 doubt_due(struct worker *w, struct upstream *up)
 {
 	if (up->gone)
 		return;
-	if (upstream_takes(up) && silent(w, up) && others(up, NULL) &&
+	if (upstream_takes(up) && silent(w, up) && wait_elsewhere(up, NULL) &&
 	    mono_before(mono_add(up->doubted_until, PATIENCE_NS), w->now))
 		doubt(w, up);
 	if (list_empty(&up->busy) && silence_ns(&up->silence, w->now) == 0)

@@ -6,13 +6,12 @@
 
 #include "proxy/client.h"
 #include "proxy/counters.h"
-#include "proxy/request/http.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/latency.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/tls/tls.h"
 #include "proxy/worker_inside.h"
 
@@ -20,23 +19,8 @@ struct hedge {
 	struct list link; /* service->hedges, in the order of `asked`; or none */
 	struct client *c;
 	mono_t asked;
-	struct server_conn *second; /* NULL: none, not yet or not any more */
-	uint32_t sent;		    /* of the request, to that */
+	uint32_t sent; /* of the request, to the second server */
 };
-
-bool
-hedge_is(const struct server_conn *sc)
-{
-	const struct client *c = sc->client;
-
-	return c != NULL && c->hedge != NULL && c->hedge->second == sc;
-}
-
-void
-hedge_detach(struct server_conn *sc)
-{
-	sc->client->hedge->second = NULL;
-}
 
 void
 hedge_end(struct worker *w, struct client *c)
@@ -45,8 +29,8 @@ hedge_end(struct worker *w, struct client *c)
 
 	if (h == NULL)
 		return;
-	if (h->second != NULL)
-		server_close(w, h->second);
+	if (c->second != NULL)
+		server_close(w, c->second);
 	list_remove(&h->link);
 	c->hedge = NULL;
 	free(h);
@@ -82,8 +66,8 @@ take_place(struct worker *w, struct client *c)
 	struct hedge *h = c->hedge;
 
 	server_close(w, c->peer);
-	c->peer = h->second;
-	h->second = NULL;
+	c->peer = c->second;
+	c->second = NULL;
 	c->req_sent = h->sent;
 	c->connected = c->peer->since;
 	hedge_end(w, c);
@@ -99,7 +83,7 @@ win(struct worker *w, struct client *c)
 	take_place(w, c);
 	c->unclean = c->req_sent < c->req->len;
 	count(c->peer->up->counter, SRV_HEDGES_WON);
-	http_pump(w, c);
+	client_make_ready(w, c); /* it reads the answer, which waits there */
 }
 
 static void
@@ -109,13 +93,13 @@ send_on(struct client *c)
 	struct iovec v = {c->req->data + h->sent, c->req->len - h->sent};
 
 	if (v.iov_len > 0)
-		h->sent += (uint32_t)side_send(&h->second->s, &v, 1);
+		h->sent += (uint32_t)side_send(&c->second->s, &v, 1);
 }
 
 void
 hedge_pump(struct worker *w, struct client *c)
 {
-	struct server_conn *sc = c->hedge->second;
+	struct server_conn *sc = c->second;
 	struct side *s;
 	struct buf *b;
 	int r;
@@ -150,7 +134,7 @@ void
 hedge_connected(struct worker *w, struct server_conn *sc)
 {
 	sc->connected = true;
-	doubt_reached(w, sc->up);
+	wait_reached(w, sc->up);
 	hedge_pump(w, sc->client);
 }
 
@@ -180,10 +164,9 @@ hedge_event(struct worker *w, struct server_conn *sc)
 bool
 hedge_stands_in(struct worker *w, struct client *c, int error)
 {
-	struct hedge *h = c->hedge;
 	struct server_conn *first = c->peer;
 
-	if (h == NULL || h->second == NULL)
+	if (c->second == NULL)
 		return false;
 	count(first->up->counter, SRV_ERRORS);
 	care_failed(w, first->up);
@@ -234,10 +217,10 @@ ask_second(struct worker *w, struct client *c)
 		upstream_give_back(w, up);
 		return;
 	}
-	c->hedge->second = c->peer;
+	c->second = c->peer;
 	c->peer = first;
 	count(up->counter, SRV_HEDGES);
-	if (c->hedge->second->connected)
+	if (c->second->connected)
 		hedge_pump(w, c);
 }
 

@@ -29,13 +29,10 @@ void hedge_end(struct worker *w, struct client *c);
 /* The peer is lost: the second takes its place. False: there is none. */
 bool hedge_stands_in(struct worker *w, struct client *c, int error);
 
-/* True if `sc` is the second server of its client. */
-bool hedge_is(const struct server_conn *sc);
-/* Of those: */
+/* Of the second server of its client, server_is_second(): */
 void hedge_event(struct worker *w, struct server_conn *sc);
 void hedge_connected(struct worker *w, struct server_conn *sc);
 void hedge_lost(struct worker *w, struct server_conn *sc, int error);
-void hedge_detach(struct server_conn *sc);
 
 /* For http.c, of a client that waits: has the second answered? */
 void hedge_pump(struct worker *w, struct client *c);

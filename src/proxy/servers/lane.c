@@ -8,10 +8,10 @@
 #include "proxy/client.h"
 #include "proxy/counters.h"
 #include "proxy/servers/dial.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/timers.h"
 #include "proxy/worker_inside.h"
 
@@ -434,7 +434,7 @@ lane_event(struct worker *w, struct side *s)
 		lane_end(l); /* those who ask apart find out why */
 	} else if (!l->connected && l->s.writable) {
 		l->connected = true;
-		doubt_reached(w, l->up);
+		wait_reached(w, l->up);
 	}
 	soon(l);
 }

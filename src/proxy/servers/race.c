@@ -6,10 +6,10 @@
 #include "proxy/client.h"
 #include "proxy/counters.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/doubt.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
 #include "proxy/servers/upstream.h"
+#include "proxy/servers/wait.h"
 #include "proxy/worker_inside.h"
 
 /* It may be asked again. */
@@ -29,7 +29,7 @@ race_wait(struct worker *w, struct client *c)
 {
 	const struct server_conn *sc = c->peer;
 	mono_t last = mono_add(sc->since, c->service->conf->connect_timeout_ns);
-	mono_t due = mono_add(sc->since, doubt_patience(sc));
+	mono_t due = mono_add(sc->since, wait_patience(sc));
 
 	if (!race_may(c))
 		due = last;
@@ -45,7 +45,7 @@ race_may(const struct client *c)
 }
 
 void
-race_begin(struct worker *w, struct client *c)
+race_begin(struct client *c)
 {
 	struct server_conn *sc = c->peer;
 
@@ -58,21 +58,6 @@ race_begin(struct worker *w, struct client *c)
 	c->tried[c->n_tried++] = (uint32_t)sc->up->index;
 	c->peer = NULL;
 	c->apart = true; /* a lane is taken for connected before it is */
-	client_dispatch(w, c);
-}
-
-void
-race_detach(struct server_conn *sc)
-{
-	struct client *c = sc->client;
-	struct server_conn **at = &c->beside;
-
-	while (*at != sc)
-		at = &(*at)->before;
-	*at = sc->before;
-	sc->before = NULL;
-	sc->beside = false;
-	c->n_beside--;
 }
 
 void
@@ -102,7 +87,7 @@ race_won(struct worker *w, struct server_conn *sc)
 	struct client *c = sc->client;
 
 	if (sc->beside) {
-		race_detach(sc);
+		server_stands_alone(sc);
 		untry(c, sc->up->index);
 		outrun(w, c->peer);
 		c->peer = sc;
@@ -133,7 +118,7 @@ race_stands_in(struct worker *w, struct client *c)
 
 	if (sc == NULL)
 		return false;
-	race_detach(sc);
+	server_stands_alone(sc);
 	untry(c, sc->up->index);
 	c->peer = sc;
 	c->state = CLIENT_CONNECTING;

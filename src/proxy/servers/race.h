@@ -22,8 +22,8 @@ struct worker;
 void race_wait(struct worker *w, struct client *c);
 /* True if `c`, which waits for a connection, may ask one server more. */
 bool race_may(const struct client *c);
-/* Asks it. The attempt that `c` has goes on. */
-void race_begin(struct worker *w, struct client *c);
+/* The attempt that `c` has goes on; its caller finds it the next server. */
+void race_begin(struct client *c);
 /* The connection of `sc` stands: its client's other attempts end. */
 void race_won(struct worker *w, struct server_conn *sc);
 /* An attempt beside its client's peer failed. */
@@ -34,7 +34,5 @@ bool race_stands_in(struct worker *w, struct client *c);
 /* Ends one that is of no use any more, or all of them; nobody is to blame. */
 void race_drop(struct worker *w, struct server_conn *sc);
 void race_end(struct worker *w, struct client *c);
-/* `sc` leaves its client, or is its peer again. */
-void race_detach(struct server_conn *sc);
 
 #endif /* NINES_PROXY_RACE_H */

@@ -37,10 +37,14 @@ struct server_conn {
 	struct server_conn *before; /* the next of them */
 };
 
-/* upstream.c: where connections come from, and go */
+/* server_conn.c: where connections come from, and go */
 int server_open(struct worker *w, struct client *c, struct upstream *up);
 void server_release(struct worker *w, struct server_conn *sc, bool keep);
 void server_close(struct worker *w, struct server_conn *sc);
+/* Of a client's attempts beside its peer `sc` is none any more. */
+void server_stands_alone(struct server_conn *sc);
+/* True if it is the second server of its client (hedge.h). */
+bool server_is_second(const struct server_conn *sc);
 
 /* client.c: what happens to it, for its client */
 void server_event(struct worker *w, struct server_conn *sc);

@@ -91,15 +91,21 @@ struct upstream {
 struct upstream *upstream_new(struct wservice *s, const struct server *conf);
 void upstream_unref(struct upstream *up);
 void upstream_state(struct worker *w, struct upstream *up, uint8_t state);
-void upstream_settle(struct worker *w, struct upstream *up);
-void upstream_retire(struct worker *w, struct upstream *up);
 void upstream_usable(struct upstream *up);
 void upstream_failed(struct worker *w, struct upstream *up, int error);
 /* What upstream_pick() has just given is not used. */
 void upstream_give_back(struct worker *w, struct upstream *up);
 void upstream_retry_due(struct worker *w, struct upstream *up);
 int upstream_pick(struct worker *w, struct client *c);
-bool upstream_takes(const struct upstream *up); /* work, all limits aside */
+/* What its work counts in; and that a piece of it ended. */
+struct work_limits upstream_limits(const struct upstream *up);
+void upstream_leave(struct worker *w, struct upstream *up, const struct work_limits *t);
+bool upstream_wanted(const struct upstream *up); /* by the file and the view */
+bool upstream_takes(const struct upstream *up);	 /* work, all limits aside */
 bool upstream_tried(const struct client *c, size_t i);
+
+/* news.c */
+void upstream_settle(struct worker *w, struct upstream *up);
+void upstream_retire(struct worker *w, struct upstream *up);
 
 #endif /* NINES_PROXY_UPSTREAM_H */
