@@ -136,14 +136,19 @@ vpn:
     def nines(self, name, *words, check=True):
         return self.at(name, NINES, *words, "--run-dir", self.path(name), check=check)
 
-    def facts(self, name):
-        r = subprocess.run(["ip", "netns", "exec", self.prefix + name, NINES, "status", "--json",
-                            "--run-dir", self.path(name)], capture_output=True, text=True,
-                           check=False)
+    def status(self, name):
         try:
-            return {f["key"]: f["value"] for f in json.loads(r.stdout)["facts"]}
-        except (json.JSONDecodeError, KeyError):
-            return {}
+            return json.loads(self.nines(name, "status", "--json", check=False))
+        except json.JSONDecodeError:
+            return {"facts": [], "parts": []}
+
+    def facts(self, name):
+        return {f["key"]: f["value"] for f in self.status(name)["facts"]}
+
+    def pid(self, name, part="vpn"):
+        """Of the part's process, once it is up; 0 before."""
+        return next((p["pid"] for p in self.status(name)["parts"]
+                     if p["name"] == part and p["state"] == "up"), 0)
 
     def fact(self, name, key="vpn office"):
         return self.facts(name).get(key, "")
