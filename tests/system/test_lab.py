@@ -301,7 +301,7 @@ def test_writes_are_accounted_for(lab, how, says):
                 f.write(f"{first}\n")
         else:  # what the server has open has another name now
             journal.rename(journal.with_name("forgotten"))
-        said, _ = run.communicate(timeout=60)
+        said, _ = run.communicate(timeout=300)
     finally:
         if run.poll() is None:
             run.kill()

@@ -269,7 +269,7 @@ def test_wrong_records(lab, folder, port, how, alert):
     name = {443: "site", 448: "raw"}[port]
     line = rf"event=tls_error service={name} client=\S+ in=records cause=\"[^\"]*\({alert.lower()}\)\""
     until(lambda: re.search(line, lab.log()), f"a line with the cause: {line}")
-    assert counter(lab, "tls_bad_records") > 0
+    until(lambda: counter(lab, "tls_bad_records") > 0, "and as what it is")
     assert ask(secure(lab, folder, 443))[0].status == 200
 
 
@@ -287,9 +287,12 @@ def test_wrong_handshakes(lab, folder):
     quiet = lab.connect(443)
     quiet.close()
     until(lambda: errors(lab) >= before + 3, "all three are counted")
-    lines = re.findall(r'event=tls_error service=site client=\S+ in=handshake cause="([^"]*)"',
-                       lab.log())
-    assert len(lines) == 2 and lines[0] == "http request", lines
+
+    def lines():
+        return re.findall(r'event=tls_error service=site client=\S+ in=handshake cause="([^"]*)"',
+                          lab.log())
+    until(lambda: len(lines()) >= 2, "and two of them told")
+    assert len(lines()) == 2 and lines()[0] == "http request", lines()
 
 
 @pytest.mark.parametrize("port", [443, 448])

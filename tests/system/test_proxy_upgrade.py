@@ -180,6 +180,7 @@ def test_another_number_of_workers_costs_nothing(lab):
 def test_upgrades_follow_each_other(lab):
     load = Load(lab, 4)
     for _ in range(2):
+        until(lab.settled, "the spares")
         status, said = lab.upgrade()
         assert status == 0, said
     assert load.done > 0 and load.end() == []

@@ -5,6 +5,7 @@ The rules accept new connections only by SYN and from the client's side, so that
 survives by being picked up midway; half of the connections are silent on the client's
 side and hear a server that talks by itself."""
 import sys
+import time
 
 import pytest
 import synclab
@@ -50,7 +51,7 @@ def all_alive(client):
 
 def test_host_off_and_back(lab, client):
     for address in ("10.30.0.10", "fd00:30::10"):
-        lab.at("client", "ping", "-c1", "-W5", address)
+        lab.at("client", "ping", "-c1", "-W30", address)
     same(lab)
     assert len(lab.flows("fw2")) == TOTAL + 2
     lab.off("fw1")
@@ -180,6 +181,11 @@ def test_ping_goes_on(lab):
     assert lab.text("pinged").startswith("10.30.0.1 ")
 
 
+def once_in_half_a_minute(lab, what, begin):
+    told = lab.log("fw2").count(what)
+    assert 1 <= told <= 1 + (time.monotonic() - begin) // 30, what
+
+
 def test_full_table(lab, client, tmp_path):
     """First the standby has no room, then the active one: each says so, connections that are
     there go on, and all is well when there is room again."""
@@ -202,21 +208,22 @@ def test_full_table(lab, client, tmp_path):
               f"{host} says that it is full")
 
     same(lab)
+    begin = time.monotonic()
     fill("fw2")
     client.open("tcp", "10.30.0.10", 9000, 40)
     until(lambda: lab.facts("fw2").get("sync peer fw1", "").startswith(
         "down the kernel refuses connections: raise"), "fw2 says what it cannot hold")
-    assert lab.log("fw2").count("event=refused ") == 1
+    once_in_half_a_minute(lab, "event=refused ", begin)
     lab.at("fw2", "conntrack", "-F")
     until(lab.in_step, "in step again")
-    until(lambda: "firewall table" not in lab.facts("fw2"), "there is room")
+    until(lambda: (f := lab.facts("fw2")) and "firewall table" not in f, "there is room")
     same(lab)
     assert len(lab.flows("fw2")) == TOTAL + 40
 
     fill("fw1")
     assert client.check() == {"alive": TOTAL + 40, "reset": 0, "silent": 0}
     lab.at("fw1", "conntrack", "-D", "-d", "192.0.2.1")
-    until(lambda: "firewall table" not in lab.facts("fw1"), "there is room")
+    until(lambda: (f := lab.facts("fw1")) and "firewall table" not in f, "there is room")
     client.open("tcp", "10.30.0.10", 9000, 40)
     until(lab.in_step, "in step again")
     same(lab)
@@ -232,13 +239,14 @@ def test_bad_datagrams(lab, client):
     bad = [b"", b"x", b"9syn" + bytes(70), data[0][:31], data[0][:-1], data[0] + b"!",
            data[0][:4] + b"\x02" + data[0][5:], data[0][:-1] + bytes([data[0][-1] ^ 1]),
            data[0][:24] + bytes(8) + data[0][32:], bytes(1400), *packets]
+    begin = time.monotonic()
     for _ in range(20):
         lab.inject("10.40.0.1", "fw2", bad)
     lab.inject("10.40.0.77", "fw2", bad)
     until(lambda: lab.log("fw2").count("refused_datagram") >= 4, "they were refused")
     for why in ("truncated", "another version", "forged", "replayed", "no host of the firewall"):
         until(lambda w=why: w in lab.log("fw2"), why)
-        assert lab.log("fw2").count(why) == 1
+        once_in_half_a_minute(lab, why, begin)
     assert lab.flows("fw1") == lab.flows("fw2")
     until(lab.in_step, "a busy machine may have been silent, no more")
     lab.off("fw1")
@@ -265,7 +273,7 @@ def test_no_key(tmp_path):
         until(lambda: "64 hexadecimal" in lab.facts("fw1").get("sync key", ""), "too short")
         key.write_text("5a" * 32 + "\n", encoding="ascii")
         lab.order("fw1", "reload")
-        until(lambda: "sync key" not in lab.facts("fw1"), "good")
+        until(lambda: (f := lab.facts("fw1")) and "sync key" not in f, "good")
         lab.start("fw2")
         until(lab.in_step, "both")
     finally:
