@@ -116,7 +116,8 @@ const struct verb verbs[] = {
 	"send no new work to a host or server",
 	RUN_DIR
 	"\nWhat it has begun it finishes. Draining a load balancer moves its floating\n"
-	"addresses away. `nines enable` ends it.\n\n"
+	"addresses away. `nines enable` ends it. That no server is left to take new\n"
+	"work is a warning, not a refusal.\n\n"
 	"  nines drain web1        every server on web1\n"
 	"  nines drain web1:8080   one server\n",
 	false},

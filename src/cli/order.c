@@ -40,6 +40,7 @@ show(const char *verb, const json_t *answer)
 {
 	const char *text = json_string_value(json_object_get(answer, "text"));
 	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *warning = json_string_value(json_object_get(answer, "warning"));
 	const json_t *result = json_object_get(answer, "result");
 	const char *ip = json_string_value(json_object_get(result, "floating_ip"));
 	const char *host = json_string_value(json_object_get(result, "host"));
@@ -49,6 +50,8 @@ show(const char *verb, const json_t *answer)
 		    error != NULL ? error : "refused without a reason");
 		return EXIT_NEGATIVE;
 	}
+	if (warning != NULL)
+		(void)fprintf(stderr, "nines %s: warning: %s\n", verb, warning);
 	if (text != NULL && text[0] != '\0')
 		(void)printf("%s\n", text);
 	else if (ip != NULL && host != NULL)

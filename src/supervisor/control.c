@@ -36,6 +36,7 @@ struct client {
 	bool for_upgrade;    /* the same, of the program */
 	char *text;	     /* what to say when the wait is over */
 	char *before;	     /* of a reload: judge_before() */
+	char *warning;	     /* the order is carried out, and this comes of it */
 	struct sbuf out;
 	size_t sent;
 };
@@ -62,6 +63,7 @@ client_free(struct client *c)
 	(void)close(c->fd);
 	free(c->text);
 	free(c->before);
+	free(c->warning);
 	sbuf_done(&c->out);
 	free(c);
 }
@@ -86,13 +88,18 @@ transmit(struct client *c)
 	client_free(c);
 }
 
-/* Answers {"ok", "error" or "text"[, "result": json]} and ends the conversation. */
+/* Answers {"ok", "error" or "text"[, "warning"][, "result": json]} and ends the
+ * conversation. */
 static void
 answer(struct client *c, bool ok, const char *text, const char *json, size_t json_len)
 {
 	sbuf_printf(&c->out, "{\"ok\":%s,\"%s\":", ok ? "true" : "false",
 	    ok ? "text" : "error");
 	sbuf_json(&c->out, text != NULL ? text : "");
+	if (c->warning != NULL) {
+		sbuf_puts(&c->out, ",\"warning\":");
+		sbuf_json(&c->out, c->warning);
+	}
 	if (json_len > 0) {
 		sbuf_puts(&c->out, ",\"result\":");
 		sbuf_put(&c->out, json, json_len);
@@ -228,6 +235,8 @@ do_drain(struct client *c, const char *name, bool drain)
 	}
 	changed = drains_set(c->tree, name, drain);
 	if (drain)
+		c->warning = takers_warning(c->tree, NULL, name);
+	if (drain)
 		(void)snprintf(text, sizeof(text), "%s %s", name,
 		    changed ? "drains: no new work goes there" : "is draining already");
 	else
@@ -284,6 +293,7 @@ do_weight(struct client *c, const char *service, const char *server, const char 
 		return;
 	}
 	changed = weights_set(c->tree, service, server, weight);
+	c->warning = takers_warning(c->tree, service, server);
 	(void)snprintf(text, sizeof(text), "%s in %s: weight %s%s", server, service,
 	    strcmp(weight, WEIGHT_OF_FILE) == 0 ? "as in the file" : weight,
 	    changed ? "" : ", as before");

@@ -10,6 +10,7 @@
  *	drains.c	what an operator has drained
  *	switches.c	to which groups he has switched services
  *	weights.c	and which weights he has given servers
+ *	takers.c	and whether that leaves anybody to work
  *	judge.c		is all well?
  *	upgrade.h	giving way to the program that lies at our path now
  *	handover.h	the state that goes with it
@@ -174,6 +175,14 @@ bool weights_set(
     struct tree *t, const char *service, const char *server, const char *weight);
 void weights_load(struct tree *t);
 void weights_adopt(struct tree *t);
+
+/* takers.c */
+/* By its own name, or its host's. */
+bool server_is_named(const struct server *s, const char *name);
+/* Of which services (of one, unless NULL) `name` leaves nobody to take new work, as a
+ * line for people; heap text. NULL: of none. */
+char *takers_warning(const struct tree *t, const char *service, const char *name)
+    MUST_CHECK;
 
 /* judge.c: what facts say of anything that is not well; `nines status` exits by it */
 /* ,"healthy":BOOL,"why":["KEY: VALUE", ...] */

@@ -12,13 +12,6 @@
 #define KEPT_IN "weights"
 #define PREFIX	"weight "
 
-static bool
-is_server(const struct server *s, const char *name)
-{
-	return strcmp(s->name, name) == 0 ||
-	       (s->host != NULL && strcmp(s->host->name, name) == 0);
-}
-
 bool
 weights_valid(const char *weight)
 {
@@ -36,7 +29,7 @@ weights_unknown(const struct cluster *c, const char *service, const char *server
 	if (s == NULL)
 		return "service";
 	for (size_t i = 0; i < s->n_servers; i++) {
-		if (is_server(&s->server[i], server))
+		if (server_is_named(&s->server[i], server))
 			return NULL;
 	}
 	return "server";
@@ -64,7 +57,7 @@ weights_set(struct tree *t, const char *service, const char *server, const char 
 	bool changed = false;
 
 	for (size_t i = 0; s != NULL && i < s->n_servers; i++) {
-		if (is_server(&s->server[i], server))
+		if (server_is_named(&s->server[i], server))
 			changed |= set_one(t, service, s->server[i].name, weight);
 	}
 	if (changed)

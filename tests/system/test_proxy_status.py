@@ -141,9 +141,40 @@ def test_a_switch_to_where_nobody_serves(lab):
 
 def test_nobody_takes_new_work(lab):
     lab.start("  site: {listen: lb1:80, servers: [web1:8080], check: none}\n")
-    lab.order("drain", "web1")
+    assert order(lab, "drain", "web1")[0] == 0
     until(lambda: lab.get(80)[0].status == 503, "nobody takes work")
     assert b"takes new work" in lab.get(80)[1]
+
+
+def test_whoever_drains_the_last_server_is_told(lab):
+    nobody = "no server takes new work now, requests fail"
+    lab.serve("web2", 8080, echo("web2"))
+    lab.start("""
+  site: {listen: lb1:80, servers: [web1:8080, web2:8080], check: {every: 100ms}}
+  api:
+    listen: lb1:81
+    groups: {blue: {servers: [web2:8080]}, green: {servers: [web1:8080]}}
+    active: blue
+    check: none
+  elsewhere: {listen: web3:80, servers: [web1:8080], check: none}
+""")
+    until(lambda: lab.fact("service site") == "up 2/2", "all is well")
+    code, said, warned = order(lab, "drain", "web1:8080")
+    assert (code, warned) == (0, f"nines drain: warning: group green of service api: {nobody}\n")
+    assert "web1:8080 drains" in said
+    code, said, warned = order(lab, "drain", "web2", "--json")
+    assert code == 0 and json.loads(said)["warning"] == (
+        f"service site, group blue of service api: {nobody}")
+    assert order(lab, "enable", "web2")[2] == ""
+    code, _, warned = order(lab, "weight", "site", "web2", "0")
+    assert (code, warned) == (0, f"nines weight: warning: service site: {nobody}\n")
+    assert order(lab, "weight", "site", "web2", "file")[2] == ""
+    # One that is down does not count, one that is drained already is told of again.
+    assert order(lab, "enable", "web1:8080")[2] == ""
+    lab.servers[-1].close()
+    until(lambda: lab.fact("server site web2:8080").startswith("down"), "web2 is down")
+    for _ in range(2):
+        assert f"service site, group green of service api: {nobody}" in order(lab, "drain", "web1")[2]
 
 
 def test_a_service_is_as_well_as_its_active_group(lab):
