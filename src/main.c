@@ -50,7 +50,8 @@ const struct verb verbs[] = {
 	"\nReports every error in one pass, each with its place, and exits with 1 if\n"
 	"there is one. Warns of what is allowed and will hurt, such as routes that\n"
 	"never hold, and of files and programs that this host lacks: run it on a load\n"
-	"balancer. Nothing is asked of the network, and nothing is changed. - reads\n"
+	"balancer, whose OpenSSL is the one that must know the `ciphers`. Nothing is "
+	"asked of the network, and nothing is changed. - reads\n"
 	"standard input.\n",
 	false},
     {"config", cli_config, "[--full] FILE", "print a cluster file as nines reads it",

@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "base/sbuf.h"
+#include "cli/check_ciphers.h"
 #include "cli/check_files.h"
 #include "cli/source.h"
 #include "cli/verbs.h"
@@ -99,13 +100,13 @@ print_notes(const char *file, const struct cluster *c)
 }
 
 static void
-print_json(const struct cluster *c, const struct diag_list *diags)
+print_json(bool ok, const struct diag_list *diags)
 {
 	struct sbuf out;
 
 	sbuf_init(&out, OUTPUT_MAX);
 	sbuf_printf(&out, "{\"ok\":%s,\"errors\":%zu,\"warnings\":%zu,\"findings\":",
-	    c != NULL ? "true" : "false", diags->errors, diags->warnings);
+	    ok ? "true" : "false", diags->errors, diags->warnings);
 	diag_json(diags, &out);
 	sbuf_puts(&out, "}\n");
 	(void)print(stdout, &out);
@@ -121,17 +122,22 @@ cli_check(int argc, char **argv)
 	if (!parse_arguments(argc, argv, "--json", &a) || a.file == NULL)
 		return usage("check");
 	if (source_read(&s, a.file)) {
-		if (s.cluster != NULL)
+		bool ok;
+
+		if (s.cluster != NULL) {
+			check_ciphers(s.cluster, &s.diags);
 			check_files(s.cluster, &s.diags);
+		}
+		ok = s.cluster != NULL && s.diags.errors == 0;
 		if (a.option)
-			print_json(s.cluster, &s.diags);
+			print_json(ok, &s.diags);
 		else
 			source_print_findings(&s);
-		if (s.cluster != NULL && !a.option) {
+		if (ok && !a.option) {
 			print_ok(a.file, s.cluster);
 			print_notes(a.file, s.cluster);
 		}
-		rc = s.cluster != NULL ? EXIT_SUCCESS : EXIT_NEGATIVE;
+		rc = ok ? EXIT_SUCCESS : EXIT_NEGATIVE;
 	}
 	source_done(&s);
 	return rc;

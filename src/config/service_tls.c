@@ -263,8 +263,12 @@ finish_tls(struct reader *r, const struct yaml *node, void *base, uint64_t given
 {
 	const struct yaml *verify = yaml_get(node, "client_verify");
 	const struct yaml *ca = yaml_get(node, "client_ca");
+	const struct yaml *ciphers = yaml_get(node, "ciphers");
 	struct tls_conf *tls = base;
 
+	if (ciphers != NULL)
+		tls->ciphers_at = (struct place){
+		    ciphers->line, ciphers->column + (ciphers->quoted ? 1 : 0)};
 	tls->mode = TLS_TERMINATE;
 	if (verify == NULL && tls->client_ca != NULL)
 		tls->client_verify = CLIENT_VERIFY_REQUIRED;

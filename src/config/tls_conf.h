@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/routing.h"
+
 enum tls_mode { TLS_OFF, TLS_TERMINATE, TLS_PASSTHROUGH };
 enum tls_version { TLS_1_2, TLS_1_3 };
 /* Who sees to it that there is another certificate before one ends. */
@@ -25,7 +27,8 @@ struct tls_conf {
 	const char *const *certificate; /* PEM files with chain and key */
 	size_t n_certificates;
 	enum tls_version min_version;
-	const char *ciphers;   /* as OpenSSL writes them; NULL: its choice */
+	const char *ciphers; /* as OpenSSL writes them; NULL: its choice */
+	struct place ciphers_at;
 	const char *client_ca; /* PEM file; NULL: none */
 	enum client_verify client_verify;
 	const uint16_t *plain; /* ports without TLS */

@@ -181,8 +181,8 @@ void weights_adopt(struct tree *t);
 bool server_is_named(const struct server *s, const char *name);
 /* Of which services (of one, unless NULL) `name` leaves nobody to take new work, as a
  * line for people; heap text. NULL: of none. */
-char *takers_warning(const struct tree *t, const char *service, const char *name)
-    MUST_CHECK;
+char *takers_warning(
+    const struct tree *t, const char *service, const char *name) MUST_CHECK;
 
 /* judge.c: what facts say of anything that is not well; `nines status` exits by it */
 /* ,"healthy":BOOL,"why":["KEY: VALUE", ...] */
