@@ -72,19 +72,19 @@ choose_rules(struct work *w)
 static void
 add_source(struct work *w, const struct ip *ip)
 {
+	size_t room = w->room > 0 ? 2 * w->room : 64;
 	struct ip *more;
 
 	if (w->n_sources == w->room) {
-		w->room = w->room > 0 ? 2 * w->room : 64;
-		more = arena_array(w->a, w->room, sizeof(*more));
+		more = arena_array(w->a, room, sizeof(*more));
 		if (more == NULL)
-			return;
+			return; /* arena_failed() knows */
 		if (w->n_sources > 0)
 			memcpy(more, w->source, w->n_sources * sizeof(*more));
 		w->source = more;
+		w->room = room;
 	}
-	if (w->source != NULL)
-		w->source[w->n_sources++] = *ip;
+	w->source[w->n_sources++] = *ip;
 }
 
 /* The first of `net`, and the one after its last. */
