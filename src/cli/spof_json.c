@@ -117,8 +117,8 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 	}
 	sbuf_printf(out,
 	    ",\"availability\":{\"down\":%.1g,\"failovers\":%.1g,"
-	    "\"failovers_a_year\":%.1g,\"down_without\":{",
-	    a->down, a->failovers, a->moves);
+	    "\"failovers_a_year\":%.1g,\"takeovers\":%.1g,\"down_without\":{",
+	    a->down, a->failovers, a->moves, a->takeovers);
 	for (unsigned i = 0; i < AVAIL_KINDS; i++) {
 		if (a->without_kind[i] >= a->down)
 			continue;

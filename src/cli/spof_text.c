@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/spof.h"
+#include "config/units.h"
 #include "topology/picture.h"
 
 #define PAIRS_SHOWN 8
@@ -127,7 +128,8 @@ static void
 put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 {
 	const struct avail *a = &s->avail[goal];
-	char percent[AVAIL_TEXT_LEN], down[AVAIL_TEXT_LEN], moves[AVAIL_TEXT_LEN];
+	char percent[AVAIL_TEXT_LEN], down[AVAIL_TEXT_LEN], moves[AVAIL_TEXT_LEN],
+	    takeover[UNITS_LEN];
 
 	if (topology_goal(s->topology, goal)->role == GOAL_COPIES)
 		return; /* a host that is off has not lost its data */
@@ -138,19 +140,24 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 	}
 	sbuf_printf(out, "  there %s of the time: gone %s a year",
 	    avail_percent(a->down + a->failovers, percent),
-	    avail_a_year(a->down, down));
-	if (a->failure != SIZE_MAX) {
+	    avail_a_year(a->down + a->failovers, down));
+	if (a->failure != SIZE_MAX && a->down >= a->failovers) {
 		sbuf_puts(out, ", mostly for ");
 		put_name(s, a->failure, out);
 	}
 	if (a->moves > 0)
 		sbuf_printf(out, "; failovers take %s of it",
 		    avail_a_year(a->failovers, moves));
+	if (a->database != NULL)
+		sbuf_printf(out, ", each takeover of %s %s", a->database->of.name,
+		    duration_format(a->database->takeover_ns, takeover));
 	sbuf_puts(out, "\n");
 	/* Half of it at least, or it is not worth a machine. */
-	if (a->n_twins > 0 && a->twin[0].down < a->down / 2)
+	if (a->n_twins > 0 &&
+	    a->twin[0].down + a->failovers < (a->down + a->failovers) / 2)
 		sbuf_printf(out, "  one more host like %s: gone %s a year\n",
-		    a->twin[0].host->name, avail_a_year(a->twin[0].down, down));
+		    a->twin[0].host->name,
+		    avail_a_year(a->twin[0].down + a->failovers, down));
 	else
 		sbuf_puts(out, "  one more host of any kind: much the same\n");
 }

@@ -14,7 +14,7 @@
 #include "config/listen_at_conf.h"
 #include "config/replicated_conf.h"
 
-#define DATABASE_HOSTS_MAX 9
+#define DATABASE_HOSTS_MAX 9 /* and electors */
 
 struct host;
 
@@ -26,7 +26,7 @@ enum durability {
 	DURABILITY_ASYNCHRONOUS /* the primary; the others soon */
 };
 
-/* A host with a copy, and a vote on who is the primary. */
+/* A host with a copy, and without `electors` a vote on who is the primary. */
 struct database_copy {
 	const struct host *host; /* never NULL */
 	int64_t delay_ns; /* applies writes so much later; never becomes the primary */
@@ -46,6 +46,10 @@ struct database {
 	enum durability durability;
 	const struct database_copy *copy; /* of.host, in the same order */
 	size_t n_copies;
+	const struct host *const *elector; /* who votes instead of its hosts */
+	size_t n_electors;		   /* 0: its hosts do */
+	const struct network *votes_over;  /* worked out; never NULL with electors */
+	int64_t takeover_ns; /* without a primary, until another one takes writes */
 	struct database_listen listen;
 };
 

@@ -184,6 +184,13 @@ static const struct word durability_word[] = {
     {0},
 };
 
+static const struct hosts_rule elector_rule = {
+    .count = offsetof(struct database, n_electors),
+    .max = DATABASE_HOSTS_MAX,
+    .one_to = "a database has",
+    .what = "electors",
+};
+
 static const struct key database_key[] = {
     {
 	.name = "engine",
@@ -200,6 +207,21 @@ static const struct key database_key[] = {
 	.offset = offsetof(struct database, copy),
 	.many = &copies,
 	.doc = "The hosts with a copy and a vote. The first that may is the primary.",
+    },
+    {
+	.name = "electors",
+	.kind = VALUE_HOSTS,
+	HOSTS_FIELD(struct database, elector, &elector_rule),
+	.doc = "The hosts that vote on the primary, such as those of an etcd, where "
+	       "they are not the ones with a copy.",
+    },
+    {
+	.name = "takeover",
+	.kind = VALUE_DURATION,
+	FIELD(struct database, takeover_ns),
+	.max = 86400 * SEC_NS,
+	.preset = "30s",
+	.doc = "From the failure of the primary until another host takes writes.",
     },
     {
 	.name = "durability",
@@ -272,6 +294,35 @@ check_copies(struct reader *r, const struct yaml *list, const struct database *d
 		    "when it fails, writes end, and what is not in a backup is lost");
 }
 
+/* Copies and electors hear each other over the network of the copies if all are on it,
+ * else over another one that all are on. */
+static void
+settle_votes(struct reader *r, const struct yaml *node, struct database *d)
+{
+	const size_t most = d->of.n_hosts + d->n_electors;
+	const struct host **all = arena_array(r->arena, most, sizeof(*all));
+	size_t n = 0;
+
+	for (size_t i = 0; i < most && all != NULL; i++) {
+		all[n] =
+		    i < d->of.n_hosts ? d->of.host[i] : d->elector[i - d->of.n_hosts];
+		if (host_unclear(all[n++]))
+			return;
+	}
+	if (all == NULL || d->n_electors == 0 || !networks_clear(r))
+		return;
+	d->votes_over = d->of.over;
+	if (d->of.over == NULL || host_list_not_on(all, n, d->of.over) != NULL)
+		d->votes_over = host_list_network(all, n);
+	if (d->votes_over == NULL)
+		diag_hint(
+		    reader_error(r, yaml_get(node, "electors"), "no-shared-network",
+			"the hosts and electors of database \"%s\" are on no "
+			"common network",
+			d->of.name),
+		    "give each of them an address on one network");
+}
+
 static bool
 shares_network(const struct host *a, const struct host *b)
 {
@@ -334,6 +385,7 @@ finish_database(struct reader *r, const struct yaml *node, void *base, uint64_t 
 	collect_hosts(r, list, d);
 	check_copies(r, list, d);
 	replicated_finish(r, node, "database", &d->of);
+	settle_votes(r, node, d);
 	check_listen(r, node, d, "write", &d->listen.write);
 	check_listen(r, node, d, "read", &d->listen.read);
 	check_listen(r, node, d, "split", &d->listen.split);

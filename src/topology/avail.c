@@ -221,6 +221,13 @@ seconds(int64_t measured_ns, const struct floating_ip *f)
 	return (double)measured_ns / (double)SEC_NS;
 }
 
+/* Failures a second. */
+static double
+often(const struct availability_rate *r)
+{
+	return (double)SEC_NS / (double)(r->mtbf_ns + r->mttr_ns);
+}
+
 /* One host at a time has the address; what takes it away happens at its rates. */
 static void
 add_failovers(struct work *w, const struct goal *goal, const struct failover_outage *m,
@@ -241,15 +248,64 @@ add_failovers(struct work *w, const struct goal *goal, const struct failover_out
 	    {AVAIL_PART, m != NULL ? m->part_ns : unknown.part_ns, 2},
 	};
 
-	if (f == NULL || f->n_hosts < 2)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(what); i++) {
-		const struct availability_rate *r = &w->rates->rate[what[i].kind];
-		double a_second =
-		    what[i].n / ((double)(r->mtbf_ns + r->mttr_ns) / (double)SEC_NS);
+	for (size_t i = 0; f != NULL && f->n_hosts > 1 && i < ARRAY_LEN(what); i++) {
+		double a_second = what[i].n * often(&w->rates->rate[what[i].kind]);
 
 		a->moves += a_second * YEAR_S;
 		a->failovers += a_second * seconds(what[i].ns, f);
+	}
+}
+
+/* Failures a second of what takes writes in `d`, if another host takes over from it. */
+static double
+takeovers_of(const struct work *w, const struct database *d)
+{
+	const struct availability_rate *rate = w->rates->rate;
+	const struct host *primary = NULL;
+	size_t may = 0;
+	double sum;
+
+	for (size_t i = 0; i < d->n_copies; i++) {
+		if (!topology_may_lead(d, d->copy[i].host))
+			continue;
+		may++;
+		if (primary == NULL)
+			primary = d->copy[i].host;
+	}
+	if (may < 2)
+		return 0;
+	sum = often(&rate[AVAIL_HOST]) + often(&rate[AVAIL_SERVER]);
+	if (primary->zone != NULL)
+		sum += often(&rate[AVAIL_ZONE]);
+	if (!d->of.over->redundant)
+		sum += often(&rate[AVAIL_LINK]);
+	return sum;
+}
+
+/* While another host takes over there is nobody to write to. */
+static void
+add_takeovers(struct work *w, const struct goal *goal, struct avail *a)
+{
+	const struct cluster *c = w->t->cluster;
+	double most = 0;
+
+	for (size_t i = 0; i < c->n_databases; i++) {
+		const struct database *d = &c->database[i];
+		double a_second, share;
+
+		if (goal->service != NULL
+			? !topology_needs_data(goal->service, &d->of)
+			: goal->role != GOAL_WRITES || goal->database != d)
+			continue;
+		a_second = takeovers_of(w, d);
+		share = a_second * (double)d->takeover_ns / (double)SEC_NS;
+		a->moves += a_second * YEAR_S;
+		a->failovers += share;
+		a->takeovers += share;
+		if (share > most) {
+			most = share;
+			a->database = d;
+		}
 	}
 }
 
@@ -296,6 +352,9 @@ find_twins(const struct cluster *c, struct twins *t)
 
 		add_twin(t, d->host[0]);
 		add_twin(t, d->host[d->n_hosts - 1]);
+		if (c->database[i].n_electors > 0)
+			add_twin(
+			    t, c->database[i].elector[c->database[i].n_electors - 1]);
 	}
 	for (size_t i = 0; i < c->n_volumes; i++)
 		add_twin(t, c->volume[i].of.host[c->volume[i].of.n_hosts - 1]);
@@ -388,6 +447,7 @@ avail_work_out(const struct topology *t, const struct availability_conf *rates,
 		avail[i].down = bdd_unavailability(&w.bdd, w.q);
 		find_dominant(&w, &avail[i]);
 		add_failovers(&w, &t->goal[i].goal, outage, &avail[i]);
+		add_takeovers(&w, &t->goal[i].goal, &avail[i]);
 		arena_free(w.arena);
 	}
 	find_twins(t->cluster, &twins);

@@ -5,7 +5,7 @@
  * Exact for the model (bdd.h): things fail and are repaired independently of one
  * another, at the rates given, in the steady state. To that comes what failovers cost:
  * each failure of what has the floating address at the time is an outage of so many
- * milliseconds.
+ * milliseconds, each of what is the primary of a database one of its `takeover`.
  *
  * The rates carry one digit at best, and so does what comes out: avail_format() prints
  * no more.
@@ -37,6 +37,8 @@ struct avail {
 	double down;			  /* share of time, beyond failovers */
 	double failovers;		  /* share of time that failovers take */
 	double moves;			  /* failovers a year */
+	double takeovers;		  /* what databases have of `failovers` */
+	const struct database *database;  /* the one that has most of it; or NULL */
 	double without_kind[AVAIL_KINDS]; /* `down` if that kind never failed */
 	enum availability_kind kind;	  /* the one that matters most */
 	size_t failure;			  /* and of it this; SIZE_MAX: nothing does */

@@ -4,7 +4,8 @@
  *
  * A database takes writes while most of its hosts hear each other, one of them may be
  * the primary and, if it is synchronous, a second one takes what the first
- * acknowledges. Delayed ones vote and take, and never become the primary.
+ * acknowledges. Delayed ones vote and take, and never become the primary. With
+ * `electors` those vote, and the primary is one that hears them.
  *
  * A volume of two hosts has nobody to ask who was first. Its worst order of failures is
  * looked at: first the wire is cut, which leaves one of them behind, then the other
@@ -45,6 +46,15 @@ topology_needs_data(const struct service *s, const struct replicated *d)
 			return true;
 	}
 	return d->n_services == 0;
+}
+
+struct voters
+topology_voters(const struct database *d)
+{
+	if (d->n_electors > 0)
+		return (struct voters){d->elector, d->n_electors, d->votes_over};
+	return (struct voters){
+	    d->of.host, d->of.n_hosts, d->of.n_hosts > 1 ? d->of.over : NULL};
 }
 
 bool
@@ -139,47 +149,56 @@ push_program(struct build *b, const struct replicated *d, struct seat seat)
 
 /* ---- databases ----------------------------------------------------------------- */
 
-/* Heard by the others, once their network works. */
+/* At work and, if `over` is not NULL, heard by others there, once that works. */
 static void
-push_vote(struct build *b, const struct replicated *d, struct seat seat)
+push_heard(struct build *b, struct seat seat, const struct network *over)
 {
 	uint32_t mark = graph_open(b->g);
 
 	build_push_host(b, seat);
-	if (d->n_hosts > 1)
-		build_push_link(b, seat, d->over);
+	if (over != NULL)
+		build_push_link(b, seat, over);
 	graph_push(b->g, graph_all(b->g, mark));
 }
 
+/* The copy at `seat`, of which the others hear. Where others vote, an asynchronous
+ * one needs nobody else. */
 static void
-push_copy(struct build *b, const struct replicated *d, struct seat seat)
+push_copy(struct build *b, const struct database *d, struct seat seat)
 {
+	const bool alone =
+	    d->of.n_hosts == 1 ||
+	    (d->n_electors > 0 && d->durability == DURABILITY_ASYNCHRONOUS);
 	uint32_t mark = graph_open(b->g);
 
-	push_vote(b, d, seat);
-	push_program(b, d, seat);
+	push_heard(b, seat, alone ? NULL : d->of.over);
+	push_program(b, &d->of, seat);
 	graph_push(b->g, graph_all(b->g, mark));
 }
 
-/* Most of the hosts; for synchronous ones two copies as well. */
+/* Most of those who vote; for synchronous ones two copies as well. */
 static uint32_t
 agreement(struct build *b, const struct database *d)
 {
 	const struct replicated *of = &d->of;
-	uint32_t mark = graph_open(b->g), inner = graph_open(b->g);
+	const struct voters v = topology_voters(d);
+	uint32_t mark = graph_open(b->g), inner = graph_open(b->g), n = 0;
 	struct seat seat;
-	uint32_t n = 0;
 
-	for (size_t i = 0; build_seat_of(b, of->host, of->n_hosts, i, &seat); i++, n++)
-		push_vote(b, of, seat);
+	while (build_seat_of(b, v.host, v.n, n, &seat)) {
+		push_heard(b, seat, v.over);
+		n++;
+	}
 	graph_push(b->g, graph_at_least(b->g, inner, n / 2 + 1));
-	if (n > 1)
-		build_push_network(b, of->over);
+	build_push_network(b, v.over);
+	for (n = 0; build_seat_of(b, of->host, of->n_hosts, n, &seat);)
+		n++;
 	if (n > 1 && d->durability == DURABILITY_SYNCHRONOUS) {
+		build_push_network(b, of->over);
 		inner = graph_open(b->g);
 		for (size_t i = 0; build_seat_of(b, of->host, of->n_hosts, i, &seat);
 		     i++)
-			push_copy(b, of, seat);
+			push_copy(b, d, seat);
 		graph_push(b->g, graph_at_least(b->g, inner, 2));
 	}
 	return graph_all(b->g, mark);
@@ -203,9 +222,10 @@ push_way(struct build *b, const struct replicated *d, struct seat from, struct s
 	build_push_network(b, net);
 }
 
-/* A copy that `from` reaches: any that is not delayed. */
+/* A copy that `from` reaches: any that is not delayed, and to write one that hears who
+ * votes. */
 static uint32_t
-reached(struct build *b, const struct database *d, struct seat from)
+reached(struct build *b, const struct database *d, struct seat from, bool to_write)
 {
 	const struct replicated *of = &d->of;
 	uint32_t mark = graph_open(b->g), inner;
@@ -215,7 +235,9 @@ reached(struct build *b, const struct database *d, struct seat from)
 		if (!topology_may_lead(d, seat.host))
 			continue;
 		inner = graph_open(b->g);
-		push_copy(b, of, seat);
+		push_copy(b, d, seat);
+		if (to_write && d->n_electors > 0)
+			build_push_link(b, seat, d->votes_over);
 		push_way(b, of, from, seat);
 		graph_push(b->g, graph_all(b->g, inner));
 	}
@@ -235,8 +257,8 @@ topology_data_stays(const struct replicated *d, const struct floating_ip *f)
 /* Through floating address `f`. Beside the copies themselves whoever has it passes
  * clients on, and keeps it when it has lost the way unless something makes it leave. */
 static void
-push_floating_way(
-    struct build *b, const struct database *d, const struct floating_ip *f)
+push_floating_way(struct build *b, const struct database *d,
+    const struct floating_ip *f, bool to_write)
 {
 	bool stays = topology_data_stays(&d->of, f);
 	uint32_t any, inner;
@@ -250,23 +272,24 @@ push_floating_way(
 		build_push_link(b, seat, f->network);
 		build_push_part(b, seat, PART_VIP);
 		if (!stays)
-			graph_push(b->g, reached(b, d, seat));
+			graph_push(b->g, reached(b, d, seat, to_write));
 		graph_push(b->g, graph_all(b->g, inner));
 	}
 	graph_push(b->g, graph_any(b->g, any));
 	for (size_t i = 0; stays && build_seat_of(b, f->host, f->n_hosts, i, &seat);
 	     i++)
-		graph_push(b->g, reached(b, d, seat));
+		graph_push(b->g, reached(b, d, seat, to_write));
 }
 
 /* How clients come to a copy. */
 static void
-push_entry(struct build *b, const struct database *d, const struct listen_at *at)
+push_entry(struct build *b, const struct database *d, const struct listen_at *at,
+    bool to_write)
 {
 	struct seat seat = {.host = at->host};
 
 	if (at->fip != NULL) {
-		push_floating_way(b, d, at->fip);
+		push_floating_way(b, d, at->fip, to_write);
 		return;
 	}
 	for (size_t i = 0; at->host != NULL && i < at->host->n_addresses; i++) {
@@ -279,7 +302,7 @@ push_entry(struct build *b, const struct database *d, const struct listen_at *at
 	}
 	if (at->host != NULL)
 		build_push_host(b, seat);
-	graph_push(b->g, reached(b, d, seat));
+	graph_push(b->g, reached(b, d, seat, to_write));
 }
 
 static const struct listen_at *
@@ -296,7 +319,7 @@ writes(struct build *b, const struct database *d)
 	uint32_t mark = graph_open(b->g);
 
 	graph_push(b->g, agreement(b, d));
-	push_entry(b, d, write_at(d));
+	push_entry(b, d, write_at(d), true);
 	return graph_all(b->g, mark);
 }
 
@@ -306,7 +329,7 @@ reads(struct build *b, const struct database *d)
 {
 	uint32_t mark = graph_open(b->g);
 
-	push_entry(b, d, &d->listen.read);
+	push_entry(b, d, &d->listen.read, false);
 	return graph_all(b->g, mark);
 }
 
@@ -358,7 +381,7 @@ volume_node(struct build *b, const struct replicated *d)
 	mark = graph_open(b->g);
 	inner = graph_open(b->g);
 	for (size_t i = 0; build_seat_of(b, d->host, d->n_hosts, i, &seat); i++)
-		push_vote(b, d, seat);
+		push_heard(b, seat, d->over);
 	graph_push(b->g, graph_at_least(b->g, inner, n / 2 + 1));
 	build_push_network(b, d->over);
 	return graph_all(b->g, mark);

@@ -96,30 +96,94 @@ cause_no_leader(struct drafts *d, const struct database *db, const struct failur
 	return true;
 }
 
-/* Half of the votes or more. */
-static bool
-cause_no_majority(struct drafts *d, const struct replicated *r, const struct failure *f,
+/* Hosts whose votes `f` takes away. */
+static size_t
+votes_taken(const struct failure *f, const struct voters *v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->n; i++)
+		n += f->kind == AVAIL_LINK
+			 ? f->host == v->host[i] && f->network == v->over
+			 : cause_takes_host(f, v->host[i]);
+	return n;
+}
+
+/* One or two votes are no majority without each other. */
+static void
+too_few_votes(struct drafts *d, const struct replicated *r, const struct voters *v,
     struct cause *out)
 {
-	size_t taken = taken_by(f, r, takes_vote), left = r->n_hosts - taken;
+	const bool electors = v->host != r->host;
 
-	if (taken == 0 || left >= r->n_hosts / 2 + 1)
-		return false;
-	if (r->n_hosts == 2 && taken == 1) {
-		cause_put(out, N217, r->place, r->name);
-		out->reason = draft_text(d,
-		    "one of the two hosts of %s is no majority: it may not go on "
-		    "without the other, which may have gone on as well",
-		    r->name);
+	cause_put(out, N217, r->place, r->name);
+	if (v->n == 1) {
+		out->reason = draft_text(d, "%s alone votes on the primary of %s",
+		    v->host[0]->name, r->name);
 		out->change = draft_text(
-		    d, "add a third host to %s; a delayed one is enough", r->name);
+		    d, "give %s three electors, or none: then its hosts vote", r->name);
+		return;
+	}
+	out->reason = draft_text(d,
+	    "one of the two %s of %s is no majority: it may not go on without the "
+	    "other, "
+	    "which may have gone on as well",
+	    electors ? "electors" : "hosts", r->name);
+	out->change =
+	    electors ? draft_text(d, "add a third elector to %s", r->name)
+		     : draft_text(d, "add a third host to %s; a delayed one is enough",
+			   r->name);
+}
+
+/* Half of the votes of `v` or more. */
+static bool
+cause_no_majority(struct drafts *d, const struct replicated *r, const struct voters *v,
+    const struct failure *f, struct cause *out)
+{
+	size_t taken = votes_taken(f, v), left = v->n - taken;
+	const char *what = v->host != r->host ? "electors" : "hosts";
+
+	if (taken == 0 || left >= v->n / 2 + 1)
+		return false;
+	if (v->n <= 2 && taken == 1) {
+		too_few_votes(d, r, v, out);
 		return true;
 	}
 	cause_put(out, N218, r->place, r->name);
-	out->reason = draft_text(d, "%zu of %zu hosts of %s are in zone %s", taken,
-	    r->n_hosts, r->name, zone_name(f));
-	out->change = left == 0 || r->n_hosts < 3 ? "spread them over three zones"
-						  : "move one of them to a third zone";
+	out->reason = draft_text(d, "%zu of %zu %s of %s are in zone %s", taken, v->n,
+	    what, r->name, zone_name(f));
+	out->change = left == 0 || v->n < 3 ? "spread them over three zones"
+					    : "move one of them to a third zone";
+	return true;
+}
+
+/* Others vote, and fewer than two copies are left to acknowledge. */
+static bool
+cause_no_second(struct drafts *d, const struct database *db, const struct failure *f,
+    struct cause *out)
+{
+	const struct replicated *r = &db->of;
+	size_t taken = taken_by(f, r, takes_copy);
+
+	if (db->durability != DURABILITY_SYNCHRONOUS || taken == 0 ||
+	    r->n_hosts - taken >= 2)
+		return false;
+	cause_put(out, N224, r->place, r->name);
+	if (r->n_hosts == 2) {
+		out->reason = draft_text(d,
+		    "%s is synchronous and has two copies: none acknowledges without "
+		    "the other",
+		    r->name);
+		out->change = draft_text(d,
+		    "add a third host to %s, which may be delayed, or say durability: "
+		    "asynchronous if the last writes may be lost",
+		    r->name);
+	} else {
+		out->reason = draft_text(d,
+		    "%s is synchronous, and %zu of its %zu copies are in zone %s",
+		    r->name, taken, r->n_hosts, zone_name(f));
+		out->change = "move one of them to another zone";
+	}
 	return true;
 }
 
@@ -184,9 +248,11 @@ cause_at_database(struct drafts *d, const struct database *db, const struct fail
 	const struct database_listen *l = &db->listen;
 	const struct listen_at *at =
 	    l->write.fip == NULL && l->write.host == NULL ? &l->split : &l->write;
+	const struct voters v = topology_voters(db);
 
 	return cause_one_copy(d, &db->of, f, out) || cause_no_leader(d, db, f, out) ||
-	       cause_no_majority(d, &db->of, f, out) ||
+	       cause_no_majority(d, &db->of, &v, f, out) ||
+	       cause_no_second(d, db, f, out) ||
 	       cause_at_listen(d, &db->of, at, f, out);
 }
 
@@ -195,9 +261,11 @@ static bool
 cause_at_volume(struct drafts *d, const struct replicated *r, const struct failure *f,
     struct cause *out)
 {
+	const struct voters v = {r->host, r->n_hosts, r->over};
+
 	if (cause_all_copies(d, r, f, out))
 		return true;
-	return r->n_hosts > 2 && cause_no_majority(d, r, f, out);
+	return r->n_hosts > 2 && cause_no_majority(d, r, &v, f, out);
 }
 
 bool

@@ -48,7 +48,7 @@
 	    "A certificate that somebody must think of before it ends.")            \
 	X(N216, "one-copy", "Data of which there is one copy.")                     \
 	X(N217, "two-votes",                                                        \
-	    "Two hosts of a database are no majority without each other.")          \
+	    "One or two votes of a database are no majority without each other.")   \
 	X(N218, "votes-in-one-zone",                                                \
 	    "One zone has so many hosts of the data that the rest may not go on.")  \
 	X(N219, "cannot-take-over",                                                 \
@@ -59,6 +59,8 @@
 	X(N222, "address-misses-host",                                              \
 	    "A host may become the primary, and cannot have the address.")          \
 	X(N223, "circle", "A server that is its own service.")                      \
+	X(N224, "no-second-copy",                                                   \
+	    "A synchronous database takes no writes with one copy left.")           \
 	X(N301, "two-hosts", "Two hosts cannot tell a dead peer from a cut wire.")  \
 	X(N302, "heartbeat-path",                                                   \
 	    "The heartbeat has one path, shared with the traffic.")                 \

@@ -98,6 +98,14 @@ bool topology_needs_data(const struct service *s, const struct replicated *d);
 /* True if a database or the console is reached at `f`. */
 bool topology_data_listens(const struct cluster *c, const struct floating_ip *f);
 
+/* Who votes on the primary of `d`, and over what; NULL: there is only one. */
+struct voters {
+	const struct host *const *host;
+	size_t n;
+	const struct network *over;
+};
+struct voters topology_voters(const struct database *d);
+
 /* True if `h` may be the primary of `d`. */
 bool topology_may_lead(const struct database *d, const struct host *h);
 

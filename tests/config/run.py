@@ -210,6 +210,27 @@ def rates():
         check(answer.returncode == 2 and answer.stderr, f"spof {options}: exit {answer.returncode}")
 
 
+def takeovers():
+    """What a database's takeover takes is in the answer of whoever needs its writes, and named."""
+    text = (ROOT / "examples/databases.yaml").read_text()
+    told = {}
+    for time in ("30s", "1h", "0s"):
+        file = text.replace("    engine: postgresql\n", f"    engine: postgresql\n    takeover: {time}\n")
+        result = json.loads(nines("spof", "--json", "-", stdin=file).stdout)
+        told[time] = {(g["what"], g["name"]): g["availability"]["takeovers"]
+                      for g in result["goals"] if g["availability"]}
+        said = nines("spof", "-", stdin=file).stdout
+        check((f"each takeover of orders {time}" in said) == (time != "0s"), f"takeover {time}: {said}")
+    for goal in (("service", "site"), ("database", "orders")):
+        check(60 <= told["1h"][goal] / told["30s"][goal] <= 240, f"takeovers: {told}")  # of one digit each
+        check(told["0s"][goal] == 0, f"takeovers: {told}")
+    check(told["1h"][("reads of database", "orders")] == 0, f"reads wait for no primary: {told}")
+    alone = text.replace("hosts: [db1, db2, {at: db3, delay: 1h}]", 
+                         "hosts: [db1, {at: db2, delay: 1h}, {at: db3, delay: 1h}]")
+    said = nines("spof", "-", stdin=alone).stdout
+    check("N219" in said and "takeover" not in said, f"nobody takes over: {said}")
+
+
 def certificates():
     """When each service's certificates end; those of two services on one day are one finding."""
     file = """cluster: shop
@@ -348,6 +369,7 @@ def main():
     drill_words()
     vpn_folder()
     rates()
+    takeovers()
     certificates()
     terse()
     pictures()

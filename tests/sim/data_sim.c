@@ -75,8 +75,9 @@ put_hosts(struct sim *s, unsigned least, unsigned most, unsigned from)
 	return taken;
 }
 
+/* `beside`: the hosts on the second network. */
 static void
-put_database(struct sim *s, bool listen)
+put_database(struct sim *s, bool listen, unsigned beside)
 {
 	unsigned n = 1 + rng_below(&s->rng, HOSTS), leader = rng_below(&s->rng, n);
 
@@ -87,6 +88,12 @@ put_database(struct sim *s, bool listen)
 		    i > 0 ? ", " : "", i);
 	sbuf_printf(&s->text, "], durability: %s",
 	    one_in(s, 2) ? "synchronous" : "asynchronous");
+	if ((~beside & ((1U << n) - 1)) == 0 && one_in(s, 2))
+		sbuf_puts(&s->text, ", over: side");
+	if (one_in(s, 2)) {
+		sbuf_puts(&s->text, ", electors: ");
+		(void)put_hosts(s, 1, HOSTS, one_in(s, 2) ? beside : ~0U);
+	}
 	if (listen)
 		sbuf_printf(&s->text, ", listen: {write: %s:1, read: %s:2}",
 		    one_in(s, 3) ? "h0" : "vip", one_in(s, 3) ? "h1" : "vip");
@@ -120,7 +127,7 @@ put_file(struct sim *s)
 	    one_in(s, 2) ? "" : ", check: {ping: 10.0.0.200}");
 	(void)put_hosts(s, 1, HOSTS, beside);
 	sbuf_puts(&s->text, "}\n");
-	put_database(s, !one_in(s, 3));
+	put_database(s, !one_in(s, 3), beside);
 	sbuf_puts(&s->text, "volumes:\n  v: {size: 1GiB, hosts: ");
 	(void)put_hosts(s, 2, 3, ~0U);
 	sbuf_printf(&s->text, "}\nconsole: %s:81\n", one_in(s, 3) ? "h2" : "page");
@@ -170,13 +177,49 @@ heard(const struct sim *s, const struct replicated *r, const struct host *h)
 	return r->n_hosts == 1 ? host_up(s, h) : on_net(s, h, r->over);
 }
 
+/* Whoever votes elsewhere lets an asynchronous primary do without other copies. */
 static bool
-takes(const struct sim *s, const struct replicated *r, const struct host *h)
+takes(const struct sim *s, const struct database *d, const struct host *h)
 {
-	bool vote =
-	    host_up(s, h) && (r->n_hosts == 1 || !is_down(s, AVAIL_LINK, h, r->over));
+	bool alone = d->of.n_hosts == 1 ||
+		     (d->n_electors > 0 && d->durability == DURABILITY_ASYNCHRONOUS);
 
-	return vote && !is_down(s, AVAIL_SERVER, h, r);
+	return host_up(s, h) && (alone || !is_down(s, AVAIL_LINK, h, d->of.over)) &&
+	       !is_down(s, AVAIL_SERVER, h, &d->of);
+}
+
+/* All hosts and electors have an address on `net`. */
+static bool
+all_on(const struct database *d, const struct network *net)
+{
+	for (size_t i = 0; i < d->of.n_hosts; i++) {
+		if (host_address_on(d->of.host[i], net) == NULL)
+			return false;
+	}
+	for (size_t i = 0; i < d->n_electors; i++) {
+		if (host_address_on(d->elector[i], net) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Over what copies and electors hear each other. */
+static const struct network *
+votes_over(const struct sim *s, const struct database *d)
+{
+	return all_on(d, d->of.over) ? d->of.over : &s->c->network[0];
+}
+
+static size_t
+votes_of(const struct sim *s, const struct database *d)
+{
+	size_t votes = 0;
+
+	for (size_t i = 0; i < d->n_electors; i++)
+		votes += on_net(s, d->elector[i], votes_over(s, d));
+	for (size_t i = 0; i < d->of.n_hosts && d->n_electors == 0; i++)
+		votes += heard(s, &d->of, d->of.host[i]);
+	return votes;
 }
 
 /* Whoever is at `from` gets to the copy at `to`: over the network of the copies if both
@@ -196,12 +239,16 @@ passes(const struct sim *s, const struct replicated *r, const struct host *from,
 
 /* A copy that is not late, seen from `from`; NULL: from where clients are. */
 static bool
-copy_there(const struct sim *s, const struct database *d, const struct host *from)
+copy_there(const struct sim *s, const struct database *d, const struct host *from,
+    bool to_write)
 {
 	for (size_t i = 0; i < d->n_copies; i++) {
 		const struct host *h = d->copy[i].host;
 
-		if (d->copy[i].delay_ns == 0 && takes(s, &d->of, h) &&
+		if (to_write && d->n_electors > 0 &&
+		    is_down(s, AVAIL_LINK, h, votes_over(s, d)))
+			continue;
+		if (d->copy[i].delay_ns == 0 && takes(s, d, h) &&
 		    (from != NULL ? passes(s, &d->of, from, h)
 				  : on_net(s, h, &s->c->network[0])))
 			return true;
@@ -210,7 +257,8 @@ copy_there(const struct sim *s, const struct database *d, const struct host *fro
 }
 
 static bool
-through(const struct sim *s, const struct database *d, const struct floating_ip *f)
+through(const struct sim *s, const struct database *d, const struct floating_ip *f,
+    bool to_write)
 {
 	bool stranger = false, served = false, lost = false;
 
@@ -224,7 +272,7 @@ through(const struct sim *s, const struct database *d, const struct floating_ip 
 	for (size_t i = 0; i < f->n_hosts; i++) {
 		const struct host *h = f->host[i];
 		bool has = on_net(s, h, f->network) && !is_down(s, AVAIL_PART, h, NULL);
-		bool way = copy_there(s, d, h);
+		bool way = copy_there(s, d, h, to_write);
 
 		/* an address that stays is where it is, whoever else would do */
 		served = served ||
@@ -235,30 +283,30 @@ through(const struct sim *s, const struct database *d, const struct floating_ip 
 }
 
 static bool
-reached(const struct sim *s, const struct database *d, const struct listen_at *at)
+reached(const struct sim *s, const struct database *d, const struct listen_at *at,
+    bool to_write)
 {
 	if (at->fip != NULL)
-		return through(s, d, at->fip);
+		return through(s, d, at->fip, to_write);
 	if (at->host != NULL)
 		return on_net(s, at->host, &s->c->network[0]) &&
-		       copy_there(s, d, at->host);
-	return copy_there(s, d, NULL);
+		       copy_there(s, d, at->host, to_write);
+	return copy_there(s, d, NULL, to_write);
 }
 
 static bool
 writes_go_on(const struct sim *s, const struct database *d)
 {
-	size_t votes = 0, copies = 0, n = d->of.n_hosts;
+	size_t copies = 0, n = d->of.n_hosts;
 
-	for (size_t i = 0; i < n; i++) {
-		votes += heard(s, &d->of, d->of.host[i]);
-		copies += takes(s, &d->of, d->of.host[i]);
-	}
-	if (2 * votes <= n)
+	for (size_t i = 0; i < n; i++)
+		copies += takes(s, d, d->of.host[i]);
+	if (2 * votes_of(s, d) <= (d->n_electors > 0 ? d->n_electors : n))
 		return false;
-	if (n > 1 && d->durability == DURABILITY_SYNCHRONOUS && copies < 2)
+	if (n > 1 && d->durability == DURABILITY_SYNCHRONOUS &&
+	    (copies < 2 || is_down(s, AVAIL_NETWORK, d->of.over, NULL)))
 		return false;
-	return reached(s, d, &d->listen.write);
+	return reached(s, d, &d->listen.write, true);
 }
 
 static bool
@@ -311,7 +359,7 @@ goes_on(const struct sim *s, const struct goal *g)
 	case GOAL_WRITES:
 		return writes_go_on(s, g->database);
 	case GOAL_READS:
-		return reached(s, g->database, &g->database->listen.read);
+		return reached(s, g->database, &g->database->listen.read, false);
 	case GOAL_COPIES:
 		return any_up(s, g->data);
 	case GOAL_VOLUME:

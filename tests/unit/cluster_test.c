@@ -525,9 +525,10 @@ test_vpn(void **state)
 	cluster_unref(c);
 }
 
-#define DATA                                                                        \
-	"databases:\n  orders: {engine: postgresql, hosts: [web1, 10.0.0.22, {at: " \
-	"lb1, delay: 1h}], listen: www:5432, needed_by: site}\n"
+#define DATA                                                                         \
+	"databases:\n  orders: {engine: postgresql, hosts: [web1, 10.0.0.22, {at: "  \
+	"lb1, delay: 1h}], listen: www:5432, needed_by: site, electors: [lb1, lb2, " \
+	"web1], takeover: 10s}\n"
 
 static void
 test_databases(void **state)
@@ -553,12 +554,17 @@ test_databases(void **state)
 	assert_int_equal(d->of.n_services, 1);
 	assert_ptr_equal(d->of.service[0], cluster_service(c, "site"));
 	assert_int_equal(d->of.must_survive, SURVIVE_HOST);
+	assert_int_equal(d->n_electors, 3);
+	assert_ptr_equal(d->elector[1], cluster_host(c, "lb2"));
+	assert_ptr_equal(d->votes_over, &c->network[0]);
+	assert_int_equal(d->takeover_ns, 10 * SEC_NS);
 	cluster_unref(c);
 	assert_change(PAIR, PAIR DATA, "database orders added");
 	assert_change(PAIR DATA,
 	    PAIR "databases:\n  orders: {engine: mariadb, hosts: [web1, web2], "
 		 "durability: asynchronous}\n",
-	    "database orders changed (engine, hosts, durability, listen, needed_by)");
+	    "database orders changed (engine, hosts, electors, takeover, durability, "
+	    "listen, needed_by)");
 }
 
 #define VOLUME(keys) "volumes:\n  v: {size: 1GiB, hosts: [web1, web2]" keys "}\n"
