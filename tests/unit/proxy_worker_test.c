@@ -28,11 +28,11 @@
 
 /* A server: answers each request with its letter, "/hang" never. */
 struct backend {
-	int listener;
+	int listener, holder; /* of the port, for as long as the test lasts */
 	uint16_t port;
 	char letter;
 	pthread_t thread;
-	atomic_bool end;
+	atomic_bool end, hangs;
 	atomic_int answered, busy, most;
 	int think_ms;
 };
@@ -48,7 +48,7 @@ struct lab {
 };
 
 static int
-listen_on(struct ip_endpoint *at)
+bind_to(struct ip_endpoint *at)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = ip_to_sockaddr(at, &ss);
@@ -59,10 +59,18 @@ listen_on(struct ip_endpoint *at)
 	assert_int_equal(
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
-	assert_int_equal(listen(fd, 128), 0);
 	len = sizeof(ss);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
 	*at = ip_from_sockaddr(&ss);
+	return fd;
+}
+
+static int
+listen_on(struct ip_endpoint *at)
+{
+	int fd = bind_to(at);
+
+	assert_int_equal(listen(fd, 128), 0);
 	return fd;
 }
 
@@ -79,6 +87,8 @@ answer(struct backend *s, int fd, const char *request)
 		atomic_store(&s->most, now);
 	if (s->think_ms > 0)
 		(void)poll(NULL, 0, s->think_ms);
+	while (atomic_load(&s->hangs) && !atomic_load(&s->end))
+		(void)poll(NULL, 0, 1);
 	(void)snprintf(text, sizeof(text),
 	    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%c", s->letter);
 	atomic_fetch_sub(&s->busy, 1);
@@ -138,6 +148,8 @@ start_server(struct backend *s, char letter)
 	assert_int_equal(ip_parse(&at.ip, "127.0.0.1"), 0);
 	memset(s, 0, sizeof(*s));
 	s->letter = letter;
+	/* Nobody else may have the port when the server is gone. */
+	s->holder = bind_to(&at);
 	s->listener = listen_on(&at);
 	s->port = at.port;
 	assert_int_equal(pthread_create(&s->thread, NULL, run_server, s), 0);
@@ -235,8 +247,10 @@ close_lab(struct lab *l)
 		lsock_unref(l->sock[w]);
 	gen_unref(l->gen);
 	cluster_unref(l->cluster);
-	end_server(&l->server[0]);
-	end_server(&l->server[1]);
+	for (size_t i = 0; i < ARRAY_LEN(l->server); i++) {
+		end_server(&l->server[i]);
+		(void)close(l->server[i].holder);
+	}
 	(void)close(l->notify);
 }
 
@@ -386,7 +400,7 @@ test_rescues_from_a_hung_server(void **state)
 	v->server[1] = SERVER_DOWN;
 	show(&l, v);
 	assert_int_equal(once(&l, "/"), 'a');
-	l.server[0].think_ms = 300; /* seen by requests to come: hangs long enough */
+	atomic_store(&l.server[0].hangs, true);
 	fd = client(&l);
 	ask(fd, "/");
 	while (atomic_load(&l.server[0].busy) == 0)
@@ -396,6 +410,7 @@ test_rescues_from_a_hung_server(void **state)
 	v->server[1] = SERVER_UP;
 	show(&l, v);
 	assert_int_equal(hear(fd, &last), 'b');
+	atomic_store(&l.server[0].hangs, false);
 	(void)close(fd);
 	close_lab(&l);
 }

@@ -127,7 +127,7 @@ test_addresses(void **state)
 	/* It goes by itself when nobody renews it. */
 	f.ip = address(texts[0]);
 	assert_int_equal(netlink_addr_set(nl, lo.index, &f.ip, 1), 0);
-	for (unsigned i = 0; i < 500 && find(nl, &f.ip).n > 0; i++)
+	for (unsigned i = 0; i < 3000 && find(nl, &f.ip).n > 0; i++)
 		(void)usleep(10000);
 	assert_int_equal(find(nl, &f.ip).n, 0);
 	netlink_close(nl);
