@@ -8,6 +8,7 @@ All addresses are on the namespace's loopback. Scripted servers are threads of t
 with sockets made inside the namespace; real ones (nginx, haproxy) are processes there.
 """
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import threading
 import kit
 from kit import DEADLINE, NINES, run, until
 
+NUMBERS = itertools.count()  # of labs: several are there at a time
 CLIENT, LB = "10.9.0.9", "10.9.0.1"
 WEB = {"web1": "10.9.0.11", "web2": "10.9.0.12", "web3": "10.9.0.13"}
 HEAD = f"""cluster: t
@@ -258,7 +260,7 @@ def self_signed(folder):
 
 class Lab:
     def __init__(self, folder):
-        self.name = f"proxy-{os.getpid()}-{id(self) & 0xffff:x}"
+        self.name = f"proxy-{os.getpid()}-{next(NUMBERS)}"
         self.folder = str(folder)
         self.run_dir = os.path.join(self.folder, "run")
         self.file = os.path.join(self.folder, "cluster.yaml")

@@ -405,9 +405,10 @@ def test_host_that_is_served_no_more(lab):
     lab.file.write_text(text.replace("for: fw1", "for: []"), encoding="utf-8")
     lab.nines("fw1", "reload")
     until(lambda: not lab.json("fw1", "nexthop", "show"), "no next hop of ours")
-    assert "lookup 110" not in lab.ip("fw1", "rule", "show")
+    until(lambda: "lookup 110" not in lab.ip("fw1", "rule", "show"), "no rule of ours")
     until(lambda: not any(k.startswith("gateway") for k in lab.facts("fw1")), "no fact")
-    assert lab.at("fw1", "cat", "/proc/sys/net/ipv4/fib_multipath_hash_policy") == "0\n"
+    until(lambda: lab.at("fw1", "cat", "/proc/sys/net/ipv4/fib_multipath_hash_policy") == "0\n",
+          "what was before")
     lab.write()
     lab.nines("fw1", "reload")
     lab.ready()

@@ -37,6 +37,13 @@ SERVICES = """
     trusted: 10.9.0.9
     accept_proxy: true
     deny: [192.0.2.66]
+  late:
+    listen: lb1:91
+    check: none
+    servers: ["web1:8080"]
+    trusted: 10.9.0.9
+    accept_proxy: true
+    deny: [192.0.2.66]
     timeouts: {head: 1s}
   strange:
     {listen: "lb1:89", check: none, servers: ["web1:8080"], trusted: 10.1.1.1, accept_proxy: true}
@@ -168,7 +175,7 @@ def test_proxy_header(lab, head, client):
     V2 + b"\x31\x11\0\x0c" + bytes(12), V2 + b"\x21\x11\0\x04" + bytes(4), b"PROXY"])
 def test_bad_proxy_header(lab, head):
     """Nothing of it, or too late: closed; what is denied is told so."""
-    stream = lab.connect(88)
+    stream = lab.connect(91)
     stream.send(head + (GET.encode() if b"2.66" in head or head == v2("192.0.2.66") else b""))
     try:
         rest = stream.rest()

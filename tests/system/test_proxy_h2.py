@@ -26,7 +26,8 @@ SERVICES = """
     servers: ["web1:8080"]
     check: none
     http2: true
-    timeouts: {head: 1s, idle: 1s, server: 1s, body: 1s}
+    timeouts: {head: 1s, idle: 1s, body: 1s}
+  unread: {listen: "lb1:88", servers: ["web1:8080"], check: none, http2: true, timeouts: {server: 3s}}
   few:    {listen: "lb1:85", servers: ["web1:8080"], check: none, http2: true, max_streams: 2}
   logged: {listen: "lb1:86", servers: ["web1:8080"], check: none, http2: true, log: full}
   safe: {listen: "lb1:443", servers: ["web1:8080"], check: none, tls: DIR/site.pem}
@@ -488,7 +489,7 @@ def test_time_outs(lab, h2):
     stuck = h2(84)
     n = stuck.ask(request("POST", "/", ("content-length", "3")), end=False)
     assert stuck.answer(n).status == 408
-    unread = h2(84, settings=[(h2wire.INITIAL_WINDOW, 0)])
+    unread = h2(88, settings=[(h2wire.INITIAL_WINDOW, 0)])
     n = unread.ask(request())
     unread.end()
     assert unread.answers[n].status == 200 and not unread.answers[n].ended
