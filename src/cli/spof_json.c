@@ -244,6 +244,29 @@ spof_json(const struct spof *s, struct sbuf *out)
 
 /* ---- SARIF --------------------------------------------------------------------- */
 
+/* The file as a reference (RFC 3986): a relative one must not look like a scheme. */
+static void
+put_reference(struct sbuf *out, const char *path)
+{
+	const char *colon = strchr(path, ':'), *slash = strchr(path, '/');
+
+	sbuf_puts(out, "\"");
+	if (*path == '/')
+		sbuf_puts(out, "file://");
+	else if (colon != NULL && (slash == NULL || colon < slash))
+		sbuf_puts(out, "./");
+	for (const char *p = path; *p != '\0'; p++) {
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+			     (*p >= '0' && *p <= '9') || strchr("-._~/:", *p) != NULL;
+
+		if (plain)
+			sbuf_put(out, p, 1);
+		else
+			sbuf_printf(out, "%%%02X", (unsigned)(unsigned char)*p);
+	}
+	sbuf_puts(out, "\"");
+}
+
 static void
 put_rules(struct sbuf *out)
 {
@@ -275,9 +298,9 @@ put_result(const struct spof *s, const struct finding *f, struct sbuf *out)
 	put_member(out, "level", level_name[f->level]);
 	sbuf_puts(out, ",\"message\":{");
 	put_member(out, "text", sbuf_text(&text));
-	sbuf_puts(
-	    out, "},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{");
-	put_member(out, "uri", s->file);
+	sbuf_puts(out,
+	    "},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":");
+	put_reference(out, s->file);
 	sbuf_printf(out,
 	    "},\"region\":{\"startLine\":%u,\"startColumn\":%u,\"endColumn\":%u}}}]}",
 	    f->place.line > 0 ? f->place.line : 1,

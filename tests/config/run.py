@@ -18,6 +18,8 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 
+import sarif
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 NINES = str(pathlib.Path(sys.argv[1]).resolve())
@@ -330,9 +332,27 @@ def weak(path):
     check(said and said.groups() in found, f"examples/{path.name}: finds {found}")
     errors = any(f[1] == "error" for f in found)
     check(answer.returncode == (1 if errors else 0), f"examples/{path.name}: exit {answer.returncode}")
-    sarif = json.loads(nines("spof", "--sarif", str(path)).stdout)
-    check([r["ruleId"] for r in sarif["runs"][0]["results"]] == [f[0] for f in found],
+    log = json.loads(nines("spof", "--sarif", str(path)).stdout)
+    check([r["ruleId"] for r in log["runs"][0]["results"]] == [f[0] for f in found],
           f"examples/{path.name}: SARIF says something else")
+    check(not sarif.faults(log), f"examples/{path.name}: SARIF: {sarif.faults(log)}")
+
+
+def sarif_places():
+    """The file is named as a reference: no character that is not for one, no scheme of its own."""
+    text = (ROOT / "examples/broken-one-server.yaml").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, said in (("plain.yaml", "plain.yaml"), ("a b%41?#.yaml", "a%20b%2541%3F%23.yaml"),
+                           ("\u00e9.yaml", "%C3%A9.yaml"), ("x:y.yaml", "./x:y.yaml")):
+            (pathlib.Path(folder) / name).write_text(text)
+            for given, wanted in ((name, said), (f"{folder}/{name}", f"file://{folder}/{said.removeprefix('./')}")):
+                answer = subprocess.run([NINES, "spof", "--sarif", given], cwd=folder, check=False,
+                                        capture_output=True, text=True)
+                log = json.loads(answer.stdout)
+                places = {location["physicalLocation"]["artifactLocation"]["uri"]
+                          for result in log["runs"][0]["results"] for location in result["locations"]}
+                check(places == {wanted}, f"SARIF of {given}: {places}")
+                check(not sarif.faults(log), f"SARIF of {given}: {sarif.faults(log)}")
 
 
 def manual():
@@ -370,6 +390,7 @@ def main():
     vpn_folder()
     rates()
     takeovers()
+    sarif_places()
     certificates()
     terse()
     pictures()
