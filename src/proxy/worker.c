@@ -355,8 +355,10 @@ worker_turn(struct worker *w)
 	expire(w);
 	run_ready(w);
 	lanes_flush(w);
-	if (w->h2 != NULL)
+	if (w->h2 != NULL) {
 		h2_flush(w);
+		h2_trunks_flush(w);
+	}
 }
 
 static void

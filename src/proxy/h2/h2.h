@@ -63,8 +63,10 @@ void h2_trunks_leave(struct upstream *up);
 /* Frees those that have ended; nobody refers to them any more. */
 void h2_trunks_bury(struct worker *w);
 
-/* At the end of a turn: sends what has come together. Only if w->h2 is there. */
+/* At the end of a turn: sends what has come together, to clients; then to servers, what
+ * those have read of them as well. Only if w->h2 is there. */
 void h2_flush(struct worker *w);
+void h2_trunks_flush(struct worker *w);
 bool h2_busy(const struct worker *w);	  /* something has come together again */
 void h2_worker_free(struct h2_worker *h); /* NULL is fine */
 

@@ -9,16 +9,15 @@
 
 #include "proxy/client.h"
 #include "proxy/counters.h"
-#include "proxy/h2/h2_trunk.h"
+#include "proxy/h2/h2_stream.h"
 #include "proxy/request/http.h"
 #include "proxy/servers/service.h"
 #include "proxy/worker_inside.h"
 
-#define CONNECTION_WINDOW                                                  \
-	(1 << 20)	 /* request bodies that wait, all streams together \
-			  */
-#define READS	   4	 /* of one connection in one turn */
-#define FRAME_ROOM 17408 /* a frame with its header, and something */
+#define CONNECTION_WINDOW                                           \
+	(1 << 20) /* request bodies that wait, all streams together \
+		   */
+#define READS 4	  /* of one connection in one turn */
 
 /* What a client may make us do for nothing. Browsers that leave a page reset a hundred
  * streams at once; a client that reads answers earns what it needs for that. */
@@ -282,31 +281,18 @@ on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header,
 	return r;
 }
 
-int
-h2_worker_init(struct worker *w)
+/* What it needs before its first session. 0 or -ENOMEM. */
+static int
+prepare(struct worker *w)
 {
-	struct h2_worker *hw = calloc(1, sizeof(*hw));
 	nghttp2_session_callbacks *cb;
 
-	if (hw == NULL)
+	if (w->h2 == NULL && h2_worker_init(w) != 0)
 		return -ENOMEM;
-	h2_memory_init(&hw->memory);
-	list_init(&hw->dirty);
-	list_init(&hw->free);
-	list_init(&hw->dirty_trunks);
-	list_init(&hw->ended_trunks);
-	list_init(&hw->free_places);
-	if (nghttp2_session_callbacks_new(&hw->callbacks) != 0 ||
-	    nghttp2_option_new(&hw->option) != 0) {
-		h2_worker_free(hw);
+	if (w->h2->callbacks != NULL)
+		return 0;
+	if (nghttp2_session_callbacks_new(&cb) != 0)
 		return -ENOMEM;
-	}
-	hw->trunk_callbacks = h2_trunk_callbacks();
-	if (hw->trunk_callbacks == NULL) {
-		h2_worker_free(hw);
-		return -ENOMEM;
-	}
-	cb = hw->callbacks;
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
@@ -315,31 +301,8 @@ h2_worker_init(struct worker *w)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
-	/* Windows follow what servers take, not what has arrived. */
-	nghttp2_option_set_no_auto_window_update(hw->option, 1);
-	nghttp2_option_set_no_closed_streams(hw->option, 1);
-	w->h2 = hw;
+	w->h2->callbacks = cb;
 	return 0;
-}
-
-void
-h2_worker_free(struct h2_worker *h)
-{
-	if (h == NULL)
-		return;
-	LIST_EACH(n, tmp, &h->free)
-	{
-		free(CONTAINER(n, struct h2_stream, link));
-	}
-	LIST_EACH(n, tmp, &h->free_places)
-	{
-		free(CONTAINER(n, struct h2_place, link));
-	}
-	nghttp2_session_callbacks_del(h->callbacks);
-	nghttp2_session_callbacks_del(h->trunk_callbacks);
-	nghttp2_option_del(h->option);
-	h2_memory_done(&h->memory);
-	free(h);
 }
 
 /*
@@ -405,7 +368,7 @@ h2_start(struct worker *w, struct client *c)
 {
 	struct h2_session *h;
 
-	if (w->h2 == NULL && h2_worker_init(w) != 0) {
+	if (prepare(w) != 0) {
 		client_close(w, c);
 		return;
 	}
@@ -457,24 +420,6 @@ farewell(struct h2_session *h)
 
 	h2_close(w, c);
 	http_linger(w, c);
-}
-
-int
-h2_collect(nghttp2_session *ng, struct buf *b)
-{
-	const uint8_t *p;
-	ssize_t n;
-
-	while (b->cap - b->len >= FRAME_ROOM) {
-		n = nghttp2_session_mem_send(ng, &p);
-		if (n < 0 || (size_t)n > b->cap - b->len)
-			return -EIO;
-		if (n == 0)
-			return 0;
-		memcpy(b->data + b->len, p, (size_t)n);
-		b->len += (uint32_t)n;
-	}
-	return 0;
 }
 
 /* What the socket does not take waits in h->out. False: it takes no more. */
@@ -536,14 +481,6 @@ h2_flush(struct worker *w)
 		list_remove(&h->link);
 		flush(h);
 	}
-	h2_trunks_flush(w);
-}
-
-bool
-h2_busy(const struct worker *w)
-{
-	return w->h2 != NULL &&
-	       (!list_empty(&w->h2->dirty) || !list_empty(&w->h2->dirty_trunks));
 }
 
 void

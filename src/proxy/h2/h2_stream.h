@@ -62,9 +62,9 @@ struct h2_session {
 };
 
 struct h2_worker {
-	nghttp2_session_callbacks *callbacks;
+	nghttp2_session_callbacks *callbacks; /* NULL: there was no session yet */
 	nghttp2_option *option;
-	nghttp2_session_callbacks *trunk_callbacks;
+	nghttp2_session_callbacks *trunk_callbacks; /* the same */
 	struct h2_memory memory;
 	struct list dirty; /* sessions that may have something to send */
 	struct list free;  /* streams */
@@ -92,11 +92,12 @@ void h2_stream_data(struct h2_stream *st, const uint8_t *p, size_t len);
 /* Something that was in `out` has been framed. */
 void h2_stream_drained(struct h2_stream *st);
 
-/* h2_session.c */
+/* h2_worker.c */
 int h2_worker_init(struct worker *w) MUST_CHECK; /* 0 or -ENOMEM */
 /* Gathers frames behind what `b` has until it is full or there are no more. 0 or -EIO:
  * nghttp2 cannot go on. */
 int h2_collect(nghttp2_session *ng, struct buf *b) MUST_CHECK;
+/* h2_session.c */
 void h2_dirty(struct h2_session *h);
 void h2_spend(struct h2_session *h, struct h2_budget *b);
 

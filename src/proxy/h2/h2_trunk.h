@@ -16,6 +16,8 @@
 #include "proxy/h2/h2_stream.h"
 #include "proxy/wheel.h"
 
+#define H2_LOOK_NS (250 * MS_NS) /* at one that has requests */
+
 struct h2_trunk {
 	struct side s;	   /* the connection */
 	struct list link;  /* upstream->trunks, or h2_worker->ended_trunks */
@@ -68,9 +70,10 @@ void h2_place_abandon(struct h2_place *p, int error);
 extern const struct transport h2_place_transport;
 
 /* h2_trunk.c */
-nghttp2_session_callbacks *h2_trunk_callbacks(void);
-void h2_trunks_flush(struct worker *w);
 void h2_trunk_dirty(struct h2_trunk *t);
+/* What it takes at a time. Before the server has said so, what it said last. */
+unsigned h2_trunk_room(const struct h2_trunk *t);
+/* h2_trunk_run.c */
 /* Speaks HTTP/2 on what is connected. 0, -EPROTO or -ENOMEM. */
 int h2_trunk_begin(struct h2_trunk *t) MUST_CHECK;
 
