@@ -54,6 +54,7 @@ struct sample {
 	size_t n;
 	uint64_t worker[WORKERS_MAX]; /* requests of services */
 	unsigned n_workers;
+	json_t *present; /* labels of what the file names; NULL: nobody says */
 };
 
 static struct row *
@@ -69,6 +70,7 @@ find_row(struct sample *s, const char *label)
 	return NULL;
 }
 
+/* NULL: what the label names is gone, or there is no room. */
 static struct row *
 need_row(struct sample *s, const char *label, bool server)
 {
@@ -76,6 +78,8 @@ need_row(struct sample *s, const char *label, bool server)
 
 	if (r != NULL || s->n == ROWS_MAX)
 		return r;
+	if (s->present != NULL && json_object_get(s->present, label) == NULL)
+		return NULL;
 	r = &s->row[s->n++];
 	*r = (struct row){.server = server};
 	(void)snprintf(r->label, sizeof(r->label), "%s", label);
@@ -105,6 +109,49 @@ add(void *arg, const char *name, const char *label, unsigned writer, const char 
 	}
 }
 
+/* "server SITE WEB" is a fact about counters "service=SITE server=WEB". */
+static void
+note_present(json_t *present, const char *key)
+{
+	char label[STATS_LABEL_LEN];
+	const char *service, *server;
+
+	if (strncmp(key, "server ", strlen("server ")) != 0)
+		return;
+	service = key + strlen("server ");
+	server = strchr(service, ' ');
+	if (server == NULL)
+		return;
+	(void)snprintf(
+	    label, sizeof(label), "service=%.*s", (int)(server - service), service);
+	(void)json_object_set_new(present, label, json_true());
+	(void)snprintf(label, sizeof(label), "service=%.*s server=%s",
+	    (int)(server - service), service, server + 1);
+	(void)json_object_set_new(present, label, json_true());
+}
+
+/* Counters outlive what they count; facts do not. NULL: nobody answers. */
+static json_t *
+ask_present(const char *run_dir)
+{
+	char status[] = "status", *words[] = {status};
+	json_t *answer, *present, *fact;
+	size_t i;
+
+	if (control_ask(run_dir, 1, words, &answer) != 0)
+		return NULL;
+	present = json_object();
+	json_array_foreach(json_object_get(answer, "facts"), i, fact)
+	{
+		const char *key = json_string_value(json_object_get(fact, "key"));
+
+		if (key != NULL)
+			note_present(present, key);
+	}
+	json_decref(answer);
+	return present;
+}
+
 /* False: there are no counters. */
 static bool
 take_sample(struct sample *s, const char *run_dir)
@@ -115,8 +162,11 @@ take_sample(struct sample *s, const char *run_dir)
 	*s = (struct sample){.row = row};
 	if (stats == NULL)
 		return false;
+	s->present = ask_present(run_dir);
 	stats_each(stats, add, s);
 	stats_close(stats);
+	json_decref(s->present);
+	s->present = NULL;
 	return true;
 }
 

@@ -566,3 +566,11 @@ def test_top(lab):
     assert rows["site", "web1:8080"]["requests_per_second"] > whole / 3
     assert [line.split()[0] for line in table.splitlines()[1:4]] == \
         ["site", "web1:8080", "web2:8080"]
+    # What the file names no more is gone, though its counters are kept.
+    lab.write('  site: {listen: "lb1:80", servers: ["web2:8080"]}\n')
+    lab.order("reload")
+    until(lambda: not lab.fact("server site web1:8080"), "web1 is forgotten")
+    answer = json.loads(run(NINES, "top", "--once", "--json", "--run-dir", lab.run_dir))
+    assert [(r["service"], r.get("server")) for r in answer["rows"]] == [
+        ("site", None), ("site", "web2:8080")]
+    assert "web1:8080" in run(NINES, "status", "--json", "--run-dir", lab.run_dir)
