@@ -12,6 +12,7 @@
 #include "proxy/http1/http1_sense.h"
 #include "proxy/meter.h"
 #include "proxy/proxy_accept_wire.h"
+#include "proxy/request_log.h"
 #include "proxy/servers/service.h"
 #include "proxy/worker_inside.h"
 
@@ -44,31 +45,43 @@ within_rate(struct worker *w, struct client *c, const struct ip *ip)
 
 /* ---- connections --------------------------------------------------------------- */
 
+/* Before anything was asked, and without an answer: its line in the log is all that
+ * tells why. */
+static void
+turn_away(struct worker *w, struct client *c, const char *why)
+{
+	count(c->service->counter, SVC_REFUSED);
+	log_begin(w, c);
+	log_end(w, c, why);
+	client_close(w, c);
+}
+
 /* Who it comes from is known now. */
 static void
 start(struct worker *w, struct client *c)
 {
 	const struct guard_conf *g = &c->service->conf->guard;
 	struct meter *m = c->service->meter;
-	bool ok = true;
+	const char *why = NULL;
 
 	c->source = c->from.ip;
-	if (g->any && c->tcp)
-		ok = welcome(g, &c->from.ip) && within_rate(w, c, &c->from.ip);
+	if (g->any && c->tcp && !welcome(g, &c->from.ip))
+		why = "refused-address";
+	else if (g->any && c->tcp && !within_rate(w, c, &c->from.ip))
+		why = "refused-rate";
 	/* A proxy in front has the connections of all its clients. */
-	if (ok && g->connections > 0 && m != NULL &&
+	if (why == NULL && g->connections > 0 && m != NULL &&
 	    !within(&g->trusted, &c->from.ip)) {
 		c->counted_as = meter_source(&c->from.ip);
-		ok = meter_open(m, c->counted_as, g->connections);
-		if (ok)
+		if (meter_open(m, c->counted_as, g->connections))
 			c->meter = meter_ref(m);
+		else
+			why = "refused-connections";
 	}
-	if (ok) {
+	if (why == NULL)
 		client_start(w, c);
-		return;
-	}
-	count(c->service->counter, SVC_REFUSED);
-	client_close(w, c);
+	else
+		turn_away(w, c, why);
 }
 
 void

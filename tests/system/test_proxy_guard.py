@@ -17,9 +17,11 @@ SERVICES = """
   open:   {listen: "lb1:80", check: none, servers: ["web1:8080"], max_body: 1000}
   closed: {listen: "lb1:81", check: none, servers: ["web1:8080"], deny: 10.9.0.9}
   others: {listen: "lb1:82", check: none, servers: ["web1:8080"], allow: [10.8.0.0/16]}
-  tcp:    {listen: "lb1:83", mode: tcp, check: none, servers: ["web1:8080"], deny: main}
+  tcp:    {listen: "lb1:83", mode: tcp, check: none, servers: ["web1:8080"], deny: main, log: full}
+  often:  {listen: "lb1:92", mode: tcp, check: none, servers: ["web1:8080"],
+           rate: {requests: 1/h, burst: 1}, log: full}
   slow:   {listen: "lb1:84", check: none, servers: ["web1:8080"], rate: {requests: 1/h, burst: 3}}
-  few:    {listen: "lb1:85", check: none, servers: ["web1:8080"], rate: {connections: 2}}
+  few:    {listen: "lb1:85", check: none, servers: ["web1:8080"], rate: {connections: 2}, log: full}
   front:
     listen: lb1:86
     check: none
@@ -60,6 +62,13 @@ def lab(tmp_path_factory):
         yield made
 
 
+def assert_logged(lab, service, end):
+    """A connection that was closed before it asked for anything leaves a line all the same."""
+    until(lambda: re.search(f" access service={service} client={CLIENT}:.* end={end}$",
+                            lab.log(), re.M),
+          f"a line with end={end}")
+
+
 def test_lists(lab):
     assert lab.get(80)[0].status == 200
     assert lab.get(81)[0].status == 403
@@ -67,6 +76,7 @@ def test_lists(lab):
     stream = lab.connect(83)
     assert stream.at_end()
     stream.close()
+    assert_logged(lab, "tcp", "refused-address")
 
 
 def test_rate(lab):
@@ -74,6 +84,11 @@ def test_rate(lab):
     got = [lab.get(84)[0].status for _ in range(6)]
     assert got == [200] * 3 + [429] * 3
     assert lab.get(84)[0]["retry-after"] == "3600"
+    assert served(lab.get(92))["field"]["host"]
+    stream = lab.connect(92)
+    assert stream.at_end()
+    stream.close()
+    assert_logged(lab, "often", "refused-rate")
 
 
 def test_connections(lab):
@@ -83,6 +98,7 @@ def test_connections(lab):
         assert stream.answer()[0].status == 200
     third = lab.connect(85)
     assert third.at_end()
+    assert_logged(lab, "few", "refused-connections")
     first.close()
 
     def served():

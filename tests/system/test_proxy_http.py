@@ -461,13 +461,18 @@ BAD_ANSWERS = {
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "status": b"HTTP/1.1 999 x\r\nContent-Length: 0\r\n\r\n",
     "long head": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40000,
+    "many fields": b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 200 + b"\r\n",
 }
+BAD_ANSWERS_SAY = {"fold": b"malformed: a field line is folded", "half a head": b"malformed: its head breaks off",
+                   "long head": b"too long: 32 KiB and 128 fields are taken",
+                   "many fields": b"too long: 32 KiB and 128 fields are taken"}
 
 
 @pytest.mark.parametrize("what", BAD_ANSWERS)
 def test_malformed_answer(lab, raw, what):
     raw(once(BAD_ANSWERS[what]))
-    assert lab.get(86)[0].status == 502
+    head, page = lab.get(86)
+    assert head.status == 502 and BAD_ANSWERS_SAY.get(what, b"malformed: ") in page
 
 
 def test_bytes_after_an_answer_are_nobodys(lab, raw):

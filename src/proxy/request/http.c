@@ -11,6 +11,7 @@
 #include "proxy/request/http.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -529,12 +530,25 @@ answer(struct worker *w, struct client *c, struct buf *b)
 	}
 }
 
+/* `e`: what is wrong with its head; HTTP1_OK: it breaks off. */
 static void
-bad_answer(struct worker *w, struct client *c)
+bad_answer(struct worker *w, struct client *c, enum http1_error e)
 {
+	char why[160];
+
 	count(c->peer->up->counter, SRV_ERRORS);
 	care_failed(w, c->peer->up);
-	http_refuse(w, c, 502, "the server's answer is malformed");
+	if (e == HTTP1_LONG_HEAD)
+		(void)snprintf(why, sizeof(why),
+		    "the head of the server's answer is too long: %d KiB and %d fields "
+		    "are taken",
+		    HTTP1_HEAD_MAX / 1024, HTTP1_FIELDS_MAX);
+	else
+		(void)snprintf(why, sizeof(why), "the server's answer is malformed: %s",
+		    e == HTTP1_OK ? "its head breaks off" : http1_reason(e)->text);
+	c->status = 502;
+	log_end(w, c, e == HTTP1_LONG_HEAD ? "answer-too-long" : "answer-malformed");
+	http_refuse(w, c, 502, why);
 }
 
 /* The server's bytes before the body. */
@@ -562,7 +576,8 @@ await_answer(struct worker *w, struct client *c)
 				continue;
 		}
 		if (r != 0 || (w->head.status == 101 && !c->upgrade)) {
-			bad_answer(w, c);
+			bad_answer(
+			    w, c, r == -EBADMSG ? w->head.error : HTTP1_BAD_LINE);
 			return;
 		}
 		if (w->head.status >= 200 || w->head.status == 101) {
@@ -573,7 +588,8 @@ await_answer(struct worker *w, struct client *c)
 			return;
 	}
 	if (s->in != NULL && (s->eof || s->failed))
-		bad_answer(w, c); /* half a head: it did something, ask nobody else */
+		/* Half a head: it did something, ask nobody else. */
+		bad_answer(w, c, HTTP1_OK);
 	else if (s->failed || s->broken)
 		client_lost_server(w, c, s->error);
 	else if (s->eof)
