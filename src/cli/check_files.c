@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/plural.h"
+
 #define SOON_DAYS 30
 
 static int
@@ -34,7 +36,7 @@ check_expiry(const struct service *s, const char *path, const X509 *cert,
 	else if (days < SOON_DAYS)
 		(void)diag_add(diags, DIAG_WARNING, "certificate-expires",
 		    s->place.line, s->place.column, "%s expires in %d day%s", path,
-		    days, days == 1 ? "" : "s");
+		    days, plural((uint64_t)days));
 }
 
 /* What a load balancer would say of the pair at its start, or at a reload. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/plural.h"
 #include "base/sbuf.h"
 #include "cli/check_ciphers.h"
 #include "cli/check_files.h"
@@ -60,12 +61,6 @@ print(FILE *f, struct sbuf *out)
 	ok = fflush(f) == 0 && ok;
 	sbuf_done(out);
 	return ok;
-}
-
-static const char *
-plural(size_t n)
-{
-	return n == 1 ? "" : "s";
 }
 
 /* "FILE: ok (2 hosts, 1 floating IP, 1 service, 3 servers)" */

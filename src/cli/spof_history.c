@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mono.h"
+#include "base/plural.h"
 #include "cli/history.h"
 #include "cli/source.h"
 #include "cli/spof.h"
@@ -65,8 +66,8 @@ spof_history_text(const struct spof *s, struct sbuf *out)
 		put_time((double)rate->mtbf_ns / (double)SEC_NS, out);
 		sbuf_puts(out, ", back after ");
 		put_time((double)rate->mttr_ns / (double)SEC_NS, out);
-		sbuf_printf(out, ": %u outage%s in ", seen->outages,
-		    seen->outages == 1 ? "" : "s");
+		sbuf_printf(
+		    out, ": %u outage%s in ", seen->outages, plural(seen->outages));
 		put_time(seen->watched_s, out);
 		sbuf_puts(out, " of watching\n");
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plural.h"
 #include "cli/spof.h"
 #include "config/units.h"
 #include "topology/picture.h"
@@ -173,7 +174,7 @@ put_certificates(const struct spof *s, size_t goal, struct sbuf *out)
 
 		if (c->service == service && c->days_left >= 0)
 			sbuf_printf(out, "  ends with %s on %s, in %d day%s\n", c->file,
-			    c->until, c->days_left, c->days_left == 1 ? "" : "s");
+			    c->until, c->days_left, plural((uint64_t)c->days_left));
 		else if (c->service == service)
 			sbuf_printf(out, "  ended with %s on %s\n", c->file, c->until);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mono.h"
+#include "base/plural.h"
 #include "config/host_list.h"
 #include "config/reader.h"
 #include "config/sections.h"
@@ -156,7 +157,8 @@ read_priority(struct reader *r, const struct yaml *node, void *base)
 		read_value(r, &item_key, item, &list[i]);
 	if (n != f->n_hosts && f->n_hosts > 0)
 		(void)reader_error(r, node, "priority-count",
-		    "%zu priorities for %zu hosts", n, f->n_hosts);
+		    "%zu priorit%s for %zu host%s", n, n == 1 ? "y" : "ies", f->n_hosts,
+		    plural(f->n_hosts));
 	for (size_t i = 1; i < n && i < f->n_hosts; i++) {
 		if (list[i] == 0 || list[i] < list[i - 1])
 			continue;

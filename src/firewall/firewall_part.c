@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/plural.h"
 #include "firewall/firewall.h"
 #include "firewall/firewall_core.h"
 #include "firewall/firewall_store.h"
@@ -164,9 +165,9 @@ publish(const struct firewall *f)
 		before = confirmed(f) != NULL ? f->before.rules.count[RULES_HOST] : 0;
 		if (before > 0)
 			part_publish(f->part, FACT_KEY,
-			    "down not confirmed: the %zu rules before hold; `nines "
-			    "firewall on` tries again",
-			    before);
+			    "down not confirmed: what was there before holds (%zu "
+			    "rule%s); `nines firewall on` tries again",
+			    before, plural(before));
 		else
 			part_publish(f->part, FACT_KEY,
 			    "down not confirmed: this host accepts everything; `nines "

@@ -53,9 +53,9 @@ report_up(struct world *w)
 {
 	bool ready = wait_ready(w);
 
-	(void)printf("%zu hosts are up as nines-%s-*; logs and run directories are in "
-		     "%s\n",
-	    w->n_hosts, w->name, w->dir);
+	(void)printf(
+	    "%zu host%s up as nines-%s-*; logs and run directories are in %s\n",
+	    w->n_hosts, w->n_hosts == 1 ? " is" : "s are", w->name, w->dir);
 	if (!ready)
 		(void)fprintf(stderr,
 		    "nines lab: not every part is up after %d s: see the logs\n",
@@ -155,8 +155,10 @@ execute(struct request *r)
 static void
 print_ns(void *arg, const char *ns)
 {
+	int n = netns_signal(ns, 0, NULL, 0);
+
 	(void)arg;
-	(void)printf("%-32s %d processes\n", ns, netns_signal(ns, 0, NULL, 0));
+	(void)printf("%-32s %d process%s\n", ns, n, n == 1 ? "" : "es");
 }
 
 static int

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/plural.h"
 #include "lab/drill.h"
 #include "lab/rules.h"
 #include "lab/schedule.h"
@@ -321,8 +322,8 @@ fails_with(void *arg, const bool *keep)
 
 	for (size_t i = 0; i < g->n; i++)
 		n += keep[i];
-	(void)fprintf(stderr, "%s%zu of %zu failures: does it still happen?\n",
-	    isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "", n, g->n);
+	(void)fprintf(stderr, "%s%zu of %zu failure%s: does it still happen?\n",
+	    isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "", n, g->n, plural(g->n));
 	return play(g, keep);
 }
 
@@ -357,12 +358,12 @@ play_and_shrink(struct game *g)
 	if (isatty(STDERR_FILENO) != 0)
 		(void)fputs("\r\033[K", stderr);
 	if (err == 0) {
-		(void)printf("%zu failures in %.0f s, seed %" PRId64
+		(void)printf("%zu failure%s in %.0f s, seed %" PRId64
 			     ": every rule held; clients were not served for %.0f ms "
 			     "in all; %" PRIu64 " writes were acknowledged, and each "
 			     "is in one journal, once\n",
-		    g->n, (double)mono_sub(probe_clock(), from) / 1e9, g->d->seed,
-		    (double)sum.outage_ns / 1e6, g->writes);
+		    g->n, plural(g->n), (double)mono_sub(probe_clock(), from) / 1e9,
+		    g->d->seed, (double)sum.outage_ns / 1e6, g->writes);
 		return 0;
 	}
 	(void)snprintf(broken, sizeof(broken), "%s", g->broken);

@@ -8,6 +8,8 @@
 
 #include "lab/report.h"
 
+#include "base/plural.h"
+
 #define STORY_MAX 64
 
 static double
@@ -209,7 +211,7 @@ report_table(const struct drill_report *r, FILE *f, bool colour)
 		(void)fprintf(f,
 		    "~ this machine stood still in %zu round%s (the prober itself did "
 		    "not run): measure again\n",
-		    doubtful, doubtful == 1 ? "" : "s");
+		    doubtful, plural(doubtful));
 	report_writes(r, f);
 }
 
@@ -306,11 +308,12 @@ report_story_text(
 	for (size_t i = 0; i < n; i++)
 		(void)fprintf(f, "  %+10.1f ms  %s\n", ms(m[i].at_ns), m[i].text);
 	(void)fprintf(f,
-	    "  slowest answer %.1f ms; %llu requests on kept connections, "
+	    "  slowest answer %.1f ms; %llu request%s on kept connections, "
 	    "%llu failed\n",
 	    (double)round->phase[0].probes.slowest_us / 1e3,
 	    (unsigned long long)round->phase[0].load.requests +
 		round->phase[1].load.requests,
+	    plural(round->phase[0].load.requests + round->phase[1].load.requests),
 	    (unsigned long long)round->phase[0].load.failures +
 		round->phase[1].load.failures);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/plural.h"
 #include "lab/report.h"
 
 const char *
@@ -92,9 +93,11 @@ report_conclude(const struct drill_report *r, FILE *f)
 			worst = g.outage.max;
 	}
 	(void)fprintf(f,
-	    "%zu failures: %zu ended the service, %zu were survived, with an outage of "
-	    "at most %.0f ms\n",
-	    failures, ended, failures - ended - idle, worst);
+	    "%zu failure%s: %zu ended the service, %zu %s survived, with an outage of "
+	    "at "
+	    "most %.0f ms\n",
+	    failures, plural(failures), ended, failures - ended - idle,
+	    failures - ended - idle == 1 ? "was" : "were", worst);
 	if (idle > 0)
 		(void)fprintf(f, "%zu could not be played\n", idle);
 	if (unknown > 0)

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/plural.h"
 #include "topology/causes.h"
 
 #define SOON_DAYS   30
@@ -52,9 +53,9 @@ advise_backups(struct drafts *d, const struct service *s, const struct server_gr
 		else if (!topology_backups_count(s, g, needs))
 			draft_say(d, FINDING_WARNING, N204, AT(server),
 			    draft_text(d,
-				"backup %s joins too late: %s needs %u servers, "
+				"backup %s joins too late: %s needs %u server%s, "
 				"backups wait until fewer are left",
-				server->name, s->name, needs),
+				server->name, s->name, needs, plural(needs)),
 			    "say backup_below: 100%, so that it joins when one of the "
 			    "others is gone");
 	}
@@ -331,7 +332,7 @@ advise_certificate(struct drafts *d, const struct certificate *c)
 	cause.reason = c->days_left < 0
 			   ? draft_text(d, "%s has ended", c->file)
 			   : draft_text(d, "%s ends in %d day%s", c->file, c->days_left,
-				 c->days_left == 1 ? "" : "s");
+				 plural((uint64_t)c->days_left));
 	draft =
 	    draft_add(d, &cause, c->days_left < 0 ? FINDING_ERROR : FINDING_WARNING);
 	for (size_t i = 0; i < d->t->n_goals && draft != NULL; i++) {

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plural.h"
+
 #define TEXT_MAX 1024
 
 const char *
@@ -524,9 +526,9 @@ cause_of_loss(struct drafts *d, const struct goal *goal, struct cause *out)
 		return;
 	}
 	out->reason = draft_text(d,
-	    "%s is down: it needs %u servers, of those that it has "
-	    "%zu count",
-	    s->name, s->needs, n.all);
+	    "%s is down: it needs %u server%s, of those that it has "
+	    "%zu count%s",
+	    s->name, s->needs, plural(s->needs), n.all, n.all == 1 ? "s" : "");
 	out->change = "add servers, or say a smaller \"needs\"; backups count with "
 		      "backup_below: 100%, those of weight 0 never";
 }

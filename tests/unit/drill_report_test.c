@@ -213,7 +213,7 @@ test_conclusion(void **state)
 	    "and none of them was carried out twice\n");
 	report.n = 4;
 	conclusion_is(&report,
-	    "2 failures: 1 ended the service, 1 were survived, with an outage of at "
+	    "2 failures: 1 ended the service, 1 was survived, with an outage of at "
 	    "most 0 ms\n"
 	    "1 went wrong\n"
 	    "of 200 writes that were acknowledged 1 are lost; 2 writes were carried "
