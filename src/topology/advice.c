@@ -61,6 +61,26 @@ advise_backups(struct drafts *d, const struct service *s, const struct server_gr
 	}
 }
 
+/* What answers there need not be what clients are sent to. */
+static void
+advise_check_port(struct drafts *d, const struct service *s)
+{
+	for (size_t i = 0; i < s->n_servers && s->check.port != 0; i++) {
+		if (s->server[i].unix_path == NULL &&
+		    s->server[i].at.port == s->check.port)
+			continue;
+		draft_say(d, FINDING_NOTE, N212, AT(s),
+		    draft_text(d,
+			"the check of %s asks port %u, clients are sent to %s: if "
+			"another program answers there, one that is dead stays in "
+			"rotation",
+			s->name, s->check.port, s->server[i].name),
+		    "leave out the port of the check, unless it is the same program "
+		    "that answers there");
+		return;
+	}
+}
+
 static void
 advise_service(struct drafts *d, const struct service *s)
 {
@@ -74,6 +94,7 @@ advise_service(struct drafts *d, const struct service *s)
 		cause_of_circle(d, s, &s->server[i], &cause);
 		(void)draft_add(d, &cause, FINDING_WARNING);
 	}
+	advise_check_port(d, s);
 	if (s->mode == MODE_HTTP && s->check.type == CHECK_TCP)
 		draft_say(d, FINDING_NOTE, N212, AT(s),
 		    draft_text(d,

@@ -338,9 +338,12 @@ find_twins(const struct cluster *c, struct twins *t)
 			const struct server_group *g = &c->service[i].group[k];
 
 			for (size_t n = g->n_servers; n > 0; n--) {
-				if (g->server[n - 1].host == NULL)
+				const struct host *h =
+				    topology_server_host(c, &g->server[n - 1]);
+
+				if (h == NULL)
 					continue;
-				add_twin(t, g->server[n - 1].host);
+				add_twin(t, h);
 				break;
 			}
 		}

@@ -31,6 +31,7 @@ struct build {
 	uint32_t *external;		       /* what each needs; 0: not built yet */
 	struct build_certificate *certificate; /* by file; each once */
 	size_t n_certificates;
+	uint32_t *inner; /* what each service needs from inside; 0: not built yet */
 	/* By t->first_server: */
 	uint32_t *server_base; /* what a server needs but for the way to it */
 	uint32_t *twin_base;
@@ -83,7 +84,10 @@ uint32_t build_failure(struct build *b, struct failure f, const char *name);
 void build_certificates(struct build *b);
 void build_push_certificates(struct build *b, const struct service *s);
 
-/* circles.c: which servers are of no use. */
+/* What load balancers that are in already need of `s`, databases and volumes aside. */
+uint32_t build_inner(struct build *b, const struct service *s);
+
+/* circles.c: which servers are of no use, and which are other services. */
 void build_circles(struct build *b);
 
 /* Those that are found later; the node. */

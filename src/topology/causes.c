@@ -262,24 +262,28 @@ cause_on_the_way(struct drafts *d, const struct failure *f, struct cause *out)
 	       cause_at_routers(d, f, &gateway, out);
 }
 
+static bool cause_of_service(struct drafts *d, const struct service *s,
+    const struct failure *f, struct cause *out);
+
 /* ---- servers ------------------------------------------------------------------- */
 
 static bool
 takes_server(
     const struct drafts *d, const struct failure *f, const struct server *server)
 {
+	const struct host *h = topology_server_host(d->t->cluster, server);
 	char address[IP_STR_LEN];
 
 	if (f->kind == AVAIL_SERVER)
 		return f->server == server;
 	if (f->kind == AVAIL_LINK)
-		return server->host == f->host &&
+		return h == f->host &&
 		       topology_network_of(d->t->cluster, server) == f->network;
 	if (f->kind == AVAIL_OUTSIDE)
-		return server->host == NULL && server->unix_path == NULL &&
+		return h == NULL && server->unix_path == NULL &&
 		       strcmp(strchr(f->name, ' ') + 1,
 			   ip_format(&server->at.ip, address)) == 0;
-	return server->host != NULL && cause_takes_host(f, server->host);
+	return h != NULL && cause_takes_host(f, h);
 }
 
 struct strength {
@@ -382,6 +386,20 @@ cause_at_servers(struct drafts *d, const struct service *s, const struct failure
 	return false;
 }
 
+/* Of a service that is a server of `s`. */
+static bool
+cause_at_inner(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	for (size_t i = 0; i < s->n_servers; i++) {
+		const struct service *inner = topology_inner(d->t, s, &s->server[i]);
+
+		if (inner != NULL && cause_of_service(d, inner, f, out))
+			return true;
+	}
+	return false;
+}
+
 /* ---- what others run ----------------------------------------------------------- */
 
 /* Is `place` gone when `f` has happened? */
@@ -451,6 +469,14 @@ cause_at_external(struct drafts *d, const struct service *s, const struct failur
 
 /* ---- whatever else ------------------------------------------------------------- */
 
+static bool
+cause_of_service(struct drafts *d, const struct service *s, const struct failure *f,
+    struct cause *out)
+{
+	return cause_at_entry(d, s, f, out) || cause_at_external(d, s, f, out) ||
+	       cause_at_servers(d, s, f, out) || cause_at_inner(d, s, f, out);
+}
+
 static void
 cause_by_kind(struct drafts *d, const struct goal *goal, const struct failure *f,
     struct cause *out)
@@ -489,9 +515,7 @@ cause_of(struct drafts *d, const struct goal *goal, const struct failure *f,
 	}
 	if (f->kind != AVAIL_NETWORK) {
 		if (goal->service != NULL &&
-		    (cause_at_entry(d, goal->service, f, out) ||
-			cause_at_external(d, goal->service, f, out) ||
-			cause_at_servers(d, goal->service, f, out) ||
+		    (cause_of_service(d, goal->service, f, out) ||
 			cause_at_data(d, goal->service, f, out)))
 			return;
 		if (cause_of_data(d, goal, f, out))

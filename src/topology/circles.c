@@ -6,6 +6,8 @@
  * Such a server passes its check while another one works, and is up for as long as it
  * is of no use. A server counts if somebody who is no service of this file can be
  * reached through it without passing the service again.
+ *
+ * A server that is another service, and does not lead back, needs all that one needs.
  */
 #include <string.h>
 
@@ -22,50 +24,76 @@ service_at(const struct cluster *c, const struct server *server)
 	return NULL;
 }
 
-/* Whether somebody else than a service is reached through `next` without passing what
- * is marked in `seen`. `list` has room for all services. */
-static bool
-serves(const struct cluster *c, const struct service *next, bool *seen,
-    const struct service **list)
-{
-	size_t n = 0;
+/* What is reached through a service. */
+struct reach {
+	bool *seen; /* of each service */
+	const struct service **list;
+	size_t n;
+	bool others; /* and somebody who is no service */
+};
 
-	if (!seen[next->index])
-		list[n++] = next;
-	seen[next->index] = true;
-	for (size_t at = 0; at < n; at++) {
-		for (size_t i = 0; i < list[at]->n_servers; i++) {
-			next = service_at(c, &list[at]->server[i]);
+static void
+reach_service(struct reach *r, const struct service *s)
+{
+	if (!r->seen[s->index])
+		r->list[r->n++] = s;
+	r->seen[s->index] = true;
+}
+
+/* From `first` on, without passing `not`. */
+static void
+follow(const struct cluster *c, const struct service *first, const struct service * not,
+    struct reach *r)
+{
+	r->n = 0;
+	r->others = false;
+	memset(r->seen, 0, c->n_services * sizeof(*r->seen));
+	reach_service(r, first);
+	for (size_t at = 0; at < r->n; at++) {
+		const struct service *s = r->list[at];
+
+		for (size_t i = 0; i < s->n_servers && s != not ; i++) {
+			const struct service *next = service_at(c, &s->server[i]);
+
 			if (next == NULL)
-				return true;
-			if (!seen[next->index])
-				list[n++] = next;
-			seen[next->index] = true;
+				r->others = true;
+			else
+				reach_service(r, next);
 		}
 	}
-	return false;
 }
 
 void
 build_circles(struct build *b)
 {
+	struct topology *t = b->t;
 	const struct cluster *c = b->c;
-	const struct service **list =
-	    arena_array(b->t->arena, c->n_services + 1, sizeof(struct service *));
-	bool *seen = arena_array(b->t->arena, c->n_services + 1, sizeof(*seen));
+	struct reach r = {
+	    .seen = arena_array(t->arena, c->n_services + 1, sizeof(*r.seen)),
+	    .list = arena_array(t->arena, c->n_services + 1, sizeof(struct service *))};
 
-	for (size_t i = 0; i < c->n_services && list != NULL && seen != NULL; i++) {
+	for (size_t i = 0; i < c->n_services && r.seen != NULL && r.list != NULL; i++) {
 		const struct service *s = &c->service[i];
 
 		for (size_t k = 0; k < s->n_servers; k++) {
 			const struct service *at = service_at(c, &s->server[k]);
 
-			memset(seen, 0, c->n_services * sizeof(*seen));
-			seen[i] = true;
-			b->t->circle[b->t->first_server[i] + k] =
-			    at != NULL && !serves(c, at, seen, list);
+			if (at == NULL)
+				continue;
+			follow(c, at, s, &r);
+			if (!r.others)
+				t->circle[t->first_server[i] + k] = true;
+			else if (!r.seen[i])
+				t->inner[t->first_server[i] + k] = at;
 		}
 	}
+}
+
+const struct service *
+topology_inner(
+    const struct topology *t, const struct service *s, const struct server *server)
+{
+	return t->inner[t->first_server[s->index] + (size_t)(server - s->server)];
 }
 
 bool

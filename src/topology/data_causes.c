@@ -152,8 +152,11 @@ cause_no_majority(struct drafts *d, const struct replicated *r, const struct vot
 	cause_put(out, N218, r->place, r->name);
 	out->reason = draft_text(d, "%zu of %zu %s of %s are in zone %s", taken, v->n,
 	    what, r->name, zone_name(f));
-	out->change = left == 0 || v->n < 3 ? "spread them over three zones"
-					    : "move one of them to a third zone";
+	/* Of four votes three must be left: as many as of three, and harder to spread.
+	 */
+	out->change = v->n == 4 ? "let three vote, in three zones: say electors"
+		      : left == 0 || v->n < 3 ? "spread them over three zones"
+					      : "move one of them to a third zone";
 	return true;
 }
 

@@ -139,12 +139,22 @@ topology_backups_count(
 	return s->balancing.backup_full || (below > 1 ? below : 1) >= needs;
 }
 
+const struct host *
+topology_server_host(const struct cluster *c, const struct server *server)
+{
+	if (server->host != NULL || server->unix_path != NULL)
+		return server->host;
+	return cluster_host_by_address(c, &server->at.ip, 1);
+}
+
 const struct network *
 topology_network_of(const struct cluster *c, const struct server *server)
 {
-	if (server->host != NULL) {
-		for (size_t i = 0; i < server->host->n_addresses; i++) {
-			const struct host_address *a = &server->host->address[i];
+	const struct host *h = topology_server_host(c, server);
+
+	if (h != NULL) {
+		for (size_t i = 0; i < h->n_addresses; i++) {
+			const struct host_address *a = &h->address[i];
 
 			if (ip_equal(&a->ip, &server->at.ip))
 				return a->network;
@@ -175,7 +185,7 @@ topology_floating_ip_at(const struct cluster *c, const struct ip *ip)
 const struct floating_ip *
 topology_server_floating_ip(const struct cluster *c, const struct server *server)
 {
-	if (server->host != NULL || server->unix_path != NULL)
+	if (server->unix_path != NULL || topology_server_host(c, server) != NULL)
 		return NULL;
 	return topology_floating_ip_at(c, &server->at.ip);
 }
@@ -350,6 +360,7 @@ add_servers(struct build *b, const struct service *s)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
+		const struct host *h = topology_server_host(b->c, server);
 		uint32_t *node = &b->server[b->t->first_server[s->index] + i];
 
 		*node = GRAPH_NONE;
@@ -359,8 +370,8 @@ add_servers(struct build *b, const struct service *s)
 					(void)build_server_leaf(b, s, server,
 					    &b->c->host[k], b->c->host[k].name);
 			}
-		} else if (server->host != NULL) {
-			*node = build_server_leaf(b, s, server, server->host, "");
+		} else if (h != NULL) {
+			*node = build_server_leaf(b, s, server, h, "");
 		}
 	}
 }
@@ -407,7 +418,8 @@ add_outside(struct build *b, const struct service *s)
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
 
-		if (server->host == NULL && server->unix_path == NULL &&
+		if (server->unix_path == NULL &&
+		    topology_server_host(b->c, server) == NULL &&
 		    topology_server_floating_ip(b->c, server) == NULL)
 			b->server[b->t->first_server[s->index] + i] =
 			    build_outside_leaf(b, &server->at.ip, SURVIVE_HOST);

@@ -260,16 +260,26 @@ push_owner(struct build *b, struct seat seat, const struct floating_ip *f,
 		build_push_part(b, seat, serving);
 }
 
+/* How clients come to `net`, or who is on it. */
+static void
+push_way(struct build *b, const struct network *net, bool inside)
+{
+	if (inside)
+		build_push_network(b, net);
+	else
+		push_way_in(b, net);
+}
+
 /* Service `s` at floating address `f`. */
 static void
 push_floating_entry(
-    struct build *b, const struct service *s, const struct floating_ip *f)
+    struct build *b, const struct service *s, const struct floating_ip *f, bool inside)
 {
 	bool follows = topology_follows(b->c, f, s);
 	uint32_t any;
 	struct seat seat;
 
-	push_way_in(b, f->network);
+	push_way(b, f->network, inside);
 	any = graph_open(b->g);
 	for (size_t i = 0; build_seat_of(b, f->host, f->n_hosts, i, &seat); i++) {
 		uint32_t inner = graph_open(b->g);
@@ -287,7 +297,8 @@ push_floating_entry(
 
 /* The service at a host's own address. */
 static void
-push_host_entry(struct build *b, const struct service *s, const struct listener *l)
+push_host_entry(
+    struct build *b, const struct service *s, const struct listener *l, bool inside)
 {
 	struct seat seat = {.host = l->host};
 	const struct network *net = NULL;
@@ -297,7 +308,7 @@ push_host_entry(struct build *b, const struct service *s, const struct listener 
 			net = l->host->address[i].network;
 	}
 	if (net != NULL) {
-		push_way_in(b, net);
+		push_way(b, net, inside);
 		build_push_link(b, seat, net);
 	}
 	build_push_host(b, seat);
@@ -347,9 +358,9 @@ external_node(struct build *b, const struct external *e)
 	return *node - 1;
 }
 
-/* `run`: without databases and volumes. */
+/* What `s` needs, databases and volumes aside. */
 static uint32_t
-service_node(struct build *b, const struct service *s, uint32_t *run)
+run_node(struct build *b, const struct service *s, bool inside)
 {
 	uint32_t mark = graph_open(b->g);
 
@@ -368,12 +379,30 @@ service_node(struct build *b, const struct service *s, uint32_t *run)
 		if (again)
 			continue;
 		if (l->floating_ip != NULL)
-			push_floating_entry(b, s, l->floating_ip);
+			push_floating_entry(b, s, l->floating_ip, inside);
 		else if (l->host != NULL)
-			push_host_entry(b, s, l);
+			push_host_entry(b, s, l, inside);
 	}
-	*run = graph_all(b->g, mark);
-	mark = graph_open(b->g);
+	return graph_all(b->g, mark);
+}
+
+uint32_t
+build_inner(struct build *b, const struct service *s)
+{
+	uint32_t *node = &b->inner[s->index];
+
+	if (*node == 0)
+		*node = run_node(b, s, true) + 1;
+	return *node - 1;
+}
+
+/* `run`: without databases and volumes. */
+static uint32_t
+service_node(struct build *b, const struct service *s, uint32_t *run)
+{
+	uint32_t mark = graph_open(b->g);
+
+	*run = run_node(b, s, false);
 	graph_push(b->g, *run);
 	build_push_data(b, s);
 	return graph_all(b->g, mark);
@@ -594,6 +623,8 @@ allocate(struct build *b)
 		    n; /* groups may be empty, and more than servers */
 		n += s->n_servers > s->n_groups ? s->n_servers : s->n_groups;
 	}
+	b->t->inner = arena_array(a, n + 1, sizeof(*b->t->inner));
+	b->inner = arena_array(a, c->n_services + 1, sizeof(*b->inner));
 	b->t->circle = arena_array(a, n + 1, sizeof(*b->t->circle));
 	b->zone = arena_array(a, c->n_zones + 1, sizeof(*b->zone));
 	b->network = arena_array(a, c->n_networks + 1, sizeof(*b->network));

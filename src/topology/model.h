@@ -35,9 +35,10 @@ struct topology {
 	size_t n_failures, cap_failures;
 	struct goal_node *goal;
 	size_t n_goals;
-	size_t *first_server;	/* of each service, in what is kept of servers */
-	bool *circle;		/* of each server: it is its own service */
-	uint64_t *leaf, *value; /* of topology_survives() */
+	size_t *first_server;	      /* of each service, in what is kept of servers */
+	const struct service **inner; /* that each server is; or NULL */
+	bool *circle;		      /* of each server: it is its own service */
+	uint64_t *leaf, *value;	      /* of topology_survives() */
 };
 
 /* The same with one more host just like `twin` (NULL: none). */
@@ -63,6 +64,15 @@ bool topology_backups_count(
 /* True if what `s` sends to `server`, one of its own, only comes back (circles.c). */
 bool topology_in_circle(
     const struct topology *t, const struct service *s, const struct server *server);
+
+/* The service that `server`, one of those of `s`, is and needs; or NULL. */
+const struct service *topology_inner(
+    const struct topology *t, const struct service *s, const struct server *server);
+
+/* The host that `server` is on, by its name or its address; NULL: none of the file's.
+ */
+const struct host *topology_server_host(
+    const struct cluster *c, const struct server *server);
 
 /* The network over which the load balancers reach `server`; NULL: not one of the file.
  */

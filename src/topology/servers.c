@@ -36,12 +36,24 @@ build_push_floating_ip(struct build *b, const struct floating_ip *f)
 	graph_push(b->g, graph_any(b->g, mark));
 }
 
+/* The program of server `i` of `s`, which may be a service of ours. */
+static void
+push_program(struct build *b, const struct service *s, size_t i)
+{
+	const struct service *inner = topology_inner(b->t, s, &s->server[i]);
+
+	graph_push(b->g, b->server[b->t->first_server[s->index] + i]);
+	if (inner != NULL)
+		graph_push(b->g, build_inner(b, inner));
+}
+
 /* What server `i` of `s` needs wherever it is asked from. */
 static uint32_t
 server_base(struct build *b, const struct service *s, size_t i)
 {
 	size_t at = b->t->first_server[s->index] + i;
 	const struct server *server = &s->server[i];
+	const struct host *h = topology_server_host(b->c, server);
 	const struct floating_ip *f = topology_server_floating_ip(b->c, server);
 	const struct network *net = topology_network_of(b->c, server);
 	uint32_t mark;
@@ -49,10 +61,10 @@ server_base(struct build *b, const struct service *s, size_t i)
 	if (b->server_base[at] != 0)
 		return b->server_base[at] - 1;
 	mark = graph_open(b->g);
-	graph_push(b->g, b->server[at]);
-	if (server->host != NULL) {
-		build_push_host(b, (struct seat){.host = server->host});
-		build_push_link(b, (struct seat){.host = server->host}, net);
+	push_program(b, s, i);
+	if (h != NULL) {
+		build_push_host(b, (struct seat){.host = h});
+		build_push_link(b, (struct seat){.host = h}, net);
 	} else if (f != NULL) {
 		build_push_floating_ip(b, f);
 	}
@@ -73,7 +85,7 @@ twin_server(struct build *b, const struct service *s, size_t i)
 	if (b->twin_base[at] != 0)
 		return b->twin_base[at] - 1;
 	mark = graph_open(b->g);
-	graph_push(b->g, build_server_leaf(b, s, server, server->host, "+1"));
+	graph_push(b->g, build_server_leaf(b, s, server, b->twin, "+1"));
 	build_push_host(b, (struct seat){.host = b->twin, .twin = true});
 	build_push_link(b, (struct seat){.host = b->twin, .twin = true}, net);
 	build_push_network(b, net);
@@ -92,8 +104,8 @@ push_server(struct build *b, struct seat seat, const struct service *s, size_t i
 
 	if (server->unix_path != NULL) {
 		graph_push(b->g, unix_server(b, server, seat.host));
-	} else if (server->host == seat.host && !seat.twin) {
-		graph_push(b->g, b->server[b->t->first_server[s->index] + i]);
+	} else if (topology_server_host(b->c, server) == seat.host && !seat.twin) {
+		push_program(b, s, i);
 	} else {
 		graph_push(b->g, server_base(b, s, i));
 		if (net != NULL && net != own &&
@@ -133,11 +145,11 @@ enough(struct build *b, const struct service *s, const struct server_group *g,
 	graph_push(b->g, node);
 	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
 		const struct server *server = &s->server[i];
-		struct seat seat = {.host = server->host};
+		struct seat seat = {.host = topology_server_host(b->c, server)};
 
 		if (!counts(b, s, g, i, needs) || server->unix_path != NULL)
 			continue;
-		if (server->host == NULL) {
+		if (seat.host == NULL) {
 			graph_push(b->g, server_base(b, s, i));
 			continue;
 		}
@@ -158,7 +170,8 @@ common_network(
 		const struct network *of = topology_network_of(b->c, &g->server[i]);
 
 		if (of == NULL || g->server[i].unix_path != NULL ||
-		    g->server[i].host == h || (net != NULL && of != net))
+		    topology_server_host(b->c, &g->server[i]) == h ||
+		    (net != NULL && of != net))
 			return NULL;
 		net = of;
 	}
@@ -180,7 +193,8 @@ shared_group(struct build *b, const struct service *s, size_t k, unsigned needs)
 		if (!counts(b, s, g, i, needs))
 			continue;
 		graph_push(b->g, server_base(b, s, i));
-		if (b->twin != NULL && s->server[i].host == b->twin)
+		if (b->twin != NULL &&
+		    topology_server_host(b->c, &s->server[i]) == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
 	b->group_base[at] = enough(b, s, g, mark, needs) + 1;
@@ -207,7 +221,8 @@ push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
 		if (!counts(b, s, g, i, needs))
 			continue;
 		push_server(b, seat, s, i, own);
-		if (b->twin != NULL && s->server[i].host == b->twin)
+		if (b->twin != NULL &&
+		    topology_server_host(b->c, &s->server[i]) == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
 	graph_push(b->g, enough(b, s, g, mark, needs));

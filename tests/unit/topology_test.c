@@ -171,11 +171,35 @@ static const struct row rows[] = {
 		      "  site: {listen: www:80, servers: [web1:80, 10.0.1.10:81]}\n"
 		      "  other: {listen: www:81, servers: [10.0.1.10:80, web2:80]}\n",
 	"network front"},
+    {"a server that is another service needs the servers of that",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [10.0.1.10:81]}\n"
+		      "  inner: {listen: www:81, servers: [web2:80, web3:80]}\n",
+	"zone b, network front, network back, link lb1 back, link lb2 back"},
+    {"two of them back each other",
+	HEAD FOLLOWED
+	"services:\n"
+	"  site: {listen: www:80, servers: [10.0.1.10:81, 10.0.1.10:82]}\n"
+	"  inner: {listen: www:81, servers: [web1:80]}\n"
+	"  other: {listen: www:82, servers: [web2:80]}\n",
+	"network front, network back, link lb1 back, link lb2 back"},
+    {"at a host's own address",
+	HEAD FOLLOWED "services:\n"
+		      "  site: {listen: www:80, servers: [lb1:81, lb2:81]}\n"
+		      "  one: {listen: lb1:81, servers: [web1:80]}\n"
+		      "  two: {listen: lb2:81, servers: [web1:80]}\n",
+	"zone a, network front, network back, host web1, link web1 back"},
     {"servers on the balancers themselves",
 	HEAD FOLLOWED SITE "    servers: [lb1:8080, lb2:8080]\n", "network front"},
     {"a server that the file knows by its address only",
 	HEAD FOLLOWED SITE "    servers: [192.0.2.1:80]\n",
 	"network front, outside 192.0.2.1"},
+    {"servers by the addresses of hosts that share a zone",
+	HEAD FOLLOWED SITE "    servers: [10.0.2.12:80, 10.0.2.13:80]\n",
+	"zone b, network front, network back"},
+    {"one of them, beside its name",
+	HEAD FOLLOWED SITE "    servers: [10.0.2.12:80, web2:81]\n",
+	"zone b, network front, network back, host web2, link web2 back"},
     {"a group that a route needs",
 	HEAD FOLLOWED SITE "    servers: [web1:80, web2:80]\n"
 			   "    groups: {api: [web3:80], idle: [web3:81]}\n"
