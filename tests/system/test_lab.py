@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 
+import kit
 import pytest
 from kit import NINES, ROOT, until
 
@@ -76,11 +77,15 @@ def test_up_exec_down(lab):
 
 
 def test_built_in_server(tmp_path):
-    """What stands in for nginx where there is none."""
-    server = subprocess.Popen([NINES, "lab", "web", "web9", str(tmp_path), "18077"])
+    """What stands in for nginx where there is none. In a namespace, where the port is free."""
+    space = f"web9-{os.getpid()}"
+    inside = ["ip", "netns", "exec", space]
+    kit.run("ip", "netns", "add", space)
+    kit.run("ip", "-n", space, "link", "set", "lo", "up")
+    server = subprocess.Popen([*inside, NINES, "lab", "web", "web9", str(tmp_path), "18077"])
 
     def ask(*words):
-        return subprocess.run(["curl", "-s", "-m", "30", *words], capture_output=True, text=True).stdout
+        return kit.run(*inside, "curl", "-s", "-m", "30", *words, check=False)
     url = "http://127.0.0.1:18077/"
     try:
         assert until(lambda: ask(url + "?id=5")) == "web9 id=5\n"
@@ -91,6 +96,7 @@ def test_built_in_server(tmp_path):
     finally:
         server.kill()
         server.wait()
+        kit.run("ip", "netns", "del", space)
 
 
 def test_wrong_usage(tmp_path):
