@@ -557,16 +557,39 @@ answer_reload(struct client *c)
 	sbuf_done(&text);
 }
 
+/* What one part found out may be what another one waited for: a floating address waits
+ * for a listener. */
+static bool
+all_agree(struct tree *t)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < PARTS_MAX; i++)
+		all &= child_has_agreed(&t->child[i]);
+	return all;
+}
+
+static bool
+waits_for_reload(const struct client *c)
+{
+	return c->generation != 0 && c->out.len == 0;
+}
+
 void
 control_progress(struct tree *t)
 {
+	bool agree = false;
+
 	if (!all_current(t))
 		return;
 	LIST_EACH(n, tmp, &t->clients)
 	{
 		struct client *c = CONTAINER(n, struct client, node);
 
-		if (c->generation != 0 && c->out.len == 0)
+		if (!waits_for_reload(c))
+			continue;
+		agree = agree || all_agree(t);
+		if (agree)
 			answer_reload(c);
 	}
 }

@@ -106,7 +106,7 @@ on_exit_of(void *arg, unsigned events)
 	forget_link(p);
 	p->pid = 0;
 	p->starved = (struct starved){0};
-	p->generation = p->told = 0;
+	p->generation = p->told = p->asked = p->agreed = 0;
 	feed(c, SUP_EV_DIED, slot_of(p));
 	if (lost)
 		upgrade_lost(c->tree, c->row->name, &info);
@@ -156,15 +156,45 @@ on_publish(struct process *p, const struct part_msg *m)
 
 /*
  * It answers after all that was sent to it before: the sockets that it asked for, the
- * order to act. What it says of them is here by then.
+ * order to act. What it says of them is here by then; and, where it is asked `again`,
+ * what it makes of the others' facts.
  */
 static void
-ask_told(struct process *p)
+ask_told(struct process *p, bool again)
 {
-	struct part_msg m = {.type = PART_PING, .id = p->generation};
+	struct part_msg m = {.type = PART_PING, .id = p->generation * 2 + again};
 
 	if (p->link != NULL)
 		link_send(p->link, &m, -1);
+}
+
+/* One whose workers are late says nothing at all. */
+static void
+remind(struct process *p)
+{
+	if (p->told != p->generation)
+		ask_told(p, false);
+	else if (p->asked == p->generation && p->agreed != p->generation)
+		ask_told(p, true);
+}
+
+bool
+child_has_agreed(struct child *c)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < SUP_SLOTS; i++) {
+		struct process *p = &c->process[i];
+
+		if (c->core.proc[i].state != SUP_PROC_READY ||
+		    p->agreed == c->tree->generation)
+			continue;
+		all = false;
+		if (p->asked != c->tree->generation)
+			ask_told(p, true);
+		p->asked = c->tree->generation;
+	}
+	return all;
 }
 
 static void
@@ -178,7 +208,7 @@ on_message(void *arg, const struct part_msg *m, int fd)
 	case PART_READY:
 		p->generation = m->id;
 		feed(c, SUP_EV_READY, slot_of(p));
-		ask_told(p);
+		ask_told(p, false);
 		tree_progress(c->tree);
 		break;
 	case PART_PUBLISH:
@@ -198,7 +228,7 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		if (m->id == 0) {
 			feed(c, SUP_EV_PONG, slot_of(p));
 		} else {
-			p->told = m->id;
+			*(m->id % 2 == 1 ? &p->agreed : &p->told) = m->id / 2;
 			tree_progress(c->tree);
 		}
 		break;
@@ -530,6 +560,7 @@ act(struct child *c, const struct sup_act *a)
 		break;
 	case SUP_ACT_PING:
 		send_plain(p, PART_PING);
+		remind(p);
 		break;
 	case SUP_ACT_ACTIVATE:
 		log_event(
@@ -676,7 +707,7 @@ child_resume_process(struct child *c, unsigned slot, const struct process *from,
 		return -EBADMSG;
 	p->pid = from->pid;
 	p->pidfd = from->pidfd;
-	p->generation = p->told = from->generation;
+	p->generation = p->told = p->asked = p->agreed = from->generation;
 	p->exit_watch = loop_watch(c->tree->loop, p->pidfd, LOOP_IN, on_exit_of, p);
 	p->link = link_open(c->tree->loop, link_fd, false, &link_ops, p);
 	if (p->exit_watch == NULL || p->link == NULL)

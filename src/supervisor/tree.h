@@ -41,7 +41,9 @@ struct process {
 	int pidfd;
 	pid_t pid;	     /* 0: none */
 	uint64_t generation; /* adopted; 0: none yet */
-	uint64_t told;	     /* it has said what it found out about this one */
+	uint64_t told;	     /* it has said what it found out about this one ... */
+	uint64_t asked;	     /* and what it makes of the others' findings ... */
+	uint64_t agreed;     /* which it has said as well */
 	bool fresh;	     /* of the program that an upgrade tries */
 	struct starved starved;
 };
@@ -117,6 +119,9 @@ struct link *child_acting_link(const struct child *c);
 /* True when its processes have adopted the current generation, and what they found out
  * at once is among the facts. */
 bool child_is_current(const struct child *c);
+/* When all are current: the same of what its processes make of the others' facts, which
+ * they are asked for. */
+bool child_has_agreed(struct child *c);
 const char *child_status(const struct child *c);
 
 /* Publishes to the store and to whoever subscribed. */
