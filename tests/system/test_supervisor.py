@@ -23,7 +23,7 @@ FILE = """cluster: supervised
 network: 10.0.0.0/24
 hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21}
 floating_ips:
-  www: {address: 10.0.0.10, hosts: [lb1, lb2], heartbeat: 50ms}
+  www: {address: 10.0.0.10, hosts: [lb1, lb2], heartbeat: 100ms}
 services:
   site: {listen: [www:80, lb1:8000], servers: [web1:8080], check: {path: /health, every: 100ms}}
 """
