@@ -571,6 +571,8 @@ class Log:
                 match = self.ACCESS.search(line)
                 if match:
                     self.request(int(match[1]), int(match[2]))
+                    if match[2] == "200" and " end=ok" not in line:
+                        rest.write(line)
                     continue
                 rest.write(line)
                 self.tail.append(line)
@@ -586,6 +588,13 @@ class Log:
         self.times[number] = min(self.times[number] + 1, 255)
         if status != 200:
             self.bad.add((number, status))
+
+    def about(self, bad):
+        """What it says of answers that were cut, of those that `bad` speaks of."""
+        numbers = {m[1] for m in (re.search(r"request (\d+) was cut", line) for line in bad) if m}
+        with open(self.path, encoding="utf-8") as rest:
+            return [line for line in rest
+                    if (m := self.ACCESS.search(line)) and m[1] in numbers]
 
     def has(self, number):
         return number < len(self.times) and self.times[number] > 0
@@ -779,6 +788,7 @@ def main():
     bad = judge(nines, said, did, memory)
     for line in bad[:50]:
         print("WRONG:", line)
+    print("".join(nines.log.about(bad)), end="")
     print(f"{len(bad)} wrong")
     sys.exit(1 if bad else 0)
 
