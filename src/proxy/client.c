@@ -15,14 +15,12 @@
 #include "proxy/guard.h"
 #include "proxy/h2/h2.h"
 #include "proxy/listener.h"
-#include "proxy/meter.h"
 #include "proxy/proxy_wire.h"
 #include "proxy/request/http.h"
 #include "proxy/request/shape.h"
 #include "proxy/request_log.h"
 #include "proxy/servers/balance.h"
 #include "proxy/servers/care.h"
-#include "proxy/servers/fair.h"
 #include "proxy/servers/hedge.h"
 #include "proxy/servers/race.h"
 #include "proxy/servers/server_conn.h"
@@ -317,7 +315,7 @@ client_lost_server(struct worker *w, struct client *c, int error)
 	struct server_conn *sc = c->peer;
 	struct upstream *up = sc->up;
 	bool connecting = !sc->connected, stale = sc->reused && error != EHOSTDOWN;
-	bool again = client_replayable(c);
+	bool again = wait_replayable(c);
 
 	if (hedge_stands_in(w, c, error))
 		return;

@@ -112,13 +112,28 @@ struct client {
 	char address[IP_STR_LEN];
 };
 
+/* client.c, for the loop: */
 struct client *client_new(struct worker *w, struct wlistener *l, int fd);
+void client_event(struct worker *w, struct client *c);
+void client_ready(struct worker *w, struct client *c);
+void client_timeout(struct worker *w, struct client *c);
+void client_drain(struct worker *w, struct client *c);
+
+/* client.c, for what a client's states are made of: guard, TLS, http, h2. */
 struct client *client_stream(struct worker *w, const struct client *conn);
 void client_start(struct worker *w, struct client *c);
 void client_begin(struct worker *w, struct client *c, const char *name);
-void client_close(struct worker *w, struct client *c);
 void client_dispatch(struct worker *w, struct client *c);
-/* client_queue.c */
+void client_lost_server(struct worker *w, struct client *c, int error);
+void client_tunnel(struct worker *w, struct client *c);
+void client_progress(struct worker *w, struct client *c);
+void client_close(struct worker *w, struct client *c);
+
+/* client_queue.c, for all: it calls none of the above. */
+void client_make_ready(struct worker *w, struct client *c);
+void client_take_turns(struct worker *w, struct client *c);
+void client_requeue(struct worker *w, struct wgroup *g);
+void client_requeue_all(struct worker *w, struct wgroup *g);
 /* A place in its group's queue. False: there is none; if `*victim` is set, one more
  * when that client has left it. */
 bool client_enqueue(struct worker *w, struct client *c, struct client **victim);
@@ -126,18 +141,6 @@ bool client_enqueue(struct worker *w, struct client *c, struct client **victim);
 void client_leave_queue(struct worker *w, struct client *c);
 /* True if it was called to a server: it has tried, or will not. */
 bool client_call_over(struct client *c);
-void client_requeue(struct worker *w, struct wgroup *g);
-void client_requeue_all(struct worker *w, struct wgroup *g);
-void client_make_ready(struct worker *w, struct client *c);
-void client_ready(struct worker *w, struct client *c);
-void client_take_turns(struct worker *w, struct client *c);
-void client_event(struct worker *w, struct client *c);
-void client_timeout(struct worker *w, struct client *c);
-void client_tunnel(struct worker *w, struct client *c);
-void client_lost_server(struct worker *w, struct client *c, int error);
-void client_progress(struct worker *w, struct client *c);
-void client_drain(struct worker *w, struct client *c);
-bool client_replayable(const struct client *c);
 
 /* The side with the socket, and TLS, that it came by. */
 static inline const struct side *

@@ -14,17 +14,6 @@
 #include "proxy/servers/service.h"
 #include "proxy/worker_inside.h"
 
-/* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
- * still here, and either nothing was sent or it may be sent twice. */
-bool
-client_replayable(const struct client *c)
-{
-	if (c->tcp)
-		return c->state == CLIENT_CONNECTING;
-	return c->req != NULL && !c->streamed &&
-	       (c->req_sent == 0 || http1_idempotent(c->method));
-}
-
 static void
 left_queue(struct client *c)
 {
@@ -32,7 +21,6 @@ left_queue(struct client *c)
 	stats_add(&c->service->counter[SVC_QUEUE], UINT64_MAX);
 }
 
-/* True if it was called to a server: it has tried, or will not. */
 bool
 client_call_over(struct client *c)
 {

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "proxy/accept.h"
 #include "proxy/access_log.h"
 #include "proxy/client.h"

@@ -11,6 +11,7 @@
 #include "proxy/servers/lane.h"
 #include "proxy/servers/server_conn.h"
 #include "proxy/servers/service.h"
+#include "proxy/servers/wait.h"
 #include "proxy/worker_inside.h"
 
 static void
@@ -38,7 +39,7 @@ rescue(struct worker *w, struct upstream *up)
 		struct client *c = sc->client;
 
 		if (c->state == CLIENT_CONNECTING ||
-		    (c->state == CLIENT_WAITING && client_replayable(c)))
+		    (c->state == CLIENT_WAITING && wait_replayable(c)))
 			server_lost(w, sc, EHOSTDOWN);
 	}
 }

@@ -54,10 +54,21 @@ wait_others(const struct client *c)
 	return wait_elsewhere(c->peer->up, c);
 }
 
+/* True if the request can go to another server: RFC 9110 section 9.2.2. All of it is
+ * still here, and either nothing was sent or it may be sent twice. */
+bool
+wait_replayable(const struct client *c)
+{
+	if (c->tcp)
+		return c->state == CLIENT_CONNECTING;
+	return c->req != NULL && !c->streamed &&
+	       (c->req_sent == 0 || http1_idempotent(c->method));
+}
+
 bool
 wait_may_move(const struct client *c, const struct upstream *up)
 {
-	return c->state == CLIENT_WAITING && client_replayable(c) &&
+	return c->state == CLIENT_WAITING && wait_replayable(c) &&
 	       care_affords(c->service) && wait_elsewhere(up, c);
 }
 

@@ -29,6 +29,8 @@ int64_t wait_patience(const struct server_conn *sc);
 bool wait_elsewhere(const struct upstream *up, const struct client *c);
 /* The same, of `c`, which has a peer. */
 bool wait_others(const struct client *c);
+/* True if the request of `c` may go to a second server, or to the same again. */
+bool wait_replayable(const struct client *c);
 /* True if another server can be asked what `c` has asked `up`. */
 bool wait_may_move(const struct client *c, const struct upstream *up);
 
