@@ -14,6 +14,8 @@
 #define WHEN_LEN     40
 #define LINE_MAX_LEN 8192
 #define BACK_MS	     (INT64_C(3600) * 1000) /* clocks are set */
+#define APART_MS \
+	60000 /* what goes, or comes back, within this does so for one reason */
 
 /* Facts about things that fail, by the beginning of their keys. */
 static const struct {
@@ -88,6 +90,117 @@ thing_of(struct outages *o, enum availability_kind kind, const char *name,
 	return 0;
 }
 
+/* ---- hosts --------------------------------------------------------------------- */
+
+/* "web1" of "site web1:80", at `*len`; "web1:80" ends the name. NULL: it has no host.
+ */
+static const char *
+host_of(const struct outages_thing *t, size_t *len)
+{
+	const char *at = strrchr(t->name, ' '), *colon = strrchr(t->name, ':');
+
+	if (t->kind != AVAIL_SERVER || at == NULL || colon == NULL || colon <= at + 1 ||
+	    at[1] == '/')
+		return NULL;
+	*len = (size_t)(colon - at) - 1;
+	return at + 1;
+}
+
+static bool
+is_on(const struct outages_thing *t, const char *host, size_t len)
+{
+	size_t n;
+	const char *of = t->name != NULL ? host_of(t, &n) : NULL;
+
+	return of != NULL && n == len && memcmp(of, host, len) == 0;
+}
+
+/* What the servers at a host say of it together. */
+struct host_signs {
+	int64_t
+	    since;    /* all of them are down, and it seems gone; -1: it may be there */
+	bool several; /* programs are known; services that share one are no two */
+	bool was_gone; /* by what was found before */
+};
+
+static struct host_signs
+ask_servers(const struct outages *o, const char *host, size_t len)
+{
+	struct host_signs s = {.since = -1};
+	const char *port = NULL;
+	bool gone = false, alive = false;
+
+	for (size_t i = 0; i < OUTAGES_THINGS; i++) {
+		const struct outages_thing *t = &o->thing[i];
+
+		if (!is_on(t, host, len))
+			continue;
+		s.several = s.several ||
+			    (port != NULL && strcmp(port, strrchr(t->name, ':')) != 0);
+		port = strrchr(t->name, ':');
+		s.was_gone = s.was_gone || t->with_host;
+		alive = alive || t->down_ms < 0 || t->sign == SIGN_ALIVE;
+		gone = gone || t->sign == SIGN_GONE;
+		if (t->down_ms > s.since)
+			s.since = t->down_ms;
+	}
+	if (alive || !(gone || s.several))
+		s.since = -1;
+	return s;
+}
+
+/* Takes the outages of the servers at `host` for one of it, or back if it is there. */
+static int
+judge_host(struct outages *o, const struct outages_thing *server, struct sbuf *out)
+{
+	char name[LINE_MAX_LEN];
+	struct host_signs s;
+	struct outages_thing *h;
+	size_t len;
+	const char *host = host_of(server, &len);
+	int err;
+
+	if (host == NULL)
+		return 0;
+	s = ask_servers(o, host, len);
+	if (s.since < 0 && !s.several && !s.was_gone)
+		return 0; /* whether such a host fails is not watched */
+	(void)snprintf(name, sizeof(name), "%.*s", (int)len, host);
+	err = thing_of(o, AVAIL_HOST, name, &h);
+	if (err != 0)
+		return err;
+	if (s.since < 0 && h->down_ms >= 0)
+		put_outage(h, o->to_ms, out);
+	h->down_ms = s.since < 0 ? -1 : h->down_ms >= 0 ? h->down_ms : s.since;
+	for (size_t i = 0; i < OUTAGES_THINGS; i++) {
+		struct outages_thing *t = &o->thing[i];
+
+		if (!is_on(t, name, len) || t->down_ms < 0)
+			continue;
+		if (s.since >= 0 && !t->with_host && t->down_ms < s.since - APART_MS)
+			put_outage(t, s.since, out); /* its own, before that */
+		if (s.since < 0 && t->with_host)
+			t->down_ms = o->to_ms; /* what is left is its own */
+		t->late = s.since < 0 && (t->late || t->with_host);
+		t->with_host = s.since >= 0;
+	}
+	return 0;
+}
+
+/* health/health_probe.c, health_target.c: what checks say. */
+static enum outages_sign
+sign_of(const char *value)
+{
+	static const char silent[] = "down no answer within",
+			  gone[] = "down host unreachable";
+
+	if (strncmp(value, gone, strlen(gone)) == 0)
+		return SIGN_GONE;
+	return strncmp(value, silent, strlen(silent)) == 0 ? SIGN_SILENT : SIGN_ALIVE;
+}
+
+/* ---- facts --------------------------------------------------------------------- */
+
 static int
 take_fact(struct outages *o, const char *key, const char *value, struct sbuf *out)
 {
@@ -105,10 +218,20 @@ take_fact(struct outages *o, const char *key, const char *value, struct sbuf *ou
 			return err;
 		if (down && t->down_ms < 0)
 			t->down_ms = o->to_ms;
+		if (down)
+			t->sign = sign_of(value);
 		if (up && t->down_ms >= 0) {
-			put_outage(t, o->to_ms, out);
+			if (!t->with_host &&
+			    !(t->late && o->to_ms - t->down_ms < APART_MS))
+				put_outage(t, o->to_ms, out);
 			t->down_ms = -1;
+			t->late = false;
 		}
+		err = up || down ? judge_host(o, t, out) : 0;
+		if (err != 0)
+			return err;
+		if (t->down_ms < 0)
+			t->with_host = false;
 	}
 	return 0;
 }
@@ -175,7 +298,7 @@ outages_end(struct outages *o, struct sbuf *out)
 	for (size_t i = 0; i < OUTAGES_THINGS; i++) {
 		struct outages_thing *t = &o->thing[i];
 
-		if (t->name != NULL && t->down_ms >= 0)
+		if (t->name != NULL && t->down_ms >= 0 && !t->with_host)
 			put_outage(t, -1, out);
 		free(t->name);
 		t->name = NULL;

@@ -5,10 +5,16 @@
  * Of the facts that the log tells, these are about things that fail: servers and next
  * hops as this host checked them, and its own parts. Lines that are not of the log are
  * passed over.
+ *
+ * A server that refuses or answers badly is a program that failed, on a host that is
+ * there. Of one that is silent nobody knows; but where all programs of a host are, two
+ * at least, or the network says that nobody is there, it is the host (or its link),
+ * and an outage of that instead of theirs.
  */
 #ifndef NINES_CLI_OUTAGES_H
 #define NINES_CLI_OUTAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,10 +24,20 @@
 
 #define OUTAGES_THINGS 8192 /* a power of two; half of them are used */
 
+/* What a server that is down says of its host. */
+enum outages_sign {
+	SIGN_ALIVE, /* that it is there */
+	SIGN_SILENT,
+	SIGN_GONE /* that it is not */
+};
+
 struct outages_thing {
 	enum availability_kind kind;
-	char *name;	 /* NULL: a free slot */
-	int64_t down_ms; /* since when; -1: it is not down */
+	char *name;		/* NULL: a free slot */
+	int64_t down_ms;	/* since when; -1: it is not down */
+	enum outages_sign sign; /* AVAIL_SERVER, while it is down */
+	bool with_host;		/* its outage is one of its host */
+	bool late;		/* its host is back, and it was not yet */
 };
 
 struct outages {

@@ -278,6 +278,105 @@ test_log(void **state)
 	sbuf_done(&out);
 }
 
+#define SILENT "down no answer within 500 ms (3 of 3)"
+#define OUTAGE(kind, name, from, to)                                           \
+	"{\"kind\": \"" kind "\", \"name\": \"" name                           \
+	"\", \"down\": \"2026-03-01T" from ".250Z\", \"up\": \"2026-03-01T" to \
+	".250Z\"}\n"
+
+/* Servers that go together are their host; what the host answered for is theirs. */
+static void
+test_log_of_hosts(void **state)
+{
+	static const struct {
+		const char *what;
+		const char *line[12];
+		const char *wanted; /* before what was watched */
+		size_t hosts;	    /* watched */
+	} row[] = {
+	    {"all programs of a host are silent",
+		{FACT("01:00:00", "server site w:80", "up"),
+		    FACT("01:00:00", "server api w:81", "up"),
+		    FACT("02:00:00", "server site w:80", SILENT),
+		    FACT("02:00:02", "server api w:81", SILENT),
+		    FACT("03:00:00", "server site w:80", "up"),
+		    FACT("03:00:05", "server api w:81", "up"), NULL},
+		OUTAGE("host", "w", "02:00:02", "03:00:00"), 1},
+	    {"one of them refuses: the host is there",
+		{FACT("01:00:00", "server site w:80", SILENT),
+		    FACT("01:00:00", "server api w:81", "down connection refused"),
+		    FACT("03:00:00", "server site w:80", "up"),
+		    FACT("03:00:00", "server api w:81", "up"), NULL},
+		OUTAGE("server", "site w:80", "01:00:00", "03:00:00")
+		    OUTAGE("server", "api w:81", "01:00:00", "03:00:00"),
+		1},
+	    {"a program that does not start again with its host",
+		{FACT("01:00:00", "server site w:80", SILENT),
+		    FACT("01:00:00", "server api w:81", SILENT),
+		    FACT("02:00:00", "server site w:80", "up"),
+		    FACT("02:00:01", "server api w:81", "down connection refused"),
+		    FACT("03:00:00", "server api w:81", "up"), NULL},
+		OUTAGE("host", "w", "01:00:00", "02:00:00")
+		    OUTAGE("server", "api w:81", "02:00:00", "03:00:00"),
+		1},
+	    {"two services of one program are no two",
+		{FACT("01:00:00", "server site w:80", SILENT),
+		    FACT("01:00:00", "server api w:80", SILENT),
+		    FACT("03:00:00", "server site w:80", "up"),
+		    FACT("03:00:00", "server api w:80", "up"), NULL},
+		OUTAGE("server", "site w:80", "01:00:00", "03:00:00")
+		    OUTAGE("server", "api w:80", "01:00:00", "03:00:00"),
+		0},
+	    {"nobody is there, as the network says, of one program",
+		{FACT("01:00:00", "server site w:80", SILENT),
+		    FACT("01:00:09", "server site w:80",
+			"down host unreachable (9 of 3)"),
+		    FACT("03:00:00", "server site w:80", "up"), NULL},
+		OUTAGE("host", "w", "01:00:00", "03:00:00"), 1},
+	    {"a program that hung long before its host",
+		{FACT("01:00:00", "server api w:81", "up"),
+		    FACT("01:00:00", "server site w:80", SILENT),
+		    FACT("02:00:00", "server api w:81", SILENT),
+		    FACT("03:00:00", "server api w:81", "up"),
+		    FACT("03:00:00", "server site w:80", "up"), NULL},
+		OUTAGE("server", "site w:80", "01:00:00", "02:00:00")
+		    OUTAGE("host", "w", "02:00:00", "03:00:00"),
+		1},
+	    {"an address, and a socket that has no host",
+		{FACT("01:00:00", "server site 10.0.0.7:80", SILENT),
+		    FACT("01:00:00", "server site 10.0.0.7:81", SILENT),
+		    FACT("01:00:00", "server site /run/a:b", SILENT),
+		    FACT("02:00:00", "server site 10.0.0.7:80", "up"),
+		    FACT("02:00:00", "server site 10.0.0.7:81", "up"),
+		    FACT("02:00:00", "server site /run/a:b", "up"), NULL},
+		OUTAGE("host", "10.0.0.7", "01:00:00", "02:00:00")
+		    OUTAGE("server", "site /run/a:b", "01:00:00", "02:00:00"),
+		1},
+	};
+	static struct outages o;
+	struct history_error error;
+	struct history h;
+	struct sbuf out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		size_t hosts;
+
+		o = (struct outages){.lines = 0};
+		sbuf_init(&out, 65536);
+		assert_int_equal(feed(&o, row[i].line, &out), 0);
+		hosts = o.things[AVAIL_HOST];
+		if (strncmp(sbuf_text(&out), row[i].wanted, strlen(row[i].wanted)) !=
+			0 ||
+		    hosts != row[i].hosts)
+			fail_msg(
+			    "%s: %zu hosts\n%s", row[i].what, hosts, sbuf_text(&out));
+		assert_int_equal(
+		    history_parse(&h, sbuf_text(&out), out.len, &error), 0);
+		sbuf_done(&out);
+	}
+}
+
 /* Clocks are set back now and then; two logs in one are told. */
 static void
 test_log_backwards(void **state)
@@ -336,6 +435,7 @@ main(void)
 	    cmocka_unit_test(test_file),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_log_of_hosts),
 	    cmocka_unit_test(test_log_backwards),
 	    cmocka_unit_test(test_log_of_many),
 	};
