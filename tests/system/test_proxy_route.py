@@ -149,6 +149,36 @@ def test_own_answers(lab):
     stream.close()
 
 
+TRAP = "GET /empty HTTP/1.1\r\nHost: a\r\n\r\n"  # a body is no request, whatever it looks like
+BODIES = {
+    "length": f"Content-Length: {len(TRAP)}\r\n\r\n{TRAP}",
+    "chunked": f"Transfer-Encoding: chunked\r\n\r\n{len(TRAP):x};e=1\r\n{TRAP}\r\n0\r\nX: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_that_has_come_ends_no_connection(lab, body):
+    stream = lab.connect(80)
+    for _ in range(2):
+        stream.send("POST /down HTTP/1.1\r\nHost: a\r\n" + BODIES[body] +
+                    "GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        head, _ = stream.answer()
+        assert head.status == 503 and head["connection"] is None
+        assert served(stream.answer())["line"] == "GET /next HTTP/1.1"
+    stream.close()
+
+
+@pytest.mark.parametrize("body", [
+    BODIES["length"][:-1], BODIES["chunked"][:-2],
+    "Transfer-Encoding: chunked\r\n\r\n5\r\nhello-\r\n0\r\n\r\n"])
+def test_a_body_that_has_not_come_is_not_waited_for(lab, body):
+    stream = lab.connect(80)
+    stream.send("POST /down HTTP/1.1\r\nHost: a\r\n" + body)
+    head, _ = stream.answer()
+    assert head.status == 503 and head["connection"] == "close"
+    stream.close()
+
+
 def test_canary(lab):
     stream = lab.connect(80)
     got = set()

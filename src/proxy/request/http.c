@@ -220,6 +220,27 @@ begin_exchange(struct worker *w, struct client *c, const char *p)
 	c->group = c->service->group[c->service->active];
 }
 
+/*
+ * Nobody reads the body of a request that no server gets. If all of it has come with
+ * the head, it is passed over, and the connection goes on (RFC 9112 section 9.3); what
+ * is still to come is not waited for. Returns how much of `b` behind the head it is.
+ */
+static size_t
+pass_over_body(struct client *c, struct buf *b, size_t head)
+{
+	struct http1_body body = c->up.body;
+	size_t n;
+
+	if (body.done || c->stream)
+		return 0;
+	n = http1_body_pass(&body, buf_bytes(b) + head, b->len - head);
+	if (!body.done || body.error != HTTP1_OK)
+		return 0;
+	c->up.body = body;
+	c->up.bytes += n;
+	return n;
+}
+
 /* A whole head stands at the start of `b`. */
 static void
 request(struct worker *w, struct client *c, struct buf *b)
@@ -229,6 +250,7 @@ request(struct worker *w, struct client *c, struct buf *b)
 	const struct guard_conf *guard = &c->service->conf->guard;
 	struct route_text body = {0};
 	unsigned status = 0, refused = 0;
+	size_t used = h->len;
 	const char *why = "";
 	bool own;
 	int r;
@@ -253,8 +275,9 @@ request(struct worker *w, struct client *c, struct buf *b)
 		r = belongs_to_https(c) ? send_to_https(w, c, p, &status)
 					: shape_answer(w, c, p, &body, &status);
 		c->status = (uint16_t)status;
+		used += pass_over_body(c, b, used);
 	}
-	if (side_rest(w, &c->s, b, h->len) != 0) {
+	if (side_rest(w, &c->s, b, used) != 0) {
 		client_close(w, c);
 		return;
 	}
