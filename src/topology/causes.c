@@ -418,7 +418,7 @@ takes_place(const struct cluster *c, const struct failure *f, const char *place)
 
 static void
 explain_external(struct drafts *d, const struct service *s, const struct external *e,
-    struct cause *out)
+    const struct failure *f, struct cause *out)
 {
 	static const char *const what[] = {[EXTERNAL_DNS] = "name server",
 	    [EXTERNAL_UPSTREAM] = "provider",
@@ -435,6 +435,12 @@ explain_external(struct drafts *d, const struct service *s, const struct externa
 	else
 		out->reason =
 		    draft_text(d, "all %zu places of %s go with it", e->at.n, e->name);
+	if (f->kind == AVAIL_ZONE || f->kind == AVAIL_HOST) {
+		out->change = draft_text(d,
+		    "add another %s to \"at\" of %s, which does not share %s",
+		    what[e->kind], e->name, f->name);
+		return;
+	}
 	out->change = e->kind == EXTERNAL_API
 			  ? draft_text(d,
 				"add a second place to \"at\" of %s, or let the "
@@ -461,7 +467,7 @@ cause_at_external(struct drafts *d, const struct service *s, const struct failur
 			    takes_place(c, f, e->at.n > 0 ? e->at.text[k] : e->name);
 		if (gone == 0 || n - gone >= e->needs)
 			continue;
-		explain_external(d, s, e, out);
+		explain_external(d, s, e, f, out);
 		return true;
 	}
 	return false;
