@@ -109,6 +109,7 @@ cause_of_circle(struct drafts *d, const struct service *s, const struct server *
 {
 	const struct service *at = service_at(d->t->cluster, server);
 
+	ASSERT(at != NULL);
 	cause_put(out, N223, server->place, server->name);
 	if (at == s)
 		out->reason = draft_text(d,
@@ -119,7 +120,7 @@ cause_of_circle(struct drafts *d, const struct service *s, const struct server *
 		out->reason = draft_text(d,
 		    "server %s is service %s, all of whose servers lead back to %s: it "
 		    "does not count",
-		    server->name, at != NULL ? at->name : "?", s->name);
+		    server->name, at->name, s->name);
 	out->change =
 	    "name the port at which the program itself listens, on another host";
 }
