@@ -21,6 +21,7 @@
 #include "config/names.h"
 #include "config/units.h"
 #include "config/writer.h"
+#include "parse.h"
 
 #define OUT_MAX ((size_t)1 << 20)
 
@@ -44,27 +45,6 @@
 	"    servers: [web1:8080, web2:8080]\n"
 
 #define PAIR HOSTS WWW SITE
-
-/* Parses what must be right, and shows the findings if it is not. */
-static const struct cluster *
-parse(const char *text)
-{
-	const struct cluster *c;
-	struct diag_list diags;
-	struct sbuf out;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	if (c == NULL) {
-		sbuf_init(&out, OUT_MAX);
-		diag_render(&diags, text, strlen(text), false, &out);
-		print_error("%s", sbuf_text(&out));
-		sbuf_done(&out);
-	}
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
 
 static void
 assert_ip(const struct ip *ip, const char *expected)

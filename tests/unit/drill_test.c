@@ -13,6 +13,7 @@
 #include "lab/drill.h"
 #include "lab/ledger.h"
 #include "lab/schedule.h"
+#include "parse.h"
 #include "supervisor/supervisor.h"
 
 const struct part_program part_programs[] = {{.name = NULL}};
@@ -32,25 +33,6 @@ static const char site[] =
     "  www: {address: 10.0.0.10, hosts: [lb1, lb2]}\n"
     "services:\n"
     "  site: {listen: www:80, servers: [web1:8080], check: /health}\n";
-
-static const struct cluster *
-parse_text(const char *text)
-{
-	const struct cluster *c;
-	struct diag_list diags;
-
-	diag_init(&diags, "site");
-	c = cluster_parse(text, strlen(text), &diags);
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
-
-static const struct cluster *
-parse(void)
-{
-	return parse_text(site);
-}
 
 static const struct mishap *
 find(const struct mishap *m, size_t n, const char *name)
@@ -101,7 +83,7 @@ test_mishaps(void **state)
 	    {"move", false, FORECAST_NONE}, /* only by role */
 	    {"soak", false, FORECAST_NONE},
 	};
-	const struct cluster *c = parse();
+	const struct cluster *c = parse(site);
 	struct topology *t = topology_new(c);
 	struct mishap m[MISHAPS];
 	size_t n = mishap_list(c, m, MISHAPS);
@@ -139,13 +121,13 @@ test_data_is_not_run(void **state)
 	    {"host-off:web2", FORECAST_SURVIVES},
 	    {"network-down:main", FORECAST_ENDS},
 	};
-	const struct cluster *c = parse_text(
-	    "cluster: t\nnetwork: 10.0.0.0/24\n"
-	    "hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21, web2: "
-	    "10.0.0.22}\n"
-	    "floating_ips: {www: {address: 10.0.0.10, hosts: [lb1, lb2]}}\n"
-	    "services: {site: {listen: www:80, servers: [web1:80, web2:80]}}\n"
-	    "databases: {d: {engine: mariadb, hosts: web1}}\n");
+	const struct cluster *c =
+	    parse("cluster: t\nnetwork: 10.0.0.0/24\n"
+		  "hosts: {lb1: 10.0.0.11, lb2: 10.0.0.12, web1: 10.0.0.21, web2: "
+		  "10.0.0.22}\n"
+		  "floating_ips: {www: {address: 10.0.0.10, hosts: [lb1, lb2]}}\n"
+		  "services: {site: {listen: www:80, servers: [web1:80, web2:80]}}\n"
+		  "databases: {d: {engine: mariadb, hosts: web1}}\n");
 	struct topology *t = topology_new(c);
 	struct mishap m[MISHAPS];
 	size_t n = mishap_list(c, m, MISHAPS);
@@ -169,7 +151,7 @@ test_data_is_not_run(void **state)
 static void
 test_names(void **state)
 {
-	const struct cluster *c = parse();
+	const struct cluster *c = parse(site);
 	struct mishap m[MISHAPS];
 	size_t n = mishap_list(c, m, MISHAPS);
 	char name[MISHAP_NAME_LEN], small[8];

@@ -15,6 +15,7 @@
 #include "firewall/nft_json.h"
 #include "firewall/rules.h"
 #include "firewall/track_room.h"
+#include "parse.h"
 
 #define BYTES ((size_t)64 << 20)
 
@@ -59,21 +60,6 @@
 	"    - {from: dmz6, to: any, proto: icmp}\n"
 
 #define OWN "host_firewall: true\n"
-
-static const struct cluster *
-parse(const char *text)
-{
-	const struct cluster *c;
-	struct diag_list diags;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	for (size_t i = 0; i < diags.n && c == NULL; i++)
-		print_error("%u: %s\n", diags.item[i].line, diags.item[i].text);
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
 
 struct list {
 	const struct cluster *c;

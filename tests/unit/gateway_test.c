@@ -13,6 +13,7 @@
 #include "config/cluster.h"
 #include "gateway/gateway_core.h"
 #include "gateway/neighbour_wire.h"
+#include "parse.h"
 
 /* ---- the plan ------------------------------------------------------------------ */
 
@@ -49,19 +50,6 @@
 	"  routes: {dmz: fw-out, 10.9.0.0/16: [fw1, fw2], " \
 	"\"2001:db8:7::/64\": [fw1, fw2]}\n"                \
 	"  for: [fw1, fw2]\n"
-
-static const struct cluster *
-parse(const char *text)
-{
-	struct diag_list diags;
-	const struct cluster *c;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	assert_non_null(c);
-	diag_done(&diags);
-	return c;
-}
 
 static bool
 hop_is(const struct gateway_plan_route *r, size_t i, const char *text)

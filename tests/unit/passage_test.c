@@ -15,6 +15,7 @@
 #include "base/rng.h"
 #include "firewall/passage.h"
 #include "firewall/rules.h"
+#include "parse.h"
 
 #define BYTES	 ((size_t)64 << 20)
 #define ROUNDS	 300
@@ -41,21 +42,6 @@
 #define ALLOW "  allow: [{from: internet, to: site}]\n"
 
 #define DENY_LINE 17 /* of the first row */
-
-static const struct cluster *
-parse(const char *text)
-{
-	const struct cluster *c;
-	struct diag_list diags;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	for (size_t i = 0; i < diags.n && c == NULL; i++)
-		print_error("%u: %s\n", diags.item[i].line, diags.item[i].text);
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
 
 struct row {
 	const char *what;

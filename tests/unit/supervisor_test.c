@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "os/starved.h"
+#include "parse.h"
 #include "supervisor/facts.h"
 #include "supervisor/handover_wire.h"
 #include "supervisor/parts.h"
@@ -397,20 +398,6 @@ static const char *const files[] = {
     "floating_ips: {www: {address: 127.0.9.9, hosts: [a, b]}}\n"
     "services:\n  s: {listen: [www:65480], servers: [b:1]}\n",
 };
-
-static const struct cluster *
-parse(const char *text)
-{
-	struct diag_list diags;
-	const struct cluster *c;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	if (c == NULL)
-		fail_msg("%s", diags.n > 0 ? diags.item[0].text : "?");
-	diag_done(&diags);
-	return c;
-}
 
 static void
 test_sockets(void **state)

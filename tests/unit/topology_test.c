@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mono.h"
+#include "parse.h"
 #include "topology/avail.h"
 #include "topology/topology.h"
 
@@ -300,21 +301,6 @@ static const struct row rows[] = {
     {"a volume of three with two", VOLUME("[web1, web2, web3]"),
 	"zone b, network front, network back"},
 };
-
-static const struct cluster *
-parse(const char *text)
-{
-	struct diag_list diags;
-	const struct cluster *c;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, strlen(text), &diags);
-	for (size_t i = 0; i < diags.n; i++)
-		print_message("%u: %s\n", diags.item[i].line, diags.item[i].text);
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
 
 /* The single failures that end `goal`, in order. */
 static void
