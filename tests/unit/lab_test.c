@@ -15,6 +15,7 @@
 #include "lab/probe.h"
 #include "lab/ways.h"
 #include "lab/web.h"
+#include "parse.h"
 #include "supervisor/supervisor.h"
 
 const struct part_program part_programs[] = {{.name = NULL}};
@@ -216,25 +217,6 @@ static const char chain[] =
     "services:\n"
     "  site: {listen: www:80, servers: [lb1:8080]}\n";
 
-static const struct cluster *
-parse_text(const char *text, size_t len)
-{
-	const struct cluster *c;
-	struct diag_list diags;
-
-	diag_init(&diags, "test");
-	c = cluster_parse(text, len, &diags);
-	diag_done(&diags);
-	assert_non_null(c);
-	return c;
-}
-
-static const struct cluster *
-parse(void)
-{
-	return parse_text(pair, sizeof(pair) - 1);
-}
-
 static const struct network *
 network(const struct cluster *c, const char *name)
 {
@@ -266,7 +248,7 @@ test_ways(void **state)
 	    {"lb1", "sync", {NULL}},
 	    {"far", "dmz", {NULL}},
 	};
-	const struct cluster *c = parse_text(chain, sizeof(chain) - 1);
+	const struct cluster *c = parse(chain);
 	char text[IP_STR_LEN];
 	struct way way;
 
@@ -290,7 +272,7 @@ test_ways(void **state)
 		assert_int_equal(way.n_hops, n);
 	}
 	cluster_unref(c);
-	c = parse();
+	c = parse(pair);
 	assert_null(ways_outside(c));
 	cluster_unref(c);
 }
@@ -303,7 +285,7 @@ test_peers(void **state)
 	    "server s0 10.0.0.21:8080 check inter 1000ms fall 3 rise 2\n",
 	    "option httpchk GET /health\n", "advert_int 0.25\n", "priority 100\n",
 	    "nopreempt\n", "10.0.0.10/24 dev eth0\n", "interface eth0\n"};
-	const struct cluster *c = parse();
+	const struct cluster *c = parse(pair);
 	struct world w = {.cluster = c, .n_hosts = c->n_hosts};
 	struct sbuf text;
 

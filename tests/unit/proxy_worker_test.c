@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "parse.h"
 #include "proxy/control/gen.h"
 #include "proxy/counters.h"
 #include "proxy/worker.h"
@@ -168,27 +169,16 @@ end_server(struct backend *s)
 static void
 build_gen(struct lab *l, const char *more)
 {
-	struct diag_list diags;
 	struct gen *old = l->gen;
 	char text[1024];
-	int n;
 
-	n = snprintf(text, sizeof(text),
+	(void)snprintf(text, sizeof(text),
 	    "cluster: t\nnetwork: 127.0.0.0/8\nhosts: {lb: 127.0.0.1}\nservices:\n"
 	    "  site:\n    listen: lb:%u\n    servers:\n"
 	    "    - {at: \"127.0.0.1:%u\"%s}\n    - {at: \"127.0.0.1:%u\"%s}\n",
 	    l->at.port, l->server[0].port, more, l->server[1].port, more);
-	diag_init(&diags, "test");
 	cluster_unref(l->cluster);
-	l->cluster = cluster_parse(text, (size_t)n, &diags);
-	if (l->cluster == NULL) {
-		struct sbuf out;
-
-		sbuf_init(&out, 1 << 16);
-		diag_render(&diags, text, (size_t)n, false, &out);
-		fail_msg("%s", sbuf_text(&out));
-	}
-	diag_done(&diags);
+	l->cluster = parse(text);
 	l->gen = gen_new(
 	    l->cluster, cluster_host(l->cluster, "lb"), WORKERS, NULL, old, NULL);
 	assert_non_null(l->gen);

@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "base/sbuf.h"
 #include "config/cluster.h"
+#include "parse.h"
 #include "proxy/request/route.h"
 #include "proxy/request/route_fill.h"
 
@@ -35,17 +36,12 @@ struct table {
 static void
 make(struct table *t, const char *routes)
 {
-	struct diag_list diags;
 	struct sbuf text;
 
-	diag_init(&diags, NULL);
 	sbuf_init(&text, CLUSTER_FILE_MAX);
 	sbuf_puts(&text, FILE_HEAD);
 	sbuf_puts(&text, routes);
-	t->cluster = cluster_parse(sbuf_text(&text), text.len, &diags);
-	if (t->cluster == NULL)
-		fail_msg("%s: %s", routes, diags.item[0].text);
-	diag_done(&diags);
+	t->cluster = parse(sbuf_text(&text));
 	sbuf_done(&text);
 	t->conf = &t->cluster->service[0];
 	t->memory = calloc(1, route_table_size(t->conf));

@@ -16,6 +16,7 @@
 #include <linux/genetlink.h>
 
 #include "base/diag.h"
+#include "parse.h"
 #include "vpn/vpn_core.h"
 #include "vpn/vpn_seal.h"
 #include "vpn/vpn_shell.h"
@@ -473,15 +474,10 @@ test_rules(void **state)
 	    "drop\n",
 	    "oifname != \"wg-o\" ip saddr 10.8.0.0/24 masquerade\n",
 	};
-	struct diag_list diags;
-	const struct cluster *c;
+	const struct cluster *c = parse(file);
 	struct sbuf out;
 
 	(void)state;
-	diag_init(&diags, "t");
-	c = cluster_parse(file, sizeof(file) - 1, &diags);
-	diag_done(&diags);
-	assert_non_null(c);
 	sbuf_init(&out, 65536);
 	vpn_rules_text(c, cluster_host(c, "a"), &out);
 	for (size_t i = 0; i < ARRAY_LEN(must); i++) {
