@@ -96,9 +96,8 @@ const struct verb verbs[] = {
     {"status", cli_status, "[--json] [--run-dir DIR]",
 	"show this host's parts, addresses, services and servers",
 	"  --json         everything, for programs\n" RUN_DIR
-	"\nSays of anything that is not healthy why, and exits with 1 then, with "
-	"--json\n"
-	"as well, where `healthy` says the same and `why` lists the reasons.\n",
+	"\nSays of anything that is not healthy why, and exits with 1 then, with\n"
+	"--json as well, where `healthy` says the same and `why` lists the reasons.\n",
 	false},
     {"top", cli_top, "[--once] [--json] [--run-dir DIR]",
 	"watch what services, servers and workers do each second",

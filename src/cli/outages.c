@@ -14,8 +14,8 @@
 #define WHEN_LEN     40
 #define LINE_MAX_LEN 8192
 #define BACK_MS	     (INT64_C(3600) * 1000) /* clocks are set */
-#define APART_MS \
-	60000 /* what goes, or comes back, within this does so for one reason */
+/* What goes, or comes back, within this does so for one reason. */
+#define APART_MS 60000
 
 /* Facts about things that fail, by the beginning of their keys. */
 static const struct {
@@ -117,9 +117,9 @@ is_on(const struct outages_thing *t, const char *host, size_t len)
 
 /* What the servers at a host say of it together. */
 struct host_signs {
-	int64_t
-	    since;    /* all of them are down, and it seems gone; -1: it may be there */
-	bool several; /* programs are known; services that share one are no two */
+	/* When the last of them went down, if it seems gone; -1: it may be there. */
+	int64_t since;
+	bool several;  /* programs are known; services that share one are no two */
 	bool was_gone; /* by what was found before */
 };
 

@@ -131,6 +131,7 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 	const struct avail *a = &s->avail[goal];
 	char percent[AVAIL_TEXT_LEN], down[AVAIL_TEXT_LEN], moves[AVAIL_TEXT_LEN],
 	    takeover[UNITS_LEN];
+	const double gone = a->down + a->failovers;
 
 	if (topology_goal(s->topology, goal)->role == GOAL_COPIES)
 		return; /* a host that is off has not lost its data */
@@ -140,8 +141,7 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 		return;
 	}
 	sbuf_printf(out, "  there %s of the time: gone %s a year",
-	    avail_percent(a->down + a->failovers, percent),
-	    avail_a_year(a->down + a->failovers, down));
+	    avail_percent(gone, percent), avail_a_year(gone, down));
 	if (a->failure != SIZE_MAX && a->down >= a->failovers) {
 		sbuf_puts(out, ", mostly for ");
 		put_name(s, a->failure, out);
@@ -154,8 +154,7 @@ put_avail(const struct spof *s, size_t goal, struct sbuf *out)
 		    duration_format(a->database->takeover_ns, takeover));
 	sbuf_puts(out, "\n");
 	/* Half of it at least, or it is not worth a machine. */
-	if (a->n_twins > 0 &&
-	    a->twin[0].down + a->failovers < (a->down + a->failovers) / 2)
+	if (a->n_twins > 0 && a->twin[0].down + a->failovers < gone / 2)
 		sbuf_printf(out, "  one more host like %s: gone %s a year\n",
 		    a->twin[0].host->name,
 		    avail_a_year(a->twin[0].down + a->failovers, down));

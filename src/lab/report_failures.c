@@ -93,9 +93,8 @@ report_conclude(const struct drill_report *r, FILE *f)
 			worst = g.outage.max;
 	}
 	(void)fprintf(f,
-	    "%zu failure%s: %zu ended the service, %zu %s survived, with an outage of "
-	    "at "
-	    "most %.0f ms\n",
+	    "%zu failure%s: %zu ended the service, %zu %s survived, "
+	    "with an outage of at most %.0f ms\n",
 	    failures, plural(failures), ended, failures - ended - idle,
 	    failures - ended - idle == 1 ? "was" : "were", worst);
 	if (idle > 0)

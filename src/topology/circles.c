@@ -40,9 +40,9 @@ reach_service(struct reach *r, const struct service *s)
 	r->seen[s->index] = true;
 }
 
-/* From `first` on, without passing `not`. */
+/* From `first` on, without passing `last`. */
 static void
-follow(const struct cluster *c, const struct service *first, const struct service * not,
+follow(const struct cluster *c, const struct service *first, const struct service *last,
     struct reach *r)
 {
 	r->n = 0;
@@ -52,7 +52,7 @@ follow(const struct cluster *c, const struct service *first, const struct servic
 	for (size_t at = 0; at < r->n; at++) {
 		const struct service *s = r->list[at];
 
-		for (size_t i = 0; i < s->n_servers && s != not ; i++) {
+		for (size_t i = 0; i < s->n_servers && s != last; i++) {
 			const struct service *next = service_at(c, &s->server[i]);
 
 			if (next == NULL)

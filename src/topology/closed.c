@@ -15,9 +15,8 @@ advise_deny(struct drafts *d, const struct passage *p, const char *where)
 	    .place = p->deny,
 	    .width = 1,
 	    .reason = draft_text(d,
-		"%s reaches %s: rows of deny, this one among them, refuse %s whom "
-		"allow "
-		"lets in",
+		"%s reaches %s: rows of deny, this one among them, "
+		"refuse %s whom allow lets in",
 		p->who == PASSAGE_INSIDE ? "only who is in this file" : "nobody", where,
 		p->undenied == PASSAGE_OUTSIDE ? "everybody outside" : "everybody"),
 	    .change = "narrow that row, since deny goes before allow"};

@@ -125,9 +125,8 @@ too_few_votes(struct drafts *d, const struct replicated *r, const struct voters 
 		return;
 	}
 	out->reason = draft_text(d,
-	    "one of the two %s of %s is no majority: it may not go on without the "
-	    "other, "
-	    "which may have gone on as well",
+	    "one of the two %s of %s is no majority: "
+	    "it may not go on without the other, which may have gone on as well",
 	    electors ? "electors" : "hosts", r->name);
 	out->change =
 	    electors ? draft_text(d, "add a third elector to %s", r->name)

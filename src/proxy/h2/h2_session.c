@@ -14,10 +14,9 @@
 #include "proxy/servers/service.h"
 #include "proxy/worker_inside.h"
 
-#define CONNECTION_WINDOW                                           \
-	(1 << 20) /* request bodies that wait, all streams together \
-		   */
-#define READS 4	  /* of one connection in one turn */
+/* Of request bodies that wait, all streams together. */
+#define CONNECTION_WINDOW (1 << 20)
+#define READS		  4 /* of one connection in one turn */
 
 /* What a client may make us do for nothing. Browsers that leave a page reset a hundred
  * streams at once; a client that reads answers earns what it needs for that. */
