@@ -300,16 +300,19 @@ static void
 settle_votes(struct reader *r, const struct yaml *node, struct database *d)
 {
 	const size_t most = d->of.n_hosts + d->n_electors;
-	const struct host **all = arena_array(r->arena, most, sizeof(*all));
+	const struct host **all;
 	size_t n = 0;
 
+	if (d->n_electors == 0)
+		return;
+	all = arena_array(r->arena, most, sizeof(*all));
 	for (size_t i = 0; i < most && all != NULL; i++) {
 		all[n] =
 		    i < d->of.n_hosts ? d->of.host[i] : d->elector[i - d->of.n_hosts];
 		if (host_unclear(all[n++]))
 			return;
 	}
-	if (all == NULL || d->n_electors == 0 || !networks_clear(r))
+	if (all == NULL || !networks_clear(r))
 		return;
 	d->votes_over = d->of.over;
 	if (d->of.over == NULL || host_list_not_on(all, n, d->of.over) != NULL)
