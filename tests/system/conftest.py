@@ -53,3 +53,17 @@ def nothing_broke(tmp_path_factory):
     said = {str(p): found[0] for p in set(folder.rglob("*log")) - before
             if p.is_file() and (found := BROKEN.search(p.read_bytes()))}
     assert not said, said
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What our programs logged since the test began, beside what it says of its failure."""
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    # pylint: disable-next=protected-access  # no public name from a hook
+    base = item.config._tmp_path_factory.getbasetemp()
+    for p in sorted(base.rglob("*log")):
+        if p.is_file() and p.stat().st_mtime >= call.start:
+            lines = p.read_text(encoding="utf-8", errors="replace").splitlines()
+            report.sections.append((p.name, "\n".join(lines[-60:])))
