@@ -215,7 +215,11 @@ on_message(void *arg, const struct part_msg *m, int fd)
 		on_publish(p, m);
 		break;
 	case PART_SOCKET_WANT:
-		answer_socket(p, m->key);
+		/* A spare that is late may ask for what the acting process gave back:
+		 * a listener opened now would be nobody's, and clients would wait in
+		 * it. */
+		if (!c->stopping)
+			answer_socket(p, m->key);
 		break;
 	case PART_SOCKET_DROP:
 		if (parts_prefix(c->row->sockets, m->key))

@@ -11,6 +11,7 @@ again on a new one, and only that (RFC 9112 section 9.3.1).
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -21,7 +22,7 @@ SITE = """
     listen: {listen}
     servers: [{servers}]
     check: {{path: /health, every: 20ms, timeout: {timeout}, fall: 2, rise: 1}}
-    timeouts: {{drain: 2s, server: 5s, connect: 500ms}}
+    timeouts: {{drain: 20s, server: 20s, connect: 500ms}}
     {more}
 """
 THREE = "web1:8080, web2:8080, web3:8080"
@@ -312,6 +313,15 @@ def proxies(lab):
     return [p for p in lab.control("status")["parts"] if p["name"] == "proxy"]
 
 
+def spare_of(lab):
+    """The process id; 0 while there is none."""
+    return proxies(lab)[0].get("spare_pid", 0)
+
+
+def spares_begun(lab):
+    return lab.log().count("event=part-start part=proxy")
+
+
 def kill_proxy(lab):
     """kill -9 of the acting process; returns when another one acts."""
     pid = proxies(lab)[0]["pid"]
@@ -324,7 +334,7 @@ def test_killed_proxy_refuses_nobody(lab):
     lab.start(site())
     all_up(lab)
     for _ in range(5):
-        until(lambda: proxies(lab)[0].get("spare_pid", 0) > 0, "there is a spare")
+        until(lambda: spare_of(lab) > 0, "there is a spare")
         kill_proxy(lab)
         for _ in range(20):
             assert lab.get(80)[0].status == 200
@@ -343,6 +353,7 @@ def test_graceful_stop(lab):
     os.kill(lab.nines.pid, signal.SIGTERM)
     # Meanwhile nobody new is left to wait for a program that is leaving.
     until(lambda: refused(lab, 80), "new connections are refused")
+    until(lambda: lab.at("ss", "-Hltn", "sport = :80") == "", "every worker knows")
     lab.web["web1"].answer_slow.set()
     head, body = stream.answer()
     assert head["connection"] == "close" and body == b"web1"
@@ -357,6 +368,30 @@ def test_graceful_stop(lab):
     idle.close()
     until(lambda: lab.nines.poll() is not None, "it has stopped")
     assert lab.nines.returncode == 0
+
+
+def test_graceful_stop_while_a_spare_starts(lab):
+    """The spare asks for listeners which the acting process gives back: nobody opens them
+    again, for clients would connect and wait for the end."""
+    for late in range(10):
+        lab.web["web1"].answer_slow.clear()
+        lab.start(site(servers="web1:8080"))
+        all_up(lab, 1)
+        stream = lab.connect(80)
+        had = lab.web["web1"].requests
+        stream.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda had=had: lab.web["web1"].requests > had, "the server has it")
+        until(lambda: spare_of(lab) > 0, "there is a spare")
+        before = spares_begun(lab)
+        os.kill(spare_of(lab), signal.SIGKILL)
+        until(lambda before=before: spares_begun(lab) > before, "another starts")
+        time.sleep(late / 200)
+        os.kill(lab.nines.pid, signal.SIGTERM)
+        until(lambda: refused(lab, 80), "new connections are refused")
+        lab.web["web1"].answer_slow.set()
+        assert stream.answer()[1] == b"web1"
+        stream.close()
+        until(lambda: lab.nines.poll() is not None, "it has stopped")
 
 
 def test_graceful_stop_under_load(lab):
