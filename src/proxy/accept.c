@@ -23,6 +23,8 @@
 #define ACCEPTS 64   /* of one listener in one round */
 #define BACKLOG 4096 /* of a listener that is about to close */
 
+#define CLOSING_NS (200 * MS_NS) /* the handshakes that have begun end in this time */
+
 /*
  * No descriptor is left: the one in reserve takes a client and closes it, so that it
  * learns at once, and the others wait in the backlog for a while.
@@ -82,6 +84,8 @@ accept_one(struct worker *w, struct wlistener *l)
 		client_close(w, c);
 	else
 		guard_accept(w, c);
+	if (l->closing)
+		client_drain(w, c);
 	return true;
 }
 
@@ -95,18 +99,63 @@ accept_clients(struct worker *w, struct wlistener *l)
 }
 
 /*
- * It is gone for good: who got as far as the backlog is served, later ones are refused.
- * Not close() but shutdown(), for the supervisor and the spare have the socket too, and
- * as long as one of them did clients would go on to connect and then be reset.
+ * Who has begun to connect is taken: a reset would meet them otherwise, perhaps after
+ * the request was sent. The supervisor has the kernel refuse all others meanwhile.
+ */
+static void
+leave(struct worker *w, struct wlistener *l)
+{
+	l->closing = l->leaving = l->sock->left = true;
+	l->service->closing++;
+	listener_watch(w, l, !l->full);
+	wheel_set(&w->wheel, &l->pause, mono_add(w->now, CLOSING_NS));
+}
+
+/* The view has it no more. A spare, who never watched it, leaves it to others. */
+static void
+forget(struct worker *w, struct wlistener *l)
+{
+	if (l->watched || l->full || !mono_is_never(l->pause.due))
+		leave(w, l);
+	else
+		listener_close(w, l);
+}
+
+/*
+ * All others are refused. Not close() but shutdown(), for the supervisor and the spare
+ * have the socket too, and as long as one of them did clients would go on to connect
+ * and then be reset.
  */
 static void
 retire(struct worker *w, struct wlistener *l)
 {
-	for (int i = 0; i < BACKLOG && l->watched; i++) {
+	for (int i = 0; i < BACKLOG; i++) {
 		if (!accept_one(w, l))
 			break;
 	}
 	(void)shutdown(l->s.fd, SHUT_RD);
+	l->service->closing--;
+	listener_close(w, l);
+}
+
+void
+accept_due(struct worker *w, struct wlistener *l)
+{
+	if (l->closing)
+		retire(w, l);
+	else
+		listener_watch(w, l, w->view->accepting && !l->full);
+}
+
+bool
+accept_closing(const struct worker *w)
+{
+	LIST_EACH(n, tmp, &w->listeners)
+	{
+		if (CONTAINER(n, struct wlistener, link)->closing)
+			return true;
+	}
+	return false;
 }
 
 void
@@ -126,7 +175,7 @@ accept_adopt(struct worker *w, const struct view *v, bool fresh)
 			listener_close(w, l);
 			l = NULL;
 		}
-		if (sock == NULL)
+		if (sock == NULL || sock->left)
 			continue;
 		is_new = l == NULL;
 		if (is_new)
@@ -139,16 +188,17 @@ accept_adopt(struct worker *w, const struct view *v, bool fresh)
 		l->tls = service_port_has_tls(l->service->conf, l->at.port);
 		l->redirect = l->service->conf->tls.redirect && !l->tls;
 		l->s.eof = false;
-		listener_watch(
-		    w, l, v->accepting && !l->full && mono_is_never(l->pause.due));
+		if (vl->closing)
+			leave(w, l);
+		else
+			listener_watch(w, l,
+			    v->accepting && !l->full && mono_is_never(l->pause.due));
 	}
 	LIST_EACH(n, tmp, &w->listeners)
 	{
 		struct wlistener *l = CONTAINER(n, struct wlistener, link);
 
-		if (!l->s.eof)
-			continue;
-		retire(w, l);
-		listener_close(w, l);
+		if (l->s.eof && !l->closing)
+			forget(w, l);
 	}
 }

@@ -46,7 +46,7 @@ listener_resume(struct worker *w, struct wservice *s)
 		if (l->service != s || !l->full)
 			continue;
 		l->full = false;
-		listener_watch(w, l, w->view->accepting);
+		listener_watch(w, l, w->view->accepting || l->closing);
 	}
 }
 
@@ -57,12 +57,6 @@ listener_pause(struct worker *w, struct wlistener *l)
 	wheel_set(&w->wheel, &l->pause, mono_add(w->now, PAUSE_NS));
 }
 
-void
-listener_rested(struct worker *w, struct wlistener *l)
-{
-	listener_watch(w, l, w->view->accepting && !l->full);
-}
-
 struct wlistener *
 listener_find(struct worker *w, const struct ip_endpoint *at)
 {
@@ -70,7 +64,8 @@ listener_find(struct worker *w, const struct ip_endpoint *at)
 	{
 		struct wlistener *l = CONTAINER(n, struct wlistener, link);
 
-		if (l->at.port == at->port && ip_equal(&l->at.ip, &at->ip))
+		if (l->at.port == at->port && ip_equal(&l->at.ip, &at->ip) &&
+		    !l->closing)
 			return l;
 	}
 	return NULL;

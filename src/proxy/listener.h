@@ -30,9 +30,12 @@ struct wlistener {
 	bool redirect; /* they should: all is answered with a way to https */
 	bool watched;  /* by epoll: not while paused */
 	bool full;     /* paused: the service has all the connections it may have */
+	bool
+	    closing; /* takes those who have begun to connect, until the timer is due */
 	struct wheel_timer pause;
 };
 
+/* None that is closing. */
 struct wlistener *listener_find(struct worker *w, const struct ip_endpoint *at);
 /* It is not watched yet, and has no service. */
 struct wlistener *listener_open(
@@ -45,7 +48,6 @@ void listener_unref(struct worker *w, struct wlistener *l);
 void listener_watch(struct worker *w, struct wlistener *l, bool watch);
 /* Not for a while, for want of descriptors; then its timer is due. */
 void listener_pause(struct worker *w, struct wlistener *l);
-void listener_rested(struct worker *w, struct wlistener *l);
 /* The service has room for clients again. */
 void listener_resume(struct worker *w, struct wservice *s);
 

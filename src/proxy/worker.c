@@ -158,6 +158,15 @@ adopt_services(struct worker *w, const struct view *v)
 }
 
 static void
+hears_nobody(struct worker *w)
+{
+	if (!w->view->stopping || accept_closing(w))
+		return;
+	atomic_store(&w->deaf, true);
+	worker_notify(w);
+}
+
+static void
 adopt(struct worker *w, struct view *v)
 {
 	struct view *old = w->view;
@@ -179,10 +188,7 @@ adopt(struct worker *w, struct view *v)
 		}
 	}
 	view_unref(old);
-	if (!v->stopping)
-		return;
-	atomic_store(&w->deaf, true);
-	worker_notify(w);
+	hears_nobody(w);
 }
 
 /* The thread */
@@ -275,7 +281,8 @@ expire(struct worker *w)
 			break;
 		case TIMER_LISTENER:
 		default:
-			listener_rested(w, CONTAINER(t, struct wlistener, pause));
+			accept_due(w, CONTAINER(t, struct wlistener, pause));
+			hears_nobody(w);
 			break;
 		}
 	}
@@ -329,7 +336,7 @@ worker_bury(struct worker *w)
 	{
 		struct wservice *s = CONTAINER(n, struct wservice, link);
 
-		if (s->gone && s->n_clients == 0)
+		if (s->gone && s->n_clients == 0 && s->closing == 0)
 			service_bury(w, s);
 	}
 }

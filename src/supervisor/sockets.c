@@ -12,6 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "os/refuse.h"
+
 #define BACKLOG 65535 /* the kernel cuts it to net.core.somaxconn */
 #define MEMBERS 1024  /* of one SO_REUSEPORT group */
 
@@ -32,6 +35,19 @@ release(struct sockets *s, struct held *h)
 	(void)close(h->fd);
 	free(h);
 	s->n--;
+}
+
+/* For good, not to be handed over. The proxy has a moment to take who has begun to
+ * connect. */
+static void
+give_up(struct sockets *s, struct held *h)
+{
+	int err = strncmp(h->name, "tcp/", strlen("tcp/")) == 0 ? refuse_new(h->fd) : 0;
+
+	if (err != 0)
+		log_event(LOG_WARN, "refuse", "name=%s error=\"%s\"", h->name,
+		    strerror(-err));
+	release(s, h);
 }
 
 void
@@ -118,12 +134,13 @@ listen_tcp(const struct ip_endpoint *at)
 		1) != 0 ||
 	    set(fd, IPPROTO_TCP, TCP_NODELAY, 1) != 0 ||
 	    bind(fd, (const struct sockaddr *)&ss, len) != 0 ||
-	    listen(fd, BACKLOG) != 0) {
+	    listen(fd, BACKLOG) != 0)
 		err = -errno;
+	else
+		err = refuse_none(fd); /* as an older one did that is closing */
+	if (err != 0)
 		(void)close(fd);
-		return err;
-	}
-	return fd;
+	return err != 0 ? err : fd;
 }
 
 static int
@@ -296,7 +313,7 @@ sockets_drop(struct sockets *s, const char *name)
 	struct held *h = find(s, name);
 
 	if (h != NULL)
-		release(s, h);
+		give_up(s, h);
 }
 
 /* Whether the cluster file still gives this host what it was opened for. */
@@ -325,6 +342,6 @@ sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me)
 		struct held *h = CONTAINER(n, struct held, node);
 
 		if (!is_wanted(c, me, h->name))
-			release(s, h);
+			give_up(s, h);
 	}
 }

@@ -46,8 +46,10 @@ int sockets_put(
     struct sockets *s, const char *name, int fd, unsigned askers) MUST_CHECK;
 /* The one behind `h`, from NULL to NULL. */
 const struct held *sockets_next(const struct sockets *s, const struct held *h);
-/* Closes what the cluster file no longer gives this host. */
+/* Gives up what the cluster file does not give this host any more. */
 void sockets_adopt(struct sockets *s, const struct cluster *c, const struct host *me);
+/* Gives up one: as long as others have it open it completes the handshakes that have
+ * begun, and answers no new ones. */
 void sockets_drop(struct sockets *s, const char *name);
 
 #endif /* NINES_SUPERVISOR_SOCKETS_H */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <sched.h>
@@ -456,6 +457,55 @@ test_sockets(void **state)
 	cluster_unref(later);
 }
 
+static int
+connect_to(const char *address, uint16_t port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, address, &sin.sin_addr), 1);
+	if (connect(fd, (const struct sockaddr *)&sin, sizeof(sin)) == 0)
+		return fd;
+	(void)close(fd);
+	return -errno;
+}
+
+/* While a part has it open still, it keeps whom it has; the next one is another. */
+static void
+test_dropped_listener_refuses(void **state)
+{
+	const struct cluster *c = parse(files[0]);
+	const struct host *a = cluster_host(c, "a");
+	const char *name = "tcp/127.0.0.1:65481/0";
+	int part, early, taken, later;
+	struct sockets s;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* BPF */
+	sockets_init(&s);
+	part = dup(sockets_get(&s, c, a, name, 0));
+	assert_true(part >= 0);
+	early = connect_to("127.0.0.1", 65481);
+	assert_true(early >= 0);
+	sockets_drop(&s, name);
+	assert_int_equal(connect_to("127.0.0.1", 65481), -ECONNREFUSED);
+	taken = accept(part, NULL, NULL);
+	assert_true(taken >= 0);
+	assert_int_equal(write(taken, "x", 1), 1);
+
+	assert_true(sockets_get(&s, c, a, name, 0) >= 0);
+	later = connect_to("127.0.0.1", 65481);
+	assert_true(later >= 0);
+	(void)close(later);
+	(void)close(taken);
+	(void)close(early);
+	(void)close(part);
+	sockets_done(&s);
+	cluster_unref(c);
+}
+
 static void
 test_rows_of_parts(void **state)
 {
@@ -492,6 +542,7 @@ main(void)
 	    cmocka_unit_test(test_facts),
 	    cmocka_unit_test(test_handover),
 	    cmocka_unit_test(test_sockets),
+	    cmocka_unit_test(test_dropped_listener_refuses),
 	    cmocka_unit_test(test_rows_of_parts),
 	};
 

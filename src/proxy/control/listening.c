@@ -65,15 +65,22 @@ want_listener(struct listening *ls, const struct listener *l, size_t service)
 }
 
 static void
-forget_listener(struct listening *ls, size_t i)
+give_back(const struct listening *ls, const struct want *want)
 {
 	char name[IP_ENDPOINT_LEN + 16];
 
 	for (unsigned w = 0; w < ls->n_workers; w++) {
-		socket_name(&ls->want[i], w, name, sizeof(name));
+		socket_name(want, w, name, sizeof(name));
 		part_socket_drop(ls->part, name);
-		lsock_unref(ls->want[i].sock[w]);
 	}
+}
+
+static void
+forget_listener(struct listening *ls, size_t i)
+{
+	give_back(ls, &ls->want[i]);
+	for (unsigned w = 0; w < ls->n_workers; w++)
+		lsock_unref(ls->want[i].sock[w]);
 	ls->want[i] = ls->want[--ls->n];
 }
 
@@ -142,6 +149,7 @@ fill_listener(const struct listening *ls, const struct known *k,
 {
 	l->at = want->at;
 	l->service = want->service;
+	l->closing = ls->closing;
 	l->leaving = known_says(k, "host", "stopping", "yes") ||
 		     (want->floating_ip != NULL &&
 			 known_says(k, "vip", want->floating_ip, "leaving"));
@@ -180,8 +188,9 @@ listening_publish(const struct listening *ls)
 void
 listening_leave(struct listening *ls)
 {
-	while (ls->n > 0)
-		forget_listener(ls, ls->n - 1);
+	for (size_t i = 0; i < ls->n; i++)
+		give_back(ls, &ls->want[i]);
+	ls->closing = true;
 }
 
 void

@@ -32,6 +32,7 @@ struct listening {
 	unsigned n_workers;
 	struct want want[LISTENERS_MAX];
 	size_t n;
+	bool closing;
 };
 
 /* Asks for what `c` names for the host `me`, again for what could not be had, and gives
@@ -45,7 +46,7 @@ bool listening_put(struct listening *ls, const char *name, int fd);
 void listening_fill(const struct listening *ls, const struct known *k, struct view *v);
 /* Says by a fact whether all are there, once all have been heard of. */
 void listening_publish(const struct listening *ls);
-/* Gives all of them back. */
+/* Gives all of them back; workers hear of it by the next view. */
 void listening_leave(struct listening *ls);
 /* Closes this process's copies. */
 void listening_done(struct listening *ls);

@@ -45,6 +45,7 @@ uint64_t limit_put(struct limit *l);
 struct lsock {
 	atomic_uint refs;
 	int fd;
+	bool left; /* the worker has begun to close it; its own */
 };
 
 struct lsock *lsock_new(int fd) MUST_CHECK; /* takes `fd` also when it fails */
@@ -119,6 +120,7 @@ struct view_listener {
 	struct ip_endpoint at;
 	size_t service; /* index of the cluster */
 	bool leaving;	/* its address moves away: connections end after an answer */
+	bool closing;	/* for good: a worker that does not know it yet has to, too */
 	struct lsock *sock[WORKERS_CAP]; /* NULL: not here yet */
 };
 
