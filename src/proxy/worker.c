@@ -52,6 +52,12 @@ worker_show(struct worker *w, struct view *v)
 	worker_poke(w);
 }
 
+uint64_t
+worker_adopted(const struct worker *w)
+{
+	return atomic_load((_Atomic(uint64_t) *)(uintptr_t)&w->adopted);
+}
+
 bool
 worker_deaf(const struct worker *w)
 {
@@ -189,6 +195,8 @@ adopt(struct worker *w, struct view *v)
 	}
 	view_unref(old);
 	hears_nobody(w);
+	atomic_store(&w->adopted, v->serial);
+	worker_notify(w);
 }
 
 /* The thread */

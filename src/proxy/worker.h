@@ -41,8 +41,11 @@ int64_t worker_wall_us(void);
 void workers_end(struct worker **w, unsigned n);
 void workers_free(struct worker **w, unsigned n);
 
-/* Hands over one reference of `v`; the worker adopts it at once. */
+/* Hands over one reference of `v`; the worker adopts it at once, and notifies. */
 void worker_show(struct worker *w, struct view *v);
+
+/* The serial of the view that it goes by; 0: it has none yet. */
+uint64_t worker_adopted(const struct worker *w);
 
 /* From any thread: something it waits for may have become free. */
 void worker_poke(struct worker *w);

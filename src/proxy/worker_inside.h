@@ -48,6 +48,7 @@ struct worker {
 	struct side wake;
 	int reserve; /* a descriptor to give up when there are no more */
 	_Atomic(struct view *) next; /* shown, not yet adopted */
+	_Atomic(uint64_t) adopted;   /* the view's serial; 0: none yet */
 	atomic_bool end;
 	_Atomic(struct access_ring *) shared_ring; /* `ring`, for the control thread */
 	_Atomic(struct source_ring *) shared_sources; /* the same */

@@ -31,6 +31,7 @@ struct client {
 	char request[REQUEST_MAX];
 	size_t got;
 	uint64_t order;	     /* waits for the reply to it; 0: for none */
+	struct link *asked;  /* by which the order went */
 	uint64_t generation; /* waits until all have adopted it; 0: for none */
 	bool for_stop;	     /* waits for the end */
 	bool for_upgrade;    /* the same, of the program */
@@ -198,6 +199,34 @@ do_status(struct client *c)
 	transmit(c);
 }
 
+/* False: it does not run. */
+static bool
+ask_part(struct client *c, const char *part, const char *text)
+{
+	const struct part_row *row = parts_find(part);
+	struct link *link = child_acting_link(&c->tree->child[row - parts]);
+	struct part_msg m = {.type = PART_COMMAND};
+
+	if (link == NULL)
+		return false;
+	c->asked = link;
+	c->order = m.id = ++c->tree->next_order;
+	m.text = text;
+	m.text_len = strlen(text);
+	link_send(link, &m, -1);
+	return true;
+}
+
+/* It is carried out, and said so once every worker goes by it: what comes next, such as
+ * the end of a server, fails no request. */
+static void
+answer_settled(struct client *c, const char *text)
+{
+	c->text = strdup(text);
+	if (c->text == NULL || !ask_part(c, "proxy", "settle"))
+		answer(c, true, text, NULL, 0);
+}
+
 static void
 do_reload(struct client *c)
 {
@@ -242,7 +271,7 @@ do_drain(struct client *c, const char *name, bool drain)
 	else
 		(void)snprintf(text, sizeof(text), "%s %s", name,
 		    changed ? "is enabled" : "was not drained");
-	answer(c, true, text, NULL, 0);
+	answer_settled(c, text);
 }
 
 static void
@@ -267,7 +296,7 @@ do_switch(struct client *c, const char *service, const char *group)
 	    switches_served(c->tree, service, group)
 		? ""
 		: ", where no server is up: requests fail");
-	answer(c, true, text, NULL, 0);
+	answer_settled(c, text);
 }
 
 static void
@@ -297,25 +326,15 @@ do_weight(struct client *c, const char *service, const char *server, const char 
 	(void)snprintf(text, sizeof(text), "%s in %s: weight %s%s", server, service,
 	    strcmp(weight, WEIGHT_OF_FILE) == 0 ? "as in the file" : weight,
 	    changed ? "" : ", as before");
-	answer(c, true, text, NULL, 0);
+	answer_settled(c, text);
 }
 
 /* Passed on to a part, which answers; `none` is said if it does not run. */
 static void
 pass_on(struct client *c, const char *part, const char *text, const char *none)
 {
-	const struct part_row *row = parts_find(part);
-	struct link *link = child_acting_link(&c->tree->child[row - parts]);
-	struct part_msg m = {.type = PART_COMMAND};
-
-	if (link == NULL) {
+	if (!ask_part(c, part, text))
 		answer(c, false, none, NULL, 0);
-		return;
-	}
-	c->order = m.id = ++c->tree->next_order;
-	m.text = text;
-	m.text_len = strlen(text);
-	link_send(link, &m, -1);
 }
 
 /* The answer comes when the address has moved. */
@@ -517,10 +536,32 @@ control_reply(struct tree *t, const struct part_msg *m)
 	{
 		struct client *c = CONTAINER(n, struct client, node);
 
-		if (c->order != 0 && c->order == m->id) {
+		if (c->order == 0 || c->order != m->id)
+			continue;
+		if (c->text != NULL)
+			answer(c, true, c->text, NULL, 0);
+		else
 			answer(c, m->code != 0, m->value, m->text, m->text_len);
-			return;
-		}
+		return;
+	}
+}
+
+void
+control_lost(struct tree *t, const struct link *asked)
+{
+	LIST_EACH(n, tmp, &t->clients)
+	{
+		struct client *c = CONTAINER(n, struct client, node);
+
+		if (c->asked != asked || c->out.len > 0)
+			continue;
+		if (c->text != NULL) /* the next one knows it from the start */
+			answer(c, true, c->text, NULL, 0);
+		else
+			answer(c, false,
+			    "the part that was to do it has ended; `nines status` "
+			    "tells how it stands",
+			    NULL, 0);
 	}
 }
 

@@ -64,6 +64,8 @@ child_is_current(const struct child *c)
 static void
 forget_link(struct process *p)
 {
+	if (p->link != NULL)
+		control_lost(p->child->tree, p->link);
 	link_close(p->link);
 	p->link = NULL;
 }

@@ -209,6 +209,8 @@ void control_upgraded(struct tree *t, bool ok, const char *text);
 void control_close(struct tree *t);
 /* The answer of a part to order `id`. */
 void control_reply(struct tree *t, const struct part_msg *m);
+/* Nobody will answer by `asked`, which is not NULL. */
+void control_lost(struct tree *t, const struct link *asked);
 void control_progress(struct tree *t);
 
 #endif /* NINES_SUPERVISOR_TREE_H */

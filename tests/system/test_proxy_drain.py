@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from proxylab import Lab, until
+from proxylab import DEADLINE, Lab, until
 
 SITE = """
   site:
@@ -156,6 +156,37 @@ def test_drain_and_enable(lab, what):
     assert set(load.names) == {b"web1", b"web2", b"web3"}
 
 
+def test_orders_hold_once_they_are_answered(lab):
+    """What comes after `nines drain` may be the end of the server."""
+    lab.start(site())
+    all_up(lab)
+
+    def served():
+        return {lab.get(80)[1] for _ in range(8)}
+    for _ in range(20):
+        lab.order("drain", "web1")
+        assert served() == {b"web2", b"web3"}
+        lab.order("enable", "web1")
+        lab.order("weight", "site", "web2:8080", "0")
+        assert b"web2" not in served()
+        lab.order("weight", "site", "web2:8080", "file")
+
+
+def test_order_is_answered_when_the_proxy_dies(lab):
+    lab.start(site())
+    all_up(lab)
+    pid, answers = proxies(lab)[0]["pid"], []
+    os.kill(pid, signal.SIGSTOP)
+    asker = threading.Thread(target=lambda: answers.append(lab.control("drain", "web1")))
+    asker.start()
+    until(lambda: lab.fact("admin web1") == "drain", "the order is there")
+    if proxies(lab)[0].get("pid") == pid:  # it is killed as one that hangs, too
+        os.kill(pid, signal.SIGKILL)
+    asker.join(DEADLINE)
+    assert answers[0]["ok"] and "no new work goes there" in answers[0]["text"]
+    until(lambda: lab.get(80)[1] != b"web1", "the next process serves")
+
+
 def left_alone(lab, load, name):
     """True if the server got none of many requests."""
     before = lab.web[name].requests
@@ -170,7 +201,7 @@ def test_drain_lets_requests_finish(lab):
     stream.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: lab.web["web1"].requests == 1, "the server has it")
     lab.order("drain", "web1")
-    until(lambda: all(lab.get(80)[0].status == 503 for _ in range(30)), "every worker knows")
+    assert {lab.get(80)[0].status for _ in range(8)} == {503}
     lab.web["web1"].answer_slow.set()
     assert stream.answer()[1] == b"web1"
     stream.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")

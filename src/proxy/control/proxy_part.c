@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "os/starved.h"
 #include "part/part.h"
@@ -65,6 +66,8 @@ struct proxy {
 	struct loop_timer news; /* of workers, about sources */
 	unsigned log_at;	/* the worker whose ring is written out */
 	uint64_t log_lost;	/* lines dropped, as last told */
+	uint64_t shown;		/* serial of the last view */
+	struct list settling;	/* orders that are answered when all go by a view */
 	bool active, stopping, stopped;
 	bool yielding; /* to a successor, which must not act before all are deaf */
 };
@@ -104,6 +107,7 @@ show(void *arg)
 		log_event(LOG_ERR, "view", "error=\"no memory\"");
 		return;
 	}
+	v->serial = ++p->shown;
 	v->accepting = p->active && !p->stopping;
 	v->stopping = p->stopping;
 	known_fill(&p->known, v);
@@ -219,6 +223,53 @@ want_news(struct proxy *p)
 	}
 }
 
+/* Somebody waits until what was known when he asked is what all workers go by. */
+struct settling {
+	struct list node;
+	uint64_t order, serial;
+};
+
+static bool
+all_adopted(const struct proxy *p, uint64_t serial)
+{
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		if (worker_adopted(p->worker[w]) < serial)
+			return false;
+	}
+	return true;
+}
+
+static void
+answer_settled(struct proxy *p)
+{
+	LIST_EACH(n, tmp, &p->settling)
+	{
+		struct settling *s = CONTAINER(n, struct settling, node);
+
+		if (!all_adopted(p, s->serial))
+			continue;
+		part_reply(p->part, s->order, true, NULL, NULL);
+		list_remove(&s->node);
+		free(s);
+	}
+}
+
+static void
+settle(struct proxy *p, uint64_t order)
+{
+	struct settling *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		part_reply(p->part, order, false, "no memory", NULL);
+		return;
+	}
+	show(p);
+	s->order = order;
+	s->serial = p->shown;
+	list_append(&p->settling, &s->node);
+	answer_settled(p);
+}
+
 static void
 notified(void *arg, unsigned events)
 {
@@ -229,6 +280,7 @@ notified(void *arg, unsigned events)
 	(void)!read(p->notify, &n, sizeof(n));
 	publish_failures(p);
 	want_news(p);
+	answer_settled(p);
 	if (!p->stopping)
 		return;
 	if (p->yielding && all_deaf(p)) {
@@ -499,9 +551,10 @@ on_command(void *self, uint64_t id, const char *const *argv, size_t argc)
 {
 	struct proxy *p = self;
 
-	(void)argv;
-	(void)argc;
-	part_reply(p->part, id, false, "the proxy knows no such order", NULL);
+	if (argc == 1 && strcmp(argv[0], "settle") == 0)
+		settle(p, id);
+	else
+		part_reply(p->part, id, false, "the proxy knows no such order", NULL);
 }
 
 /* What is open may finish, within the longest of the services' times for it. */
@@ -597,6 +650,7 @@ on_start(void *self, struct part *part)
 	struct proxy *p = self;
 
 	p->part = p->listening.part = part;
+	list_init(&p->settling);
 	p->show = (struct loop_timer){.cb = show, .arg = p};
 	p->log = (struct loop_timer){.cb = write_log, .arg = p};
 	p->deadline = (struct loop_timer){.cb = stop_now, .arg = p};
@@ -617,6 +671,8 @@ finish(struct proxy *p)
 	workers_end(p->worker, p->n_workers);
 	drain_rings(p); /* the last lines */
 	workers_free(p->worker, p->n_workers);
+	LIST_EACH(n, tmp, &p->settling)
+	free(CONTAINER(n, struct settling, node));
 	known_done(&p->known);
 	free(p->told);
 	listening_done(&p->listening);

@@ -135,6 +135,7 @@ struct view_order {
 struct view {
 	atomic_uint refs;
 	struct gen *gen;
+	uint64_t serial;	  /* later ones of a process have higher ones */
 	bool accepting;		  /* false: a spare, or the host's addresses are gone */
 	bool stopping;		  /* connections end when they can */
 	size_t *group;		  /* the active one, by the cluster's services */
