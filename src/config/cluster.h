@@ -96,7 +96,7 @@ enum log_mode { LOG_MODE_OFF, LOG_MODE_SAMPLED, LOG_MODE_FULL };
 
 struct server {
 	const char *name; /* as in the file, "web1:8080": the name in facts and logs */
-	const struct host *host;  /* NULL if the file gives an address */
+	const struct host *host;  /* NULL if it is none of the file's */
 	struct ip_endpoint at;	  /* of family 0 with `unix_path` */
 	const char *unix_path;	  /* NULL: it is at `at` */
 	unsigned weight;	  /* 0 .. 1000, 1 by default; 0: no new work */

@@ -199,6 +199,18 @@ resolve(struct reader *r, const struct yaml *node, struct server *server)
 	}
 }
 
+/* Whoever writes addresses means the same machines. */
+static void
+find_owner(struct reader *r, struct server *server)
+{
+	char text[IP_STR_LEN];
+	const struct owner *owner =
+	    names_get(&r->addresses, ip_format(&server->at.ip, text));
+
+	if (owner != NULL)
+		server->host = owner->host;
+}
+
 static void
 read_at(struct reader *r, const struct yaml *node, void *base)
 {
@@ -211,8 +223,10 @@ read_at(struct reader *r, const struct yaml *node, void *base)
 	    !listen_at_split(r, node, name, &port))
 		return;
 	server->name = arena_strndup(r->arena, node->text, strlen(node->text));
-	if (ip_endpoint_parse(&server->at, node->text) == 0)
+	if (ip_endpoint_parse(&server->at, node->text) == 0) {
+		find_owner(r, server);
 		return;
+	}
 	server->at.port = port;
 	server->host = names_get(&r->names[NAME_HOST], name);
 	f = names_get(&r->names[NAME_FLOATING_IP], name);

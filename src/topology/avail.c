@@ -338,8 +338,7 @@ find_twins(const struct cluster *c, struct twins *t)
 			const struct server_group *g = &c->service[i].group[k];
 
 			for (size_t n = g->n_servers; n > 0; n--) {
-				const struct host *h =
-				    topology_server_host(c, &g->server[n - 1]);
+				const struct host *h = g->server[n - 1].host;
 
 				if (h == NULL)
 					continue;

@@ -271,7 +271,7 @@ static bool
 takes_server(
     const struct drafts *d, const struct failure *f, const struct server *server)
 {
-	const struct host *h = topology_server_host(d->t->cluster, server);
+	const struct host *h = server->host;
 	char address[IP_STR_LEN];
 
 	if (f->kind == AVAIL_SERVER)

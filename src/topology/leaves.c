@@ -139,18 +139,10 @@ topology_backups_count(
 	return s->balancing.backup_full || (below > 1 ? below : 1) >= needs;
 }
 
-const struct host *
-topology_server_host(const struct cluster *c, const struct server *server)
-{
-	if (server->host != NULL || server->unix_path != NULL)
-		return server->host;
-	return cluster_host_by_address(c, &server->at.ip, 1);
-}
-
 const struct network *
 topology_network_of(const struct cluster *c, const struct server *server)
 {
-	const struct host *h = topology_server_host(c, server);
+	const struct host *h = server->host;
 
 	if (h != NULL) {
 		for (size_t i = 0; i < h->n_addresses; i++) {
@@ -185,7 +177,7 @@ topology_floating_ip_at(const struct cluster *c, const struct ip *ip)
 const struct floating_ip *
 topology_server_floating_ip(const struct cluster *c, const struct server *server)
 {
-	if (server->unix_path != NULL || topology_server_host(c, server) != NULL)
+	if (server->unix_path != NULL || server->host != NULL)
 		return NULL;
 	return topology_floating_ip_at(c, &server->at.ip);
 }
@@ -360,7 +352,7 @@ add_servers(struct build *b, const struct service *s)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
-		const struct host *h = topology_server_host(b->c, server);
+		const struct host *h = server->host;
 		uint32_t *node = &b->server[b->t->first_server[s->index] + i];
 
 		*node = GRAPH_NONE;
@@ -418,8 +410,7 @@ add_outside(struct build *b, const struct service *s)
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server *server = &s->server[i];
 
-		if (server->unix_path == NULL &&
-		    topology_server_host(b->c, server) == NULL &&
+		if (server->unix_path == NULL && server->host == NULL &&
 		    topology_server_floating_ip(b->c, server) == NULL)
 			b->server[b->t->first_server[s->index] + i] =
 			    build_outside_leaf(b, &server->at.ip, SURVIVE_HOST);

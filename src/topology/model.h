@@ -69,11 +69,6 @@ bool topology_in_circle(
 const struct service *topology_inner(
     const struct topology *t, const struct service *s, const struct server *server);
 
-/* The host that `server` is on, by its name or its address; NULL: none of the file's.
- */
-const struct host *topology_server_host(
-    const struct cluster *c, const struct server *server);
-
 /* The network over which the load balancers reach `server`; NULL: not one of the file.
  */
 const struct network *topology_network_of(

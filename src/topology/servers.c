@@ -53,7 +53,7 @@ server_base(struct build *b, const struct service *s, size_t i)
 {
 	size_t at = b->t->first_server[s->index] + i;
 	const struct server *server = &s->server[i];
-	const struct host *h = topology_server_host(b->c, server);
+	const struct host *h = server->host;
 	const struct floating_ip *f = topology_server_floating_ip(b->c, server);
 	const struct network *net = topology_network_of(b->c, server);
 	uint32_t mark;
@@ -104,7 +104,7 @@ push_server(struct build *b, struct seat seat, const struct service *s, size_t i
 
 	if (server->unix_path != NULL) {
 		graph_push(b->g, unix_server(b, server, seat.host));
-	} else if (topology_server_host(b->c, server) == seat.host && !seat.twin) {
+	} else if (server->host == seat.host && !seat.twin) {
 		push_program(b, s, i);
 	} else {
 		graph_push(b->g, server_base(b, s, i));
@@ -145,7 +145,7 @@ enough(struct build *b, const struct service *s, const struct server_group *g,
 	graph_push(b->g, node);
 	for (size_t i = g->first; i < g->first + g->n_servers; i++) {
 		const struct server *server = &s->server[i];
-		struct seat seat = {.host = topology_server_host(b->c, server)};
+		struct seat seat = {.host = server->host};
 
 		if (!counts(b, s, g, i, needs) || server->unix_path != NULL)
 			continue;
@@ -170,8 +170,7 @@ common_network(
 		const struct network *of = topology_network_of(b->c, &g->server[i]);
 
 		if (of == NULL || g->server[i].unix_path != NULL ||
-		    topology_server_host(b->c, &g->server[i]) == h ||
-		    (net != NULL && of != net))
+		    g->server[i].host == h || (net != NULL && of != net))
 			return NULL;
 		net = of;
 	}
@@ -193,8 +192,7 @@ shared_group(struct build *b, const struct service *s, size_t k, unsigned needs)
 		if (!counts(b, s, g, i, needs))
 			continue;
 		graph_push(b->g, server_base(b, s, i));
-		if (b->twin != NULL &&
-		    topology_server_host(b->c, &s->server[i]) == b->twin)
+		if (b->twin != NULL && s->server[i].host == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
 	b->group_base[at] = enough(b, s, g, mark, needs) + 1;
@@ -221,8 +219,7 @@ push_group(struct build *b, struct seat seat, const struct service *s, size_t k,
 		if (!counts(b, s, g, i, needs))
 			continue;
 		push_server(b, seat, s, i, own);
-		if (b->twin != NULL &&
-		    topology_server_host(b->c, &s->server[i]) == b->twin)
+		if (b->twin != NULL && s->server[i].host == b->twin)
 			graph_push(b->g, twin_server(b, s, i));
 	}
 	graph_push(b->g, enough(b, s, g, mark, needs));

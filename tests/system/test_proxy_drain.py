@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from proxylab import DEADLINE, Lab, until
+from proxylab import DEADLINE, WEB, Lab, until
 
 SITE = """
   site:
@@ -137,10 +137,12 @@ def all_up(lab, n=3):
     until(lambda: lab.fact("service site") == f"up {n}/{n}", "servers are healthy")
 
 
-@pytest.mark.parametrize("what", ["web1", "web1:8080"])
-def test_drain_and_enable(lab, what):
+@pytest.mark.parametrize("servers, what", [
+    (THREE, "web1"), (THREE, "web1:8080"),
+    (THREE.replace("web1:8080", f"{WEB['web1']}:8080"), "web1")])
+def test_drain_and_enable(lab, servers, what):
     """A host or a server drained gets no new request; enabled, it works again."""
-    lab.start(site())
+    lab.start(site(servers))
     all_up(lab)
     load = Load(lab)
     load.pass_()

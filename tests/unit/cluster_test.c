@@ -174,13 +174,14 @@ test_server_address(void **state)
 static void
 test_listeners(void **state)
 {
-	const struct cluster *c = parse(
-	    HOSTS "floating_ips:\n"
-		  "  www: {address: [10.0.0.10, 10.0.0.9], hosts: [lb1, lb2]}\n"
-		  "services:\n"
-		  "  site:\n"
-		  "    listen: [www:80, lb1:81, 10.0.0.12:82, 10.0.0.9:83]\n"
-		  "    servers: [\"10.9.9.9:80\", \"[2001:db8::1]:80\", www:90]\n");
+	const struct cluster *c =
+	    parse(HOSTS "floating_ips:\n"
+			"  www: {address: [10.0.0.10, 10.0.0.9], hosts: [lb1, lb2]}\n"
+			"services:\n"
+			"  site:\n"
+			"    listen: [www:80, lb1:81, 10.0.0.12:82, 10.0.0.9:83]\n"
+			"    servers: [\"10.9.9.9:80\", \"[2001:db8::1]:80\", www:90, "
+			"\"10.0.0.12:84\"]\n");
 	const struct service *s = &c->service[0];
 	const struct host *lb1 = cluster_host(c, "lb1"), *lb2 = cluster_host(c, "lb2");
 
@@ -201,6 +202,8 @@ test_listeners(void **state)
 	assert_ip(&s->server[0].at.ip, "10.9.9.9");
 	assert_ip(&s->server[1].at.ip, "2001:db8::1");
 	assert_ip(&s->server[2].at.ip, "10.0.0.10");
+	assert_null(s->server[2].host);
+	assert_ptr_equal(s->server[3].host, lb2);
 	cluster_unref(c);
 }
 
