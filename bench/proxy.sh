@@ -19,7 +19,7 @@ trap 'exit 1' INT TERM
 cp -rL "$driver/." "$work"
 cp bench/proxy/nines.start "$work"
 # mawk prints sums above 2^31 as 2.18e+09, which the shell cannot take.
-sed -i "s/END{print s}/END{printf \"%.0f\\n\", s}/" "$work/bench.sh"
+sed -i 's/END{print s}/END{printf "%.0f\\n", s}/' "$work/bench.sh"
 # The driver's load generator has an open loop; its scenarios do not offer it.
 [ -z "${RATE:-}" ] || sed -i "s/o=\$(load);;/o=\$(load -R $RATE);;/" "$work/bench.sh"
 # A checkout may keep links as files with the target's name.
