@@ -45,6 +45,7 @@ struct prober {
 	_Atomic uint64_t sent; /* number of the next probe */
 	uint64_t oldest;       /* no probe before it is in flight */
 	pthread_t thread;
+	mono_t answered;   /* the last one that was; the thread's own */
 	const char *netns; /* until the thread has entered it */
 	struct probe_sample *sample;
 	struct ip_endpoint source[SOURCES]; /* taken in turn, if there are several */
@@ -121,6 +122,8 @@ finish(struct prober *p, uint64_t id, enum probe_result r)
 	if (slot->fd >= 0)
 		(void)close(slot->fd);
 	slot->fd = -1;
+	if (r == PROBE_OK)
+		p->answered = probe_clock();
 	s->took_us = (uint32_t)(mono_sub(probe_clock(), s->sent) / US_NS);
 	atomic_store_explicit(&s->result, (uint8_t)r, memory_order_release);
 }
@@ -279,6 +282,13 @@ serve(struct prober *p, int64_t wait_ns)
 	}
 }
 
+static int64_t
+interval_ns(const struct prober *p, mono_t now)
+{
+	return mono_sub(now, p->answered) < PROBE_PATIENCE_NS ? PROBE_EVERY_NS
+							      : PROBE_RARELY_NS;
+}
+
 static void *
 run(void *arg)
 {
@@ -289,11 +299,11 @@ run(void *arg)
 		return NULL;
 	find_sources(p);
 	probe_realtime();
-	now = next = probe_clock();
+	now = next = p->answered = probe_clock();
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
 		if (!mono_before(now, next)) {
 			send_probe(p, now);
-			next = mono_add(next, PROBE_EVERY_NS);
+			next = mono_add(next, interval_ns(p, now));
 			if (mono_sub(now, next) > LATE_NS)
 				next = mono_add(now, PROBE_EVERY_NS);
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe.h - what a client sees, measured from outside: one probe a millisecond.
+ * probe.h - what a client sees, measured from outside: one probe a millisecond, as long
+ * as some are answered.
  *
  * Each probe is a new TCP connection and one request of its own number, with its own
  * time of sending; the answer must be complete, 200, and carry the same number.
@@ -23,6 +24,11 @@
 #define PROBE_EVERY_NS	 MS_NS
 #define PROBE_TIMEOUT_NS (150 * MS_NS)
 #define PROBE_BEAT_NS	 (10 * MS_NS)
+
+/* After so long without an answer probes are sent less often: on a busy machine they
+ * may be what keeps the site from coming back. */
+#define PROBE_PATIENCE_NS (3 * SEC_NS)
+#define PROBE_RARELY_NS	  (10 * MS_NS)
 
 enum probe_result {
 	PROBE_WAITING,

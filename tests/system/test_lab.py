@@ -245,6 +245,10 @@ def test_drill_asks_through_the_vpn():
     assert moved["during"]["failed"] > 0 and moved["during"]["answered"] > 0, "gw1 had the clients"
     assert (down["forecast"], down["survived"]) == ("ends", False)
     assert down["after"]["answered"] > 0
+    # Nobody is asked a thousand times a second for ever.
+    phases = [cut[phase] for phase in ("during", "after")]
+    failed, outage = (sum(p[key] for p in phases) for key in ("probes_failed", "outage_ms"))
+    assert failed < max(3300, 0.9 * outage)
 
 
 def test_failures_and_resume(lab, tmp_path):
