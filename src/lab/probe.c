@@ -118,13 +118,15 @@ finish(struct prober *p, uint64_t id, enum probe_result r)
 {
 	struct probe_sample *s = &p->sample[id % SAMPLES];
 	struct slot *slot = slot_of(p, id);
+	mono_t now;
 
 	if (slot->fd >= 0)
 		(void)close(slot->fd);
 	slot->fd = -1;
+	now = probe_clock();
 	if (r == PROBE_OK)
-		p->answered = probe_clock();
-	s->took_us = (uint32_t)(mono_sub(probe_clock(), s->sent) / US_NS);
+		p->answered = now;
+	s->took_us = (uint32_t)(mono_sub(now, s->sent) / US_NS);
 	atomic_store_explicit(&s->result, (uint8_t)r, memory_order_release);
 }
 

@@ -2,12 +2,10 @@
 #include "os/refuse.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "os/bpf.h"
 
 static int
 detach(int fd)
@@ -36,19 +34,13 @@ refuse_new(int fd)
 	    {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_DROP},
 	    {.code = BPF_JMP | BPF_EXIT},
 	};
-	union bpf_attr attr;
 	int prog, err = detach(fd);
 
 	if (err != 0) /* before Linux 5.3: what cannot be ended is not begun */
 		return err;
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SK_REUSEPORT;
-	attr.insns = (uintptr_t)insn;
-	attr.insn_cnt = 2;
-	attr.license = (uintptr_t) "Apache-2.0";
-	prog = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	prog = bpf_load(BPF_PROG_TYPE_SK_REUSEPORT, insn, ARRAY_LEN(insn));
 	if (prog < 0)
-		return -errno;
+		return prog;
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)) !=
 	    0)
 		err = -errno;

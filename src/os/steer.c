@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -11,8 +10,9 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "os/bpf.h"
 
 enum {
 	INSN_MAX = 128,
@@ -318,8 +318,6 @@ static int
 load_prog(unsigned index, const struct ip *address, const struct ip *peer)
 {
 	struct prog p = {.n = 0};
-	union bpf_attr attr;
-	int fd;
 
 	put_match(&p, address);
 	put_lookup(&p, address);
@@ -329,14 +327,7 @@ load_prog(unsigned index, const struct ip *address, const struct ip *peer)
 		p.insn[p.pass[i]].off = (int16_t)(p.n - p.pass[i] - 1);
 	mov_imm(&p, BPF_REG_0, TC_ACT_UNSPEC);
 	put(&p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-	attr.insns = (uintptr_t)p.insn;
-	attr.insn_cnt = (uint32_t)p.n;
-	attr.license = (uintptr_t) "Apache-2.0";
-	fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-	return fd < 0 ? -errno : fd;
+	return bpf_load(BPF_PROG_TYPE_SCHED_CLS, p.insn, p.n);
 }
 
 /* One request, one acknowledgement. */

@@ -84,7 +84,7 @@ accept_one(struct worker *w, struct wlistener *l)
 		client_close(w, c);
 	else
 		guard_accept(w, c);
-	if (l->closing)
+	if (l->sock->closing)
 		client_drain(w, c);
 	return true;
 }
@@ -105,8 +105,7 @@ accept_clients(struct worker *w, struct wlistener *l)
 static void
 leave(struct worker *w, struct wlistener *l)
 {
-	l->closing = l->leaving = l->sock->left = true;
-	l->service->closing++;
+	l->leaving = l->sock->closing = true;
 	listener_watch(w, l, !l->full);
 	wheel_set(&w->wheel, &l->pause, mono_add(w->now, CLOSING_NS));
 }
@@ -134,14 +133,13 @@ retire(struct worker *w, struct wlistener *l)
 			break;
 	}
 	(void)shutdown(l->s.fd, SHUT_RD);
-	l->service->closing--;
 	listener_close(w, l);
 }
 
 void
 accept_due(struct worker *w, struct wlistener *l)
 {
-	if (l->closing)
+	if (l->sock->closing)
 		retire(w, l);
 	else
 		listener_watch(w, l, w->view->accepting && !l->full);
@@ -152,7 +150,7 @@ accept_closing(const struct worker *w)
 {
 	LIST_EACH(n, tmp, &w->listeners)
 	{
-		if (CONTAINER(n, struct wlistener, link)->closing)
+		if (CONTAINER(n, struct wlistener, link)->sock->closing)
 			return true;
 	}
 	return false;
@@ -175,7 +173,7 @@ accept_adopt(struct worker *w, const struct view *v, bool fresh)
 			listener_close(w, l);
 			l = NULL;
 		}
-		if (sock == NULL || sock->left)
+		if (sock == NULL || sock->closing)
 			continue;
 		is_new = l == NULL;
 		if (is_new)
@@ -198,7 +196,7 @@ accept_adopt(struct worker *w, const struct view *v, bool fresh)
 	{
 		struct wlistener *l = CONTAINER(n, struct wlistener, link);
 
-		if (l->s.eof && !l->closing)
+		if (l->s.eof && !l->sock->closing)
 			forget(w, l);
 	}
 }

@@ -46,7 +46,7 @@ listener_resume(struct worker *w, struct wservice *s)
 		if (l->service != s || !l->full)
 			continue;
 		l->full = false;
-		listener_watch(w, l, w->view->accepting || l->closing);
+		listener_watch(w, l, w->view->accepting || l->sock->closing);
 	}
 }
 
@@ -65,7 +65,7 @@ listener_find(struct worker *w, const struct ip_endpoint *at)
 		struct wlistener *l = CONTAINER(n, struct wlistener, link);
 
 		if (l->at.port == at->port && ip_equal(&l->at.ip, &at->ip) &&
-		    !l->closing)
+		    !l->sock->closing)
 			return l;
 	}
 	return NULL;

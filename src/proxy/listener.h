@@ -30,7 +30,6 @@ struct wlistener {
 	bool redirect; /* they should: all is answered with a way to https */
 	bool watched;  /* by epoll: not while paused */
 	bool full;     /* paused: the service has all the connections it may have */
-	bool closing;  /* takes who has begun to connect, until the timer is due */
 	struct wheel_timer pause;
 };
 

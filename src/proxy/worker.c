@@ -344,7 +344,7 @@ worker_bury(struct worker *w)
 	{
 		struct wservice *s = CONTAINER(n, struct wservice, link);
 
-		if (s->gone && s->n_clients == 0 && s->closing == 0)
+		if (s->gone && s->n_clients == 0 && !accept_closing(w))
 			service_bury(w, s);
 	}
 }

@@ -22,14 +22,15 @@ SITE = """
     listen: {listen}
     servers: [{servers}]
     check: {{path: /health, every: 20ms, timeout: {timeout}, fall: 2, rise: 1}}
-    timeouts: {{drain: 20s, server: 20s, connect: 500ms}}
+    timeouts: {{drain: {drain}, server: 5s, connect: 500ms}}
     {more}
 """
 THREE = "web1:8080, web2:8080, web3:8080"
 
 
-def site(servers=THREE, listen="lb1:80", more="", timeout="30s"):
-    return SITE.format(servers=servers, listen=listen, more=more, timeout=timeout)
+def site(servers=THREE, listen="lb1:80", more="", timeout="30s", drain="2s"):
+    return SITE.format(servers=servers, listen=listen, more=more, timeout=timeout,
+                       drain=drain)
 
 
 class Web:
@@ -375,7 +376,7 @@ def test_killed_proxy_refuses_nobody(lab):
 
 def test_graceful_stop(lab):
     """SIGTERM: what is in flight is answered, and told to close; then all ends."""
-    lab.start(site(servers="web1:8080"))
+    lab.start(site(servers="web1:8080", drain="20s"))
     all_up(lab, 1)
     idle = lab.connect(80)
     idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -408,7 +409,7 @@ def test_graceful_stop_while_a_spare_starts(lab):
     again, for clients would connect and wait for the end."""
     for late in range(10):
         lab.web["web1"].answer_slow.clear()
-        lab.start(site(servers="web1:8080"))
+        lab.start(site(servers="web1:8080", drain="20s"))
         all_up(lab, 1)
         stream = lab.connect(80)
         had = lab.web["web1"].requests
@@ -429,7 +430,7 @@ def test_graceful_stop_while_a_spare_starts(lab):
 
 def test_graceful_stop_under_load(lab):
     """Until the last listener is closed nothing fails but connections refused."""
-    lab.start(site())
+    lab.start(site(drain="20s"))
     all_up(lab)
     load = Load(lab)
     load.pass_()

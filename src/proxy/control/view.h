@@ -45,7 +45,7 @@ uint64_t limit_put(struct limit *l);
 struct lsock {
 	atomic_uint refs;
 	int fd;
-	bool left; /* the worker has begun to close it; its own */
+	bool closing; /* its worker takes who has begun to connect; that worker's own */
 };
 
 struct lsock *lsock_new(int fd) MUST_CHECK; /* takes `fd` also when it fails */

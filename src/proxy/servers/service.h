@@ -82,7 +82,7 @@ struct wservice {
 	bool by_name;		  /* a route looks at the name that TLS asks for */
 	struct list left;	  /* groups that clients still point to */
 	struct list clients;
-	size_t n_clients, closing;   /* who hold it; listeners that close do, too */
+	size_t n_clients;
 	struct limit *waiting;	     /* of clients in the queues of groups */
 	struct limit *working;	     /* of work of all servers */
 	struct tls_site *tls;	     /* `gen`'s; NULL: none, or it cannot be had */
